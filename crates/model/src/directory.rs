@@ -1,0 +1,382 @@
+//! The directory's records: people, their keys, targets, grants, trusted CAs.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Fingerprint, LoginName, PermissionSet, PersonName, TargetName, Timestamp};
+
+/// A field of a record that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} \"{}\" {why}", crate::escape(.value.as_bytes()))]
+pub struct InvalidRecord {
+    /// The field's name.
+    pub field: &'static str,
+    /// What it held; shown escaped.
+    pub value: String,
+    /// The rule it breaks and what to write instead.
+    pub why: &'static str,
+}
+
+/// A human or service account known to Bartizan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Unique name.
+    pub name: PersonName,
+    /// Whether the person may log in.
+    pub state: PersonState,
+    /// When the person was added.
+    pub created: Timestamp,
+}
+
+/// Whether a person may log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PersonState {
+    /// May log in where a grant permits.
+    Active,
+    /// Locked: no login, whatever the grants say.
+    Locked,
+}
+
+impl fmt::Display for PersonState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Active => "active",
+            Self::Locked => "locked",
+        })
+    }
+}
+
+/// A public key that proves to be a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizedKey {
+    /// Whose key it is. One key belongs to one person.
+    pub person: PersonName,
+    /// The key as in `authorized_keys`: algorithm and base64, no options, no comment.
+    pub key: String,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// A remark, usually the comment of the key file.
+    pub comment: String,
+    /// When it was added.
+    pub added: Timestamp,
+}
+
+/// An SSH server that people reach through Bartizan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Unique name; what people write after `@`.
+    pub name: TargetName,
+    /// Host name or address that Bartizan dials.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the target's host key is verified.
+    pub host_key: HostKeyTrust,
+    /// When the target was added.
+    pub created: Timestamp,
+}
+
+impl Target {
+    /// Checks a host to dial: a host name, an IPv4 or an IPv6 address (without brackets).
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn check_host(host: &str) -> Result<(), InvalidRecord> {
+        let label = |l: &str| {
+            !l.is_empty()
+                && l.len() <= 63
+                && !l.starts_with('-')
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let name = host.strip_suffix('.').unwrap_or(host);
+        if host.parse::<IpAddr>().is_ok() || host.len() <= 253 && name.split('.').all(label) {
+            return Ok(());
+        }
+        Err(InvalidRecord {
+            field: "host",
+            value: host.into(),
+            why: "is neither a host name nor an IP address",
+        })
+    }
+}
+
+/// How a target's host key is verified. Host keys are always verified before any credential is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostKeyTrust {
+    /// One of these keys (as in `known_hosts`: algorithm and base64).
+    Pinned(Vec<String>),
+    /// A host certificate for the dialled host, signed by one of these keys.
+    Authority(Vec<String>),
+    /// The first key shown is accepted and pinned, with an event.
+    FirstUse,
+}
+
+/// The id of a grant: what the decision names as its rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GrantId(pub String);
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A simple grant: person → targets → logins → permissions, under conditions. Deny is the default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Unique id; becomes the id of the Cedar policy.
+    pub id: GrantId,
+    /// Who.
+    pub person: PersonName,
+    /// Where.
+    pub target: TargetSelector,
+    /// As which accounts; `None` is any account.
+    pub logins: Option<Vec<LoginName>>,
+    /// What.
+    pub allow: PermissionSet,
+    /// From which networks; empty is anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceNetwork>,
+    /// Until when; `None` is without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// What is recorded under this grant.
+    #[serde(default)]
+    pub record: Recording,
+    /// When it was added.
+    pub created: Timestamp,
+}
+
+/// Which targets a grant covers.
+///
+/// A name, or a glob where `*` stands for any run of characters and `?` for one (`web-*`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TargetSelector(String);
+
+impl TargetSelector {
+    /// Checks and makes a selector.
+    ///
+    /// # Errors
+    /// When what is left without `*` and `?` could not be part of a target's name.
+    pub fn new(text: &str) -> Result<Self, InvalidRecord> {
+        let plain = text.replace(['*', '?'], "x");
+        TargetName::new(&plain).map(|_| Self(text.to_owned())).map_err(|_| InvalidRecord {
+            field: "target",
+            value: text.into(),
+            why: "is neither a target's name nor a glob such as web-*",
+        })
+    }
+
+    /// The selector as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// True when the selector is one name, not a glob.
+    pub fn is_exact(&self) -> bool {
+        !self.0.contains(['*', '?'])
+    }
+
+    /// True when the selector covers `name`. Takes time linear in both lengths' product at most.
+    pub fn matches(&self, name: &TargetName) -> bool {
+        let (pattern, text): (Vec<char>, Vec<char>) =
+            (self.0.chars().collect(), name.as_str().chars().collect());
+        let (mut p, mut t, mut star) = (0, 0, None);
+        while t < text.len() {
+            match pattern.get(p) {
+                Some('*') => {
+                    star = Some((p, t));
+                    p += 1;
+                }
+                Some(&c) if c == '?' || c == text[t] => {
+                    p += 1;
+                    t += 1;
+                }
+                _ => match star {
+                    None => return false,
+                    // Let the last star eat one character more.
+                    Some((at, eaten)) => {
+                        star = Some((at, eaten + 1));
+                        p = at + 1;
+                        t = eaten + 1;
+                    }
+                },
+            }
+        }
+        pattern[p..].iter().all(|&c| c == '*')
+    }
+}
+
+impl TryFrom<String> for TargetSelector {
+    type Error = InvalidRecord;
+    fn try_from(text: String) -> Result<Self, InvalidRecord> {
+        Self::new(&text)
+    }
+}
+impl From<TargetSelector> for String {
+    fn from(selector: TargetSelector) -> Self {
+        selector.0
+    }
+}
+impl FromStr for TargetSelector {
+    type Err = InvalidRecord;
+    fn from_str(text: &str) -> Result<Self, InvalidRecord> {
+        Self::new(text)
+    }
+}
+impl fmt::Display for TargetSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A network in CIDR notation, or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SourceNetwork {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl SourceNetwork {
+    /// True when `ip` lies in the network. An IPv4-mapped IPv6 address counts as its IPv4 address.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                u32::from(net) & mask == u32::from(ip) & mask
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                u128::from(net) & mask == u128::from(ip) & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for SourceNetwork {
+    type Err = InvalidRecord;
+    fn from_str(text: &str) -> Result<Self, InvalidRecord> {
+        let refused = || InvalidRecord {
+            field: "source",
+            value: text.into(),
+            why: "is no network: expected 10.0.0.0/8, fd00::/8 or an address",
+        };
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let address: IpAddr = address.parse().map_err(|_| refused())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| refused())?;
+        if prefix > longest { Err(refused()) } else { Ok(Self { address, prefix }) }
+    }
+}
+impl TryFrom<String> for SourceNetwork {
+    type Error = InvalidRecord;
+    fn try_from(text: String) -> Result<Self, InvalidRecord> {
+        text.parse()
+    }
+}
+impl From<SourceNetwork> for String {
+    fn from(network: SourceNetwork) -> Self {
+        network.to_string()
+    }
+}
+impl fmt::Display for SourceNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// What is recorded under a grant. Terminal output and digests of everything are recorded always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Bytes kept of each channel without a PTY, both directions together; `None` is all of them, 0 digests only.
+    pub channel_cap: Option<u64>,
+    /// Whether keystrokes are kept. They contain typed passwords.
+    pub input: bool,
+}
+
+impl Recording {
+    /// Bytes kept of each channel without a PTY unless the grant says otherwise: 16 MiB.
+    pub const DEFAULT_CHANNEL_CAP: u64 = 16 << 20;
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { channel_cap: Some(Self::DEFAULT_CHANNEL_CAP), input: false }
+    }
+}
+
+/// A certificate authority whose user certificates prove to be people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedCa {
+    /// The CA's public key as in `authorized_keys`.
+    pub key: String,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// A remark.
+    pub comment: String,
+    /// When it was added.
+    pub added: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_cover_names_and_globs() {
+        for (selector, name, covered) in [
+            ("web-1", "web-1", true),
+            ("web-1", "web-10", false),
+            ("web-*", "web-1", true),
+            ("web-*", "web-", true),
+            ("*", "anything", true),
+            ("*-prod-?", "db-prod-1", true),
+            ("*-prod-?", "db-prod-12", false),
+            ("a*b*c", "aXbXbc", true),
+            ("a*b*c", "aXbXbd", false),
+        ] {
+            let covers = TargetSelector::new(selector).unwrap().matches(&TargetName::new(name).unwrap());
+            assert_eq!(covers, covered, "{selector} {name}");
+        }
+        assert!(TargetSelector::new("web 1").is_err());
+        assert!(TargetSelector::new("").is_err());
+    }
+
+    #[test]
+    fn networks_hold_their_addresses() {
+        for (network, ip, held) in [
+            ("10.0.0.0/8", "10.9.8.7", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("0.0.0.0/0", "1.2.3.4", true),
+            ("0.0.0.0/0", "::1", false),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("fd00::/8", "fd12::1", true),
+            ("::/0", "fe80::1", true),
+        ] {
+            let contains = network.parse::<SourceNetwork>().unwrap().contains(ip.parse().unwrap());
+            assert_eq!(contains, held, "{network} {ip}");
+        }
+        for refused in ["10.0.0.0/33", "x", "10.0.0.0/-1", "::/129", ""] {
+            assert!(refused.parse::<SourceNetwork>().is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        for good in ["web-1", "web.example.com", "web.example.com.", "10.0.0.5", "::1", "a_b"] {
+            assert!(Target::check_host(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-oProxy", "a b", "a..b", "[::1]", "a/b", "x\n"] {
+            assert!(Target::check_host(bad).is_err(), "{bad:?}");
+        }
+    }
+}

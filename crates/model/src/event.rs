@@ -1,0 +1,387 @@
+//! The audit log's events: one enum, dotted names, a schema version each.
+//!
+//! An event is JSON of at most [`MAX_EVENT_BYTES`]. Common blocks stand first, then the event's own
+//! fields; what does not concern an event is left out. Bytes from peers are stored escaped (see
+//! [`crate::Escaped`]). Passwords and keystrokes are never in an event.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ChannelDigest, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName, RecordingFile,
+    SessionId, TargetName, Timestamp, Way,
+};
+
+/// Longest event, in bytes of JSON: what an entry bundle can hold (C2SP tlog-tiles).
+pub const MAX_EVENT_BYTES: usize = 65_535;
+
+/// One entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the log; the log fills it in when the event is appended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
+    /// Schema version of this event's type.
+    pub v: u32,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Which node appended it.
+    pub node: NodeId,
+    /// How much attention it wants.
+    pub severity: Severity,
+    /// Whether what was tried was done.
+    pub outcome: Outcome,
+    /// Who, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonName>,
+    /// How they proved it, once known: `publickey`, `certificate`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// From where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SocketAddr>,
+    /// In which session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// On which target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetName>,
+    /// As which account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginName>,
+    /// The event's own fields, tagged by `type`.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// How much attention an event wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Everyday.
+    Info,
+    /// Unusual; look at it some day.
+    Notice,
+    /// Somebody should look at it today.
+    Warning,
+    /// Somebody should look at it now.
+    High,
+}
+
+/// Whether what was tried was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused by policy.
+    Denied,
+    /// It failed.
+    Failure,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Body {
+    /// The server started.
+    #[serde(rename = "server.start")]
+    ServerStart {
+        /// Its version.
+        version: String,
+        /// The addresses it listens on.
+        listen: Vec<SocketAddr>,
+    },
+    /// The server stopped in order.
+    #[serde(rename = "server.stop")]
+    ServerStop {
+        /// Why.
+        reason: String,
+    },
+    /// A connection was refused before authentication.
+    #[serde(rename = "connection.refuse")]
+    ConnectionRefuse {
+        /// Why.
+        reason: String,
+    },
+    /// A person proved who they are.
+    #[serde(rename = "auth.accept")]
+    AuthAccept {
+        /// The user name they sent, escaped.
+        user: String,
+        /// The key's fingerprint; for a certificate, that of the certified key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Fingerprint>,
+        /// The certificate, where one was used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<CertificateUsed>,
+        /// The client's identification, escaped.
+        client: String,
+    },
+    /// Authentication ended without success.
+    #[serde(rename = "auth.reject")]
+    AuthReject {
+        /// The user name they sent, escaped and cut.
+        user: String,
+        /// The last key offered or proven.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Fingerprint>,
+        /// Why.
+        reason: String,
+        /// The client's identification, escaped.
+        client: String,
+    },
+    /// Policy permits the session.
+    #[serde(rename = "access.permit")]
+    AccessPermit {
+        /// The rules that permit it.
+        rules: Vec<GrantId>,
+        /// What they permit together.
+        allow: PermissionSet,
+    },
+    /// Policy denies a session, a channel or a request.
+    #[serde(rename = "access.deny")]
+    AccessDeny {
+        /// What was asked for: `connect`, or a permission.
+        action: String,
+        /// Details of what was asked for, escaped: the command, the destination.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// Why.
+        reason: String,
+        /// The rules that forbid it; empty when no rule permits it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<GrantId>,
+    },
+    /// A session begins: durable before the target is dialled.
+    #[serde(rename = "session.start")]
+    SessionStart {
+        /// How it came in.
+        way: Way,
+        /// What it may do.
+        allow: PermissionSet,
+        /// Bytes kept of each channel without a PTY; none is all.
+        channel_cap: Option<u64>,
+        /// Whether keystrokes are kept.
+        input: bool,
+        /// The client's identification, escaped.
+        client: String,
+    },
+    /// The target was reached, its host key verified, and it accepted our credential.
+    #[serde(rename = "upstream.connect")]
+    UpstreamConnect {
+        /// The address dialled.
+        address: SocketAddr,
+        /// The fingerprint of the target's host key.
+        host_key: Fingerprint,
+        /// How it was verified: `pinned`, `authority`, `first_use`.
+        verified: String,
+        /// What we logged in with: `certificate SERIAL` or `key SHA256:…`.
+        credential: String,
+        /// The target's identification, escaped.
+        server: String,
+    },
+    /// The target could not be reached, verified or logged in to.
+    #[serde(rename = "upstream.fail")]
+    UpstreamFail {
+        /// What was tried last: `resolve`, `connect`, `handshake`, `host_key`, `authenticate`.
+        stage: String,
+        /// Why it failed.
+        reason: String,
+        /// The host key shown, where there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host_key: Option<Fingerprint>,
+    },
+    /// A host key was accepted at first use and pinned.
+    #[serde(rename = "host_key.first_use")]
+    HostKeyFirstUse {
+        /// Its fingerprint.
+        host_key: Fingerprint,
+    },
+    /// A channel was asked for.
+    #[serde(rename = "channel.open")]
+    ChannelOpen {
+        /// The channel's ordinal in the session, from 0.
+        channel: u32,
+        /// Its type (RFC 4254 §5.1), escaped.
+        kind: String,
+        /// Who asked: `client` or `target`.
+        from: String,
+        /// Destination and originator, where the type has them, escaped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// Why it was refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Something was asked of a channel.
+    #[serde(rename = "channel.request")]
+    ChannelRequest {
+        /// The channel's ordinal in the session.
+        channel: u32,
+        /// The request (RFC 4254 §6), escaped.
+        request: String,
+        /// Its parameters, escaped: terminal, size, name of a variable, signal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// Why it was refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A command, a shell or a subsystem was asked for.
+    #[serde(rename = "command")]
+    Command {
+        /// The channel's ordinal in the session.
+        channel: u32,
+        /// `exec`, `shell` or `subsystem`.
+        request: String,
+        /// The command or the subsystem's name, exact but escaped; cut at 32 KiB.
+        command: String,
+        /// The length of the whole command in bytes.
+        length: u64,
+        /// Whether the channel has a terminal.
+        pty: bool,
+    },
+    /// A channel is closed both ways.
+    #[serde(rename = "channel.close")]
+    ChannelClose {
+        /// The channel's ordinal in the session.
+        channel: u32,
+        /// Its type, escaped.
+        kind: String,
+        /// Client to target.
+        input: ChannelDigest,
+        /// Target to client, standard output.
+        output: ChannelDigest,
+        /// Target to client, standard error and other extended data.
+        error: ChannelDigest,
+        /// Exit status of the command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_status: Option<u32>,
+        /// Signal that ended the command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_signal: Option<String>,
+        /// How long it was open, in microseconds.
+        duration_us: u64,
+    },
+    /// A session is over.
+    #[serde(rename = "session.end")]
+    SessionEnd {
+        /// Why.
+        reason: String,
+        /// How long it lasted, in microseconds.
+        duration_us: u64,
+        /// Bytes from client to target, over all channels.
+        bytes_in: u64,
+        /// Bytes from target to client, over all channels.
+        bytes_out: u64,
+        /// Exit status of the first session channel that had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_status: Option<u32>,
+        /// True when the recording lacks the session's end.
+        truncated: bool,
+        /// The recording's files.
+        recording: Vec<RecordingFile>,
+    },
+    /// A recording was read.
+    #[serde(rename = "recording.read")]
+    RecordingRead {
+        /// `play` or `export FORMAT`.
+        how: String,
+    },
+    /// Somebody searched the log.
+    #[serde(rename = "log.read")]
+    LogRead {
+        /// The query.
+        query: String,
+    },
+    /// The directory was changed by an operator.
+    #[serde(rename = "directory.change")]
+    DirectoryChange {
+        /// `add`, `remove`, `lock`, `unlock`, `pin`.
+        action: String,
+        /// `person`, `key`, `target`, `grant`, `ca`.
+        record: String,
+        /// Its name or id.
+        name: String,
+        /// The record after the change, or before its removal.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        value: serde_json::Value,
+        /// Who changed it: `uid N` of the socket's peer.
+        by: String,
+    },
+    /// A peer or a program did something that wants attention.
+    #[serde(rename = "anomaly")]
+    Anomaly {
+        /// What.
+        what: String,
+        /// Details, escaped.
+        detail: String,
+    },
+}
+
+/// A user certificate that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateUsed {
+    /// The CA's fingerprint.
+    pub ca: Fingerprint,
+    /// The certificate's key id, escaped.
+    pub key_id: String,
+    /// Its serial number.
+    pub serial: u64,
+}
+
+impl Event {
+    /// An everyday event of `body` without any common block but time and node.
+    pub fn new(node: &NodeId, time: Timestamp, body: Body) -> Self {
+        Self {
+            index: None,
+            v: 1,
+            time,
+            node: node.clone(),
+            severity: Severity::Info,
+            outcome: Outcome::Success,
+            person: None,
+            method: None,
+            source: None,
+            session: None,
+            target: None,
+            login: None,
+            body,
+        }
+    }
+
+    /// The event's type, as in its `type` field.
+    pub fn kind(&self) -> &'static str {
+        self.body.kind()
+    }
+}
+
+impl Body {
+    /// The type's dotted name.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ServerStart { .. } => "server.start",
+            Self::ServerStop { .. } => "server.stop",
+            Self::ConnectionRefuse { .. } => "connection.refuse",
+            Self::AuthAccept { .. } => "auth.accept",
+            Self::AuthReject { .. } => "auth.reject",
+            Self::AccessPermit { .. } => "access.permit",
+            Self::AccessDeny { .. } => "access.deny",
+            Self::SessionStart { .. } => "session.start",
+            Self::UpstreamConnect { .. } => "upstream.connect",
+            Self::UpstreamFail { .. } => "upstream.fail",
+            Self::HostKeyFirstUse { .. } => "host_key.first_use",
+            Self::ChannelOpen { .. } => "channel.open",
+            Self::ChannelRequest { .. } => "channel.request",
+            Self::Command { .. } => "command",
+            Self::ChannelClose { .. } => "channel.close",
+            Self::SessionEnd { .. } => "session.end",
+            Self::RecordingRead { .. } => "recording.read",
+            Self::LogRead { .. } => "log.read",
+            Self::DirectoryChange { .. } => "directory.change",
+            Self::Anomaly { .. } => "anomaly",
+        }
+    }
+}

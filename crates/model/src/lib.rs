@@ -1,0 +1,30 @@
+//! The vocabulary of Bartizan: words that cross a boundary between rooms.
+//!
+//! Ids, names, addresses, permissions, the event schema, the records of the directory and the types
+//! of the admin API. Values that exist are valid: names are checked when they are made. What has one
+//! caller does not belong here; nothing here does I/O or knows another room.
+
+pub mod api;
+mod directory;
+mod escape;
+pub mod event;
+mod fingerprint;
+mod id;
+mod name;
+mod permission;
+mod recording;
+mod session;
+mod time;
+
+pub use directory::{
+    AuthorizedKey, Grant, GrantId, HostKeyTrust, InvalidRecord, Person, PersonState, Recording,
+    SourceNetwork, Target, TargetSelector, TrustedCa,
+};
+pub use escape::{Escaped, escape};
+pub use fingerprint::Fingerprint;
+pub use id::{NodeId, SessionId};
+pub use name::{InvalidName, LoginName, Name, PersonName, TargetName};
+pub use permission::{Permission, PermissionSet, UnknownPermission};
+pub use recording::{ChannelDigest, RecordingFile, Sha256Hex};
+pub use session::{SessionState, SessionSummary, Way};
+pub use time::{InvalidTimestamp, Timestamp};
