@@ -110,7 +110,9 @@ impl PublicKey {
     /// The `application` of a hardware (`sk-`) key, `ssh:` by default; `None` for other keys.
     pub fn application(&self) -> Option<&[u8]> {
         match &self.0.material {
-            Material::SkEd25519 { application, .. } | Material::SkEcdsa { application, .. } => Some(application),
+            Material::SkEd25519 { application, .. } | Material::SkEcdsa { application, .. } => {
+                Some(application)
+            }
             _ => None,
         }
     }

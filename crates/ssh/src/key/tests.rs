@@ -1,0 +1,6 @@
+//! Keys and certificates against the real `ssh-keygen`.
+
+mod certificates;
+mod keygen;
+mod keys;
+mod security_keys;

@@ -1,0 +1,1 @@
+//! Hardware keys, with signatures made by hand as PROTOCOL.u2f says.
