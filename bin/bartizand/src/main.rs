@@ -1,1 +1,5 @@
+//! The server.
+
+mod config;
+
 fn main() {}

@@ -1,0 +1,125 @@
+//! Every key of the configuration: the one place that says its kind, unit, default and consequence.
+
+/// What a key's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A TOML string.
+    Text,
+    /// A whole number.
+    Count,
+    /// A string such as `"90s"`, `"10m"` or `"2h"`.
+    Duration,
+    /// An array of strings.
+    List,
+}
+
+impl Kind {
+    /// The kind as messages name it.
+    pub(crate) const fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a text in quotes",
+            Self::Count => "a whole number without quotes",
+            Self::Duration => "a duration in quotes, such as \"90s\", \"10m\" or \"2h\"",
+            Self::List => "a list of texts, such as [\"a\", \"b\"]",
+        }
+    }
+}
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Dotted name: `section.key`.
+    pub(crate) name: &'static str,
+    /// What its value looks like.
+    pub(crate) kind: Kind,
+    /// In what the value is measured, or what it holds.
+    pub(crate) unit: &'static str,
+    /// The value without the key, as TOML or in words.
+    pub(crate) default: &'static str,
+    /// What follows from it.
+    pub(crate) consequence: &'static str,
+}
+
+/// The sections that keys stand in.
+pub(crate) const SECTIONS: [&str; 3] = ["limits", "session", "upstream"];
+
+/// All keys, in the order of the reference page.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "node",
+        kind: Kind::Text,
+        unit: "1 to 64 letters, digits, dots, hyphens and underscores",
+        default: "the machine's host name",
+        consequence: "The name of this node in every event. Changing it changes what later events carry, \
+            never earlier ones.",
+    },
+    Key {
+        name: "listen",
+        kind: Kind::List,
+        unit: "addresses with port (\"0.0.0.0:2222\", \"[::]:2222\")",
+        default: "[\"0.0.0.0:2222\"]",
+        consequence: "Where SSH clients reach Bartizan. Port 0 lets the system choose; the log line \
+            `listening` then tells which.",
+    },
+    Key {
+        name: "public_address",
+        kind: Kind::Text,
+        unit: "host or host:port as clients write it",
+        default: "the first address of `listen`",
+        consequence: "What `bartizan ssh-config` prints as the jump host. Nothing else depends on it.",
+    },
+    Key {
+        name: "log_level",
+        kind: Kind::Text,
+        unit: "`error`, `warn`, `info`, `debug`, `trace`, or directives such as \"info,bartizan_gateway=debug\"",
+        default: "\"info\"",
+        consequence: "How much the server tells on standard error about itself. The audit log does not \
+            depend on it.",
+    },
+    Key {
+        name: "workers",
+        kind: Kind::Count,
+        unit: "threads, 1 to 1024",
+        default: "the number of CPUs",
+        consequence: "How many threads relay sessions. A session stays on one of them.",
+    },
+    Key {
+        name: "limits.login_grace",
+        kind: Kind::Duration,
+        unit: "from 1s to 1h",
+        default: "\"60s\"",
+        consequence: "A connection that has not authenticated by then is closed.",
+    },
+    Key {
+        name: "limits.half_open",
+        kind: Kind::Count,
+        unit: "connections, 1 to 1000000",
+        default: "4096",
+        consequence: "How many connections may be unauthenticated at once, over all sources; further ones \
+            are refused with an event.",
+    },
+    Key {
+        name: "limits.half_open_per_source",
+        kind: Kind::Count,
+        unit: "connections, 1 to 1000000",
+        default: "128",
+        consequence: "The same for one source address (for IPv6: one /64).",
+    },
+    Key {
+        name: "session.accept_env",
+        kind: Kind::List,
+        unit: "names of environment variables; `*` stands for any run of characters",
+        default: "[\"LANG\", \"LC_*\", \"COLORTERM\", \"NO_COLOR\", \"GIT_PROTOCOL\"]",
+        consequence: "Which variables a client may set on a target (`SendEnv`). Others are refused and \
+            noted in the log. Names that steer programs (`LD_*`, `PATH`, `BASH_ENV` and the like) are \
+            dangerous where a target accepts them.",
+    },
+    Key {
+        name: "upstream.connect_timeout",
+        kind: Kind::Duration,
+        unit: "from 1s to 10m",
+        default: "\"10s\"",
+        consequence: "How long reaching a target may take, from resolving its name to its host key; then \
+            the session ends with that reason.",
+    },
+];

@@ -1,0 +1,217 @@
+//! Second stage: what the written keys mean, defaults filled in, each value checked.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bartizan_model::NodeId;
+use tracing_subscriber::EnvFilter;
+
+use super::written::{At, Value};
+use super::{Fault, Written};
+
+/// A configuration that holds: every value is checked and has its unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The node's name in events.
+    pub(crate) node: NodeId,
+    /// Where SSH clients are accepted; never empty.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// The jump host that `ssh-config` prints, when it is not the first of `listen`.
+    pub(crate) public_address: Option<String>,
+    /// Directives for tracing; they parse.
+    pub(crate) log_level: String,
+    /// Threads that relay sessions.
+    pub(crate) workers: usize,
+    /// Time for authentication.
+    pub(crate) login_grace: Duration,
+    /// Unauthenticated connections at once, over all sources.
+    pub(crate) half_open: usize,
+    /// Unauthenticated connections at once, of one source.
+    pub(crate) half_open_per_source: usize,
+    /// Patterns of environment variables that clients may set.
+    pub(crate) accept_env: Vec<String>,
+    /// Time for reaching a target.
+    pub(crate) connect_timeout: Duration,
+}
+
+impl Config {
+    /// Gives meaning to what was written; each key that has none becomes a fault and keeps its default.
+    pub(crate) fn from_written(written: &Written, faults: &mut Vec<Fault>) -> Self {
+        let mut read = Reading { written, faults };
+        Self {
+            node: NodeId(read.text("node", default_node, node)),
+            listen: read.listen(),
+            public_address: read.text("public_address", || None, |text| public_address(text).map(Some)),
+            log_level: read.text("log_level", || "info".into(), log_level),
+            workers: read.count("workers", default_workers(), 1, 1024),
+            login_grace: read.duration("limits.login_grace", 60, 1, 3600),
+            half_open: read.count("limits.half_open", 4096, 1, 1_000_000),
+            half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
+            accept_env: read.accept_env(),
+            connect_timeout: read.duration("upstream.connect_timeout", 10, 1, 600),
+        }
+    }
+}
+
+/// The machine's host name where it is a good node name.
+pub(crate) fn default_node() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    node(&name).unwrap_or_else(|_| "bartizan".into())
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(1024)
+}
+
+struct Reading<'a> {
+    written: &'a Written,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Reading<'_> {
+    fn fault(&mut self, line: usize, key: &str, why: &str) {
+        self.faults.push(Fault { line, what: format!("{key} {why}") });
+    }
+
+    fn text<T>(
+        &mut self,
+        key: &'static str,
+        default: impl FnOnce() -> T,
+        mean: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        let Some(At { line, value }) = self.written.text(key) else { return default() };
+        mean(value).unwrap_or_else(|why| {
+            self.fault(line, key, &why);
+            default()
+        })
+    }
+
+    fn count(&mut self, key: &'static str, default: usize, least: usize, most: usize) -> usize {
+        let Some(At { line, value }) = self.written.count(key) else { return default };
+        match usize::try_from(value) {
+            Ok(value) if (least..=most).contains(&value) => value,
+            _ => {
+                self.fault(line, key, &format!("is {value}; it must be from {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    fn duration(&mut self, key: &'static str, default: u64, least: u64, most: u64) -> Duration {
+        let bounds = format!("it must be from {least}s to {most}s");
+        let mean = |text: &str| match seconds(text) {
+            None => {
+                Err(format!("is \"{}\", no duration; write it like \"90s\", \"10m\" or \"2h\"", shown(text)))
+            }
+            Some(value) if (least..=most).contains(&value) => Ok(Duration::from_secs(value)),
+            Some(_) => Err(format!("is {}; {bounds}", shown(text))),
+        };
+        self.text(key, || Duration::from_secs(default), mean)
+    }
+
+    /// The texts of a list with their lines, or `None` where the key is not written.
+    fn list(&self, key: &str) -> Option<(usize, Vec<At<String>>)> {
+        match self.written.list(key)? {
+            At { line, value: Value::List(items) } => Some((*line, items.clone())),
+            _ => None,
+        }
+    }
+
+    fn listen(&mut self) -> Vec<SocketAddr> {
+        let Some((line, items)) = self.list("listen") else {
+            return vec![SocketAddr::from(([0, 0, 0, 0], 2222))];
+        };
+        if items.is_empty() {
+            self.fault(line, "listen", "is empty; name at least one address such as \"0.0.0.0:2222\"");
+        }
+        let mut addresses: Vec<SocketAddr> = Vec::new();
+        for At { line, value } in items {
+            match value.parse() {
+                Ok(address) if addresses.contains(&address) && address.port() != 0 => {
+                    self.fault(line, "listen", &format!("names {address} twice"));
+                }
+                Ok(address) => addresses.push(address),
+                Err(_) => {
+                    let why = format!(
+                        "holds \"{}\", no address with port; write \"0.0.0.0:2222\" or \"[::]:2222\"",
+                        shown(&value)
+                    );
+                    self.fault(line, "listen", &why);
+                }
+            }
+        }
+        addresses
+    }
+
+    fn accept_env(&mut self) -> Vec<String> {
+        let Some((_, items)) = self.list("session.accept_env") else {
+            return ["LANG", "LC_*", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"].map(String::from).into();
+        };
+        let good = |name: &str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'*')
+        };
+        for At { line, value } in items.iter().filter(|item| !good(&item.value)) {
+            let why = format!("holds \"{}\", no name of a variable", shown(value));
+            self.fault(*line, "session.accept_env", &why);
+        }
+        items.into_iter().map(|item| item.value).collect()
+    }
+}
+
+fn node(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if (1..=64).contains(&text.len()) && text.bytes().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("is \"{}\"; it must be 1 to 64 letters, digits, dots, hyphens and underscores", shown(text)))
+}
+
+fn public_address(text: &str) -> Result<String, String> {
+    let host = match text.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) && !host.contains(':') => host,
+        Some((host, port)) if host.starts_with('[') && port.parse::<u16>().is_ok_and(|port| port > 0) => host,
+        _ => text,
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match bartizan_model::Target::check_host(host) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(_) => {
+            Err(format!("is \"{}\"; write \"bastion.example.com\" or with a port \"host:2222\"", shown(text)))
+        }
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    // EnvFilter takes any bare word for a target, so a misspelt level would silently log nothing.
+    let level = |directive: &str| {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&level)
+    };
+    if text.split(',').all(level) && EnvFilter::try_new(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "is \"{}\"; write \"error\", \"warn\", \"info\", \"debug\", \"trace\", or directives such as \
+         \"info,bartizan_gateway=debug\"",
+        shown(text)
+    ))
+}
+
+/// Whole seconds of `90s`, `10m` or `2h`.
+fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn shown(text: &str) -> String {
+    bartizan_model::escape(text.chars().take(80).collect::<String>().as_bytes())
+}

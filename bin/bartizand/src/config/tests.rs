@@ -1,0 +1,99 @@
+//! Golden messages of configurations that are refused, and the meaning of those that are not.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::keys::{KEYS, SECTIONS};
+use super::*;
+
+fn refused(text: &str) -> String {
+    Config::parse(Path::new("bartizan.toml"), text).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_written_means_the_defaults() {
+    let config = Config::parse(Path::new("bartizan.toml"), "").unwrap();
+    assert_eq!(config.listen, ["0.0.0.0:2222".parse().unwrap()]);
+    assert_eq!(config.login_grace, Duration::from_secs(60));
+    assert_eq!(config.connect_timeout, Duration::from_secs(10));
+    assert_eq!((config.half_open, config.half_open_per_source), (4096, 128));
+    assert_eq!(config.log_level, "info");
+    assert!(config.workers >= 1);
+    assert!(config.public_address.is_none());
+}
+
+#[test]
+fn every_key_can_be_written_and_means_something() {
+    let config = Config::parse(
+        Path::new("bartizan.toml"),
+        r#"
+        node = "gate-1"
+        listen = ["127.0.0.1:2222", "[::1]:60022"]
+        public_address = "bastion.example.com:2222"
+        log_level = "info,bartizan_gateway=debug"
+        workers = 3
+        [limits]
+        login_grace = "2m"
+        half_open = 10
+        half_open_per_source = 5
+        [session]
+        accept_env = ["LANG", "APP_*"]
+        [upstream]
+        connect_timeout = "1m"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.node.0, "gate-1");
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.public_address.as_deref(), Some("bastion.example.com:2222"));
+    assert_eq!(config.workers, 3);
+    assert_eq!(config.login_grace, Duration::from_secs(120));
+    assert_eq!((config.half_open, config.half_open_per_source), (10, 5));
+    assert_eq!(config.accept_env, ["LANG", "APP_*"]);
+    assert_eq!(config.connect_timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn faults_name_line_and_remedy() {
+    let texts = [
+        "listn = []\n",
+        "node = \"a\"\n\nlogin_grace = \"3s\"\n[limits]\nhalf_opn = 3\n",
+        "zebra = 1\n[elephants]\na = 1\n",
+        "listen = [\"localhost:22\", \"127.0.0.1:1\",\n \"127.0.0.1:1\"]\n",
+        "listen = \"0.0.0.0:2222\"\nworkers = \"two\"\n",
+        "listen = []\nworkers = 0\n[limits]\nlogin_grace = \"2 minutes\"\nhalf_open = -1\n",
+        "[upstream]\nconnect_timeout = \"5h\"\n[session]\naccept_env = [\"LC_*\", \"A=B\"]\n",
+        "node = \"a b\\u001b[2J\"\nlog_level = \"loud!!\"\npublic_address = \"-oProxy\"\n",
+        "\"\\u001b[2J\" = 1\n",
+        "node = \"a\nlisten = []\n",
+        "node = \"a\"\nnode = \"b\"\n",
+        "limits = 3\nlisten = []\n",
+    ];
+    let told = texts.map(|text| format!("--- {text:?}\n{}\n", refused(text))).concat();
+    assert!(!told.contains('\u{1b}'), "no control byte is repeated");
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn every_key_stands_in_a_known_section_and_is_explained() {
+    for key in KEYS {
+        let section = key.name.rsplit_once('.').map(|(section, _)| section);
+        assert!(section.is_none_or(|section| SECTIONS.contains(&section)), "{}", key.name);
+        assert!(
+            key.consequence.ends_with('.') && !key.default.is_empty() && !key.unit.is_empty(),
+            "{}",
+            key.name
+        );
+    }
+}
+
+/// The page in the documentation is the list of keys. To renew it: `BLESS=1 cargo test -p bartizand`.
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, reference()).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(page, reference(), "renew it with BLESS=1");
+}
