@@ -1,0 +1,204 @@
+//! A running Bartizan in a temporary folder, and its command line.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Server;
+use crate::sshd::free_port;
+use crate::{Finished, eventually, run};
+
+/// What a test wants of its Bartizan.
+#[derive(Clone, Debug, Default)]
+pub struct BartizanOptions {
+    /// Lines added at the end of `bartizan.toml`.
+    pub config: String,
+}
+
+/// `bartizand init` and `serve` in a temporary folder on a free loopback port; ended when dropped.
+#[derive(Debug)]
+pub struct Bartizan {
+    server: Server,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Bartizan {
+    /// Starts a server with its defaults.
+    ///
+    /// # Panics
+    /// With the server's log, when it does not come up.
+    pub fn start() -> Self {
+        Self::with(&BartizanOptions::default())
+    }
+
+    /// Makes a data folder, starts the server and waits until it answers.
+    ///
+    /// # Panics
+    /// With the server's log, when it does not come up.
+    pub fn with(options: &BartizanOptions) -> Self {
+        // The port is free when it is chosen; when somebody else takes it first, choose again.
+        for _ in 0..20 {
+            let folder = tempfile::Builder::new().prefix("testkit-bartizan-").tempdir().unwrap();
+            let (data, port) = (folder.path().join("data"), free_port("127.0.0.1"));
+            let mut init = Command::new(program("bartizand"));
+            run(init.arg("init").arg("--data").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]))
+                .ok();
+            let mut config = fs::OpenOptions::new().append(true).open(data.join("bartizan.toml")).unwrap();
+            config.write_all(options.config.as_bytes()).unwrap();
+            let server = serve(&data);
+            let mut bartizan = Self { server, port, folder };
+            if bartizan.is_up() {
+                return bartizan;
+            }
+            let log = bartizan.log();
+            assert!(
+                log.to_lowercase().contains("address already in use"),
+                "bartizand does not start:\n{log}"
+            );
+        }
+        panic!("no free port in twenty tries");
+    }
+
+    /// Waits until both listeners answer; false when the server ended instead.
+    fn is_up(&mut self) -> bool {
+        let socket = self.data().join("admin.sock");
+        eventually("bartizand answers or ends", || {
+            let up =
+                UnixStream::connect(&socket).is_ok() && TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+            match self.server.is_running() {
+                true => up.then_some(true),
+                false => Some(false),
+            }
+        })
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The SSH port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it listens: `127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// The server's log so far.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// Runs `bartizan -D DATA arguments…`.
+    ///
+    /// # Panics
+    /// As [`run`].
+    #[track_caller]
+    pub fn cli(&self, arguments: &[&str]) -> Finished {
+        run(Command::new(program("bartizan")).arg("-D").arg(self.data()).args(arguments))
+    }
+
+    /// Runs the command line and gives its standard output.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn say(&self, arguments: &[&str]) -> String {
+        self.cli(arguments).ok().text()
+    }
+
+    /// Runs the command line with `--json` and reads its output.
+    ///
+    /// # Panics
+    /// When it fails, or prints something else than JSON.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let done = self.cli(&[arguments, &["--json"]].concat()).ok();
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {done}"))
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    ///
+    /// # Panics
+    /// When the server does not end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.server.terminate()
+    }
+
+    /// Kills the server at once (SIGKILL), as a crash does.
+    pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts the server again on the same data and port.
+    ///
+    /// # Panics
+    /// With the server's log, when it does not come up.
+    pub fn start_again(&mut self) {
+        self.server = serve(&self.data());
+        assert!(self.is_up(), "bartizand does not start again:\n{}", self.log());
+    }
+}
+
+fn serve(data: &Path) -> Server {
+    Server::spawn(Command::new(program("bartizand")).arg("serve").arg("--data").arg(data))
+}
+
+/// The path of one of the two programs.
+fn program(name: &str) -> PathBuf {
+    programs().join(name)
+}
+
+/// The folder that holds `bartizand` and `bartizan`.
+///
+/// `BARTIZAN_BIN_DIR` names it; without it both are built once by the Cargo that runs the tests, with
+/// the profile of the tests.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn programs() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("BARTIZAN_BIN_DIR") {
+            return folder.into();
+        }
+        // Test programs lie in TARGET/PROFILE/deps.
+        let own = std::env::current_exe().unwrap();
+        let folder = own.parent().unwrap().parent().unwrap().to_owned();
+        let profile = match folder.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        };
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args([
+            "build",
+            "--quiet",
+            "--package",
+            "bartizand",
+            "--package",
+            "bartizan",
+            "--profile",
+            profile,
+        ]);
+        cargo.arg("--target-dir").arg(folder.parent().unwrap());
+        let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(status.success(), "{cargo:?} fails");
+        folder
+    })
+}
