@@ -17,6 +17,7 @@ mod algorithm;
 mod certificate;
 mod certificate_builder;
 mod der;
+mod derive;
 mod error;
 mod host;
 mod private;
