@@ -48,7 +48,7 @@ pub(super) fn read_rsa(reader: &mut Reader<'_>) -> Result<Signer, KeyError> {
 fn crt_exponent(d: &[u8], prime: &[u8]) -> Result<Zeroizing<Box<[u8]>>, KeyError> {
     let d = number(d)?;
     let prime = number(prime)?;
-    let less_one = Zeroizing::new(prime.wrapping_sub(&BoxedUint::one()));
+    let less_one = Zeroizing::new(prime.wrapping_sub(BoxedUint::one()));
     let modulus: NonZero<BoxedUint> = Option::from(NonZero::new((*less_one).clone())).ok_or(INVALID)?;
     let modulus = Zeroizing::new(modulus);
     let exponent = Zeroizing::new(d.rem(&*modulus));

@@ -1,6 +1,8 @@
 //! Keys and certificates against the real `ssh-keygen`.
 
 mod certificates;
+mod host;
 mod keygen;
 mod keys;
 mod security_keys;
+mod sshsig;

@@ -1,5 +1,6 @@
 use super::keygen::{KINDS, Keygen};
 use crate::key::{KeyError, KeyKind, PrivateKey, PublicKey, SignatureAlgorithm, SignatureError};
+use crate::wire::Writer as _;
 
 const OUR_KINDS: [KeyKind; 5] =
     [KeyKind::Ed25519, KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::EcdsaP521, KeyKind::Rsa3072];
@@ -99,6 +100,111 @@ fn a_signature_proves_these_bytes_under_this_algorithm_only() {
             }
             let longer = [&signature[..], &[0]].concat();
             assert!(public.verify(algorithm, b"data", &longer).is_err());
+        }
+    }
+}
+
+/// A key blob of any type and any numbers.
+fn blob(name: &str, fields: &[&[u8]]) -> Vec<u8> {
+    let mut blob = Vec::new();
+    blob.put_string(name.as_bytes());
+    for field in fields {
+        blob.put_string(field);
+    }
+    blob
+}
+
+#[test]
+fn bad_public_keys_are_refused() {
+    let point = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+    let point = point.public_key().fields().to_vec();
+    let mut off_curve = [&blob("ecdsa-sha2-nistp256", &[])[..], &point].concat();
+    *off_curve.last_mut().unwrap() ^= 1;
+    let mut wrong_curve = blob("ecdsa-sha2-nistp384", &[]);
+    wrong_curve.put(&point);
+    let modulus = |bytes: usize| [&[0x00, 0x80][..], &vec![0; bytes - 2], &[1]].concat();
+    let big = [&[0][..], &[0xff; 1025]].concat();
+    for (what, blob) in [
+        ("a short Ed25519 key", blob("ssh-ed25519", &[&[1; 31]])),
+        ("a long Ed25519 key", blob("ssh-ed25519", &[&[1; 33]])),
+        ("trailing bytes", blob("ssh-ed25519", &[&[1; 32], b"x"])),
+        ("a point off its curve", off_curve),
+        ("a point at infinity", blob("ecdsa-sha2-nistp256", &[b"nistp256", &[0]])),
+        ("a compressed point", blob("ecdsa-sha2-nistp256", &[b"nistp256", &[2; 33]])),
+        ("a curve that differs from the type", wrong_curve),
+        ("RSA with 1024 bits", blob("ssh-rsa", &[&[1, 0, 1], &modulus(128)])),
+        ("RSA with 8200 bits", blob("ssh-rsa", &[&[1, 0, 1], &big])),
+        ("RSA with e = 1", blob("ssh-rsa", &[&[1], &modulus(256)])),
+        ("RSA with e = 65536", blob("ssh-rsa", &[&[1, 0, 0], &modulus(256)])),
+        ("RSA with e of 40 bits", blob("ssh-rsa", &[&[1, 0, 0, 0, 0, 1], &modulus(256)])),
+        ("RSA with a negative modulus", blob("ssh-rsa", &[&[1, 0, 1], &[0x80; 256]])),
+        ("DSA", blob("ssh-dss", &[&[1], &[1], &[1], &[1]])),
+        ("nothing", Vec::new()),
+    ] {
+        assert!(PublicKey::from_blob(&blob).is_err(), "{what}");
+    }
+    let shown = PublicKey::from_blob(&blob("\x1b[2Jevil", &[])).unwrap_err().to_string();
+    assert_eq!(shown, "key type `\\x1b[2Jevil` is not supported");
+}
+
+#[test]
+fn lines_that_lie_about_their_type_are_refused() {
+    let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
+    let line = key.public_key().to_openssh("two\nlines");
+    assert!(line.ends_with(" two lines"));
+    assert!(PublicKey::from_openssh(&line.replacen("ssh-ed25519", "ssh-rsa", 1)).is_err());
+    for bad in ["", "ssh-ed25519", "ssh-ed25519 !!!!", "no-pty ssh-ed25519 AAAA", "ssh-ed25519 AAAA\nx y"] {
+        assert!(PublicKey::from_openssh(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
+    let shown = format!("{key:?}");
+    assert_eq!(shown, format!("PrivateKey(ssh-ed25519 {}, <secret>)", key.public_key().fingerprint()));
+}
+
+/// The reason why private keys are not read by the ssh-key crate; when this test fails, look again.
+#[test]
+fn ssh_key_0_6_still_refuses_scalars_that_start_with_a_zero_byte() {
+    let refused = (0..40).any(|_| {
+        let key = PrivateKey::generate(KeyKind::EcdsaP521).unwrap();
+        ssh_key::PrivateKey::from_openssh(&*key.to_openssh("").unwrap()).is_err()
+    });
+    assert!(refused, "forty P-521 keys, half of which start with a zero byte, were all read");
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_the_parsers(bytes in prop::collection::vec(any::<u8>(), 0..300), text in ".{0,200}") {
+            let _ = PublicKey::from_blob(&bytes);
+            let _ = crate::key::Certificate::from_blob(&bytes);
+            let _ = PublicKey::from_openssh(&text);
+            let _ = PrivateKey::from_openssh(&text);
+            let _ = PrivateKey::from_pkcs8(&bytes);
+        }
+
+        #[test]
+        fn bent_private_files_give_an_error_or_a_working_key(index in 0usize..2000, byte in any::<u8>()) {
+            for kind in [KeyKind::Ed25519, KeyKind::EcdsaP384] {
+                let file = PrivateKey::generate(kind).unwrap().to_openssh("").unwrap();
+                let mut bytes = file.as_bytes().to_vec();
+                let at = index % bytes.len();
+                bytes[at] = byte;
+                if let Ok(text) = std::str::from_utf8(&bytes)
+                    && let Ok(key) = PrivateKey::from_openssh(text)
+                {
+                    let algorithm = key.public_key().signature_algorithms()[0];
+                    let signature = key.sign(algorithm, b"x").unwrap();
+                    prop_assert!(key.public_key().verify(algorithm, b"x", &signature).is_ok());
+                }
+            }
         }
     }
 }
