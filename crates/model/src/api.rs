@@ -1,1 +1,349 @@
 //! Requests and replies of the admin API.
+//!
+//! JSON over HTTP/1.1, at first on the Unix socket `admin.sock` of the data folder. Keys travel as the text
+//! of their files; the server parses them. A refusal is an [`ErrorReply`] with a fitting status.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Outcome, Severity};
+use crate::{
+    AuthorizedKey, ChannelDigest, Fingerprint, Grant, GrantId, LoginName, NodeId, PermissionSet, Person,
+    PersonName, Recording, RecordingFile, SessionId, SessionState, SessionSummary, SourceNetwork, Target,
+    TargetName, TargetSelector, Timestamp,
+};
+
+/// Why a request was refused. Never holds a control character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReply {
+    /// What happened.
+    pub error: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// `GET /v1/status`: what runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The server's version.
+    pub version: String,
+    /// The node's name.
+    pub node: NodeId,
+    /// Where SSH clients are accepted.
+    pub listen: Vec<SocketAddr>,
+    /// The jump host as clients write it, `host` or `host:port`.
+    pub public_address: String,
+    /// The CA of the host certificates that Bartizan shows, as in `authorized_keys`.
+    pub host_ca: String,
+    /// When the server started.
+    pub started: Timestamp,
+}
+
+/// `POST /v1/people`: adds a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPerson {
+    /// Unique name.
+    pub name: PersonName,
+    /// Their public keys: texts of one or more lines as in `authorized_keys`.
+    #[serde(default)]
+    pub keys: Vec<String>,
+}
+
+/// A person with all that belongs to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonDetail {
+    /// The person.
+    #[serde(flatten)]
+    pub person: Person,
+    /// Their keys.
+    pub keys: Vec<AuthorizedKey>,
+    /// Grants that name them.
+    pub grants: Vec<Grant>,
+}
+
+/// `POST /v1/keys`: adds keys of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKeys {
+    /// Whose.
+    pub person: PersonName,
+    /// Lines as in `authorized_keys`.
+    pub keys: String,
+}
+
+/// `POST /v1/targets`: adds a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTarget {
+    /// Unique name.
+    pub name: TargetName,
+    /// Host name or address to dial.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How its host key is verified.
+    pub host_key: NewHostKeyTrust,
+}
+
+/// How a new target's host key is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewHostKeyTrust {
+    /// By these keys: lines as in `known_hosts`, `ssh-keyscan` output or `.pub` files.
+    Pinned(String),
+    /// By host certificates of these CAs, lines likewise.
+    Authority(String),
+    /// The first key shown is accepted and pinned.
+    FirstUse,
+}
+
+/// A target with the grants that name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetDetail {
+    /// The target.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Fingerprints of the keys it is verified by; empty before the first use.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Grants whose selector covers it.
+    pub grants: Vec<Grant>,
+}
+
+/// `POST /v1/grants`: adds a grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewGrant {
+    /// Who.
+    pub person: PersonName,
+    /// Where.
+    pub target: TargetSelector,
+    /// As which accounts; `None` is any account.
+    pub logins: Option<Vec<LoginName>>,
+    /// What.
+    pub allow: PermissionSet,
+    /// From which networks; empty is anywhere.
+    #[serde(default)]
+    pub sources: Vec<SourceNetwork>,
+    /// Until when.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+    /// What is recorded.
+    #[serde(default)]
+    pub record: Recording,
+}
+
+/// `DELETE` of a person or target: whether grants that name it go too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveOptions {
+    /// Remove grants that name it; otherwise they make the removal fail.
+    #[serde(default)]
+    pub with_grants: bool,
+}
+
+/// `POST /v1/cas`: trusts CAs whose user certificates prove to be people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCas {
+    /// Public keys, lines as in `authorized_keys`.
+    pub keys: String,
+}
+
+/// `GET /v1/cas/user` and `/v1/cas/host`: a CA of Bartizan's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCa {
+    /// Its public key as in `authorized_keys`, with a comment.
+    pub key: String,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// `POST /v1/access/check`: may this person do this now?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessQuestion {
+    /// Who.
+    pub person: PersonName,
+    /// As which account.
+    pub login: LoginName,
+    /// Where.
+    pub target: TargetName,
+    /// `connect` or a permission.
+    pub action: String,
+    /// From where; none asks for the loopback address.
+    #[serde(default)]
+    pub source: Option<IpAddr>,
+}
+
+/// The answer of the policy, explained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessAnswer {
+    /// Whether it is permitted.
+    pub permitted: bool,
+    /// The rules that decided; empty when none permits.
+    pub rules: Vec<GrantId>,
+    /// The answer in words.
+    pub reason: String,
+}
+
+/// `GET /v1/sessions`: which sessions, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSearch {
+    /// Of this person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonName>,
+    /// As this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginName>,
+    /// On this target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetName>,
+    /// In this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<SessionState>,
+    /// From this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// Started at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Started before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Most to return; at most 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Go on after a page: its `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
+/// `GET /v1/events`: which events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSearch {
+    /// Of this type (`session.start`), or of all below it (`session.`).
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Of this person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonName>,
+    /// As this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginName>,
+    /// On this target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetName>,
+    /// In this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// From this address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// At least this severe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// With this outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// At this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// With a value that contains this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// From the start of the log instead of from its end.
+    #[serde(default)]
+    pub oldest_first: bool,
+    /// Most to return; at most 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Go on after a page: its `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The items in the order asked for.
+    pub items: Vec<T>,
+    /// Set as `after` in the next request to go on; none when there is no more.
+    pub next: Option<u64>,
+}
+
+/// `GET /v1/sessions/ID`: all that the log tells about a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionDetail {
+    /// The session.
+    #[serde(flatten)]
+    pub session: SessionSummary,
+    /// What it may do.
+    pub allow: PermissionSet,
+    /// What is recorded of it.
+    pub record: Recording,
+    /// The client's identification, escaped.
+    pub client: String,
+    /// Our connection to the target, once it stood.
+    pub upstream: Option<UpstreamDetail>,
+    /// Its channels in the order they were asked for.
+    pub channels: Vec<ChannelDetail>,
+    /// The recording's files, once it is closed.
+    pub recording: Vec<RecordingFile>,
+}
+
+/// The target's side of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamDetail {
+    /// The address dialled.
+    pub address: SocketAddr,
+    /// The target's host key.
+    pub host_key: Fingerprint,
+    /// How it was verified.
+    pub verified: String,
+    /// What we logged in with.
+    pub credential: String,
+    /// The target's identification, escaped.
+    pub server: String,
+}
+
+/// A channel of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelDetail {
+    /// Ordinal in the session, from 0.
+    pub channel: u32,
+    /// Its type, escaped.
+    pub kind: String,
+    /// What was run on it: `exec`, `shell` or `subsystem`.
+    pub request: Option<String>,
+    /// The command or the subsystem's name, escaped.
+    pub command: Option<String>,
+    /// Whether it has a terminal.
+    pub pty: bool,
+    /// Why it was refused, where it was.
+    pub refused: Option<String>,
+    /// Exit status.
+    pub exit_status: Option<u32>,
+    /// Signal that ended the command.
+    pub exit_signal: Option<String>,
+    /// How long it was open, in microseconds; none while it is.
+    pub duration_us: Option<u64>,
+    /// Client to target.
+    pub input: Option<ChannelDigest>,
+    /// Target to client, standard output.
+    pub output: Option<ChannelDigest>,
+    /// Target to client, standard error and other extended data.
+    pub error: Option<ChannelDigest>,
+}
+
+/// `POST /v1/sessions/ID/reads`: a recording is about to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingReading {
+    /// `play` or `export FORMAT`.
+    pub how: String,
+}
+
+/// `POST /v1/log/reads`: the log is about to be read as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogReading {
+    /// What is read: `export FROM`.
+    pub query: String,
+}
