@@ -1,0 +1,171 @@
+//! Data, windows, EOF and CLOSE.
+
+use super::super::progress::Progress;
+use super::channel::{Channel, End};
+use super::host::{DataKind, Output, RelayHost, Side};
+use super::{ConnectionError, Relay};
+use crate::wire::connection::Message;
+
+/// A data message, taken apart.
+pub(super) struct Chunk<'a> {
+    pub(super) name: &'static str,
+    pub(super) number: u32,
+    pub(super) kind: DataKind,
+    pub(super) data: &'a [u8],
+}
+
+impl Relay {
+    /// The data path: one look-up, counters, the host, the other transport.
+    pub(super) fn data(
+        &mut self,
+        from: Side,
+        chunk: &Chunk<'_>,
+        payload: &[u8],
+        host: &mut impl RelayHost,
+        out: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let channel = self.channels.named_by(from, chunk.number, chunk.name)?;
+        channel.ends[from].sent.check_data(chunk.name)?;
+        let length = chunk.data.len() as u32;
+        let maximum = channel.ends[from.other()].maximum_packet;
+        if length > maximum {
+            return Err(ConnectionError::PacketTooLong { length, maximum });
+        }
+        let sender = &mut channel.ends[from];
+        let window = sender.window;
+        sender.window =
+            window.checked_sub(length).ok_or(ConnectionError::WindowExceeded { length, window })?;
+        if channel.severed {
+            return Ok(());
+        }
+        if from == Side::Client && channel.withholds_from_target() {
+            withhold(channel, length, out);
+            return Ok(());
+        }
+        channel.totals.passed[from] += u64::from(length);
+        host.data(channel.key, from, chunk.kind, chunk.data);
+        out.to(from.other(), payload);
+        Ok(())
+    }
+
+    pub(super) fn window_adjust(
+        &mut self,
+        from: Side,
+        number: u32,
+        bytes_to_add: u32,
+        payload: &[u8],
+        out: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let channel = self.channels.named_by(from, number, "CHANNEL_WINDOW_ADJUST")?;
+        channel.ends[from].sent.check_live("CHANNEL_WINDOW_ADJUST")?;
+        let sender = &mut channel.ends[from.other()];
+        let granted = u64::from(sender.window) + u64::from(sender.kept) + u64::from(bytes_to_add);
+        if granted > u64::from(u32::MAX) {
+            return Err(ConnectionError::WindowOverflow { bytes_to_add });
+        }
+        // What we injected came out of the reserve: fill it up before the sender gets more.
+        let refill = sender.reserve.saturating_sub(sender.kept).min(bytes_to_add);
+        let passed = bytes_to_add - refill;
+        sender.kept += refill;
+        sender.window += passed;
+        if channel.severed || passed == 0 && refill > 0 {
+            return Ok(());
+        }
+        if refill == 0 {
+            out.to(from.other(), payload);
+        } else {
+            credit(sender, passed, from.other(), out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn eof(
+        &mut self,
+        from: Side,
+        number: u32,
+        payload: &[u8],
+        host: &mut impl RelayHost,
+        out: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let channel = self.channels.named_by(from, number, "CHANNEL_EOF")?;
+        channel.ends[from].sent.check_live("CHANNEL_EOF")?;
+        // A second EOF says nothing new; some clients send one when asked twice to shut down.
+        if channel.ends[from].sent == Progress::Eof {
+            return Ok(());
+        }
+        channel.ends[from].sent = Progress::Eof;
+        if channel.severed {
+            return Ok(());
+        }
+        if from == Side::Client && channel.withholds_from_target() {
+            channel.eof_withheld = true;
+            return Ok(());
+        }
+        channel.ends[from.other()].told = Progress::Eof;
+        host.eof(channel.key, from);
+        out.to(from.other(), payload);
+        Ok(())
+    }
+
+    pub(super) fn close(
+        &mut self,
+        from: Side,
+        number: u32,
+        payload: &[u8],
+        host: &mut impl RelayHost,
+        out: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let channel = self.channels.named_by(from, number, "CHANNEL_CLOSE")?;
+        channel.ends[from].sent.check_live("CHANNEL_CLOSE")?;
+        channel.ends[from].sent = Progress::Closed;
+        if channel.severed {
+            // Ended without CLOSE, as a channel of a lost target may be.
+            if channel.ends[from].told < Progress::Closed {
+                close_end(channel, from, out);
+            }
+        } else {
+            channel.ends[from.other()].told = Progress::Closed;
+            host.close(channel.key, from);
+            out.to(from.other(), payload);
+        }
+        if channel.done() {
+            let (key, severed, totals) = (channel.key, channel.severed, channel.totals);
+            self.channels.remove(key);
+            if !severed {
+                host.closed(key, totals);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends `CHANNEL_CLOSE` to an end.
+pub(super) fn close_end(channel: &mut Channel, side: Side, out: &mut impl Output) {
+    let end = &mut channel.ends[side];
+    end.told = Progress::Closed;
+    if let Some(recipient_channel) = end.number {
+        out.to(side, &Message::Close { recipient_channel }.to_payload());
+    }
+}
+
+/// Drops data of the client and credits them back, some packets at a time.
+fn withhold(channel: &mut Channel, length: u32, out: &mut impl Output) {
+    channel.totals.withheld += u64::from(length);
+    let client = &mut channel.ends.client;
+    client.kept += length;
+    // Often enough that the client never waits, seldom enough that one-byte packets cost little.
+    if client.kept >= 32 * 1024 || client.kept >= client.window {
+        let credited = std::mem::take(&mut client.kept);
+        client.window += credited;
+        if client.told < Progress::Closed {
+            credit(client, credited, Side::Client, out);
+        }
+    }
+}
+
+/// Sends `WINDOW_ADJUST` to an end.
+fn credit(end: &End, bytes_to_add: u32, side: Side, out: &mut impl Output) {
+    if let Some(recipient_channel) = end.number.filter(|_| bytes_to_add > 0) {
+        out.to(side, &Message::WindowAdjust { recipient_channel, bytes_to_add }.to_payload());
+    }
+}

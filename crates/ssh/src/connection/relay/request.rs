@@ -1,0 +1,204 @@
+//! Channel requests and their replies, in order.
+
+use super::super::progress::Progress;
+use super::channel::Channel;
+use super::ending::{Farewell, put_text, sever};
+use super::host::{Output, RelayHost, RequestVerdict, Side};
+use super::replies::Pending;
+use super::{ConnectionError, Flow, Held, Relay, RelayError};
+use crate::wire::connection::{ChannelRequest, Message, RequestKind};
+
+impl Relay {
+    pub(super) fn channel_request(
+        &mut self,
+        from: Side,
+        request: &ChannelRequest<'_>,
+        payload: &[u8],
+        host: &mut impl RelayHost,
+        out: &mut impl Output,
+    ) -> Result<Flow, ConnectionError> {
+        let limit = self.limits.max_pending_replies;
+        let channel = self.channels.named_by(from, request.recipient_channel, "CHANNEL_REQUEST")?;
+        channel.ends[from].sent.check_live("CHANNEL_REQUEST")?;
+        if channel.severed {
+            return Ok(Flow::Continue);
+        }
+        if request.want_reply && channel.ends[from.other()].replies.len() >= limit {
+            return Err(ConnectionError::TooManyRequests { limit });
+        }
+        match host.channel_request(from, channel.key, request) {
+            RequestVerdict::Hold => {
+                self.held[from] = Some(Held::Request { key: channel.key, payload: payload.to_vec() });
+                Ok(Flow::Held)
+            }
+            verdict => {
+                decide_request(channel, from, request, &verdict, payload, host, out);
+                Ok(Flow::Continue)
+            }
+        }
+    }
+
+    pub(super) fn channel_reply(
+        &mut self,
+        from: Side,
+        number: u32,
+        ok: bool,
+        payload: &[u8],
+        host: &mut impl RelayHost,
+        out: &mut impl Output,
+    ) -> Result<(), ConnectionError> {
+        let message = if ok { "CHANNEL_SUCCESS" } else { "CHANNEL_FAILURE" };
+        let channel = self.channels.named_by(from, number, message)?;
+        channel.ends[from].sent.check_live(message)?;
+        let Some(Pending::Passed(kind)) = channel.ends[from].replies.pop_front() else {
+            return Err(ConnectionError::UnexpectedReply { message });
+        };
+        if !channel.severed {
+            if from == Side::Target && !ok {
+                note_failed(channel, kind);
+            }
+            host.channel_request_reply(channel.key, from, kind, ok);
+            out.to(from.other(), payload);
+        }
+        while let Some(&Pending::Ours(ok)) = channel.ends[from].replies.front() {
+            channel.ends[from].replies.pop_front();
+            send_reply(channel, from.other(), ok, out);
+        }
+        Ok(())
+    }
+
+    /// Gives the verdict on a held `CHANNEL_REQUEST`; that end may then be fed again.
+    ///
+    /// When the channel was ended in the meantime, the verdict has no effect.
+    ///
+    /// # Errors
+    /// [`RelayError::Misused`] when no request of this end is held, or the verdict is to hold on.
+    pub fn release_request(
+        &mut self,
+        from: Side,
+        verdict: RequestVerdict,
+        host: &mut impl RelayHost,
+        out: &mut impl Output,
+    ) -> Result<(), RelayError> {
+        if verdict == RequestVerdict::Hold {
+            return Err(RelayError::Misused("released with the verdict to hold"));
+        }
+        match self.held[from].take() {
+            Some(Held::Request { key, payload }) => {
+                let channel = self.channels.by_key(key).filter(|channel| !channel.severed);
+                if let (Some(channel), Ok(Message::ChannelRequest(request))) =
+                    (channel, Message::parse(&payload))
+                {
+                    decide_request(channel, from, &request, &verdict, &payload, host, out);
+                }
+                Ok(())
+            }
+            None if self.ended => Ok(()),
+            other => {
+                self.held[from] = other;
+                Err(RelayError::Misused("no CHANNEL_REQUEST of this end is held"))
+            }
+        }
+    }
+}
+
+fn decide_request(
+    channel: &mut Channel,
+    from: Side,
+    request: &ChannelRequest<'_>,
+    verdict: &RequestVerdict,
+    payload: &[u8],
+    host: &mut impl RelayHost,
+    out: &mut impl Output,
+) {
+    let kind = request.request_type.kind();
+    match verdict {
+        RequestVerdict::Pass => {
+            if request.want_reply {
+                channel.ends[from.other()].replies.push_back(Pending::Passed(kind));
+            }
+            out.to(from.other(), payload);
+            note_passed(channel, from, kind, host, out);
+        }
+        RequestVerdict::Refuse { text } => {
+            put_text(channel, text, out);
+            if request.want_reply {
+                answer(channel, from, false, out);
+            } else if from == Side::Client && kind.starts_program() && channel.withholds_from_target() {
+                // Nothing else would tell the client, and it would wait for ever.
+                sever(channel, &Farewell::refused_program(), host, out);
+            }
+        }
+        RequestVerdict::Swallow => {
+            if request.want_reply {
+                answer(channel, from, true, out);
+            }
+        }
+        // Both callers keep a held request instead of coming here.
+        RequestVerdict::Hold => {}
+    }
+}
+
+/// Draws the consequences of a request that went on to the other end.
+fn note_passed(
+    channel: &mut Channel,
+    from: Side,
+    kind: RequestKind,
+    host: &mut impl RelayHost,
+    out: &mut impl Output,
+) {
+    match from {
+        Side::Target => channel.exit_seen |= kind.reports_exit(),
+        Side::Client => {
+            channel.pty |= kind == RequestKind::PtyReq;
+            if kind.starts_program() {
+                channel.programs = channel.programs.saturating_add(1);
+                pass_withheld_eof(channel, host, out);
+            }
+        }
+    }
+}
+
+/// Takes back what [`note_passed`] noted.
+fn note_failed(channel: &mut Channel, kind: RequestKind) {
+    channel.pty &= kind != RequestKind::PtyReq;
+    if kind.starts_program() {
+        channel.programs = channel.programs.saturating_sub(1);
+    }
+}
+
+/// The client said EOF before it said what to run: now the program learns of it.
+fn pass_withheld_eof(channel: &mut Channel, host: &mut impl RelayHost, out: &mut impl Output) {
+    let target = &mut channel.ends.target;
+    if !std::mem::take(&mut channel.eof_withheld) || target.told != Progress::Open {
+        return;
+    }
+    target.told = Progress::Eof;
+    host.eof(channel.key, Side::Client);
+    if let Some(recipient_channel) = target.number {
+        out.to(Side::Target, &Message::Eof { recipient_channel }.to_payload());
+    }
+}
+
+/// Answers a request of `asker` in the place of the other end: at once, or after the replies before it.
+fn answer(channel: &mut Channel, asker: Side, ok: bool, out: &mut impl Output) {
+    let replies = &mut channel.ends[asker.other()].replies;
+    if replies.is_empty() {
+        send_reply(channel, asker, ok, out);
+    } else {
+        replies.push_back(Pending::Ours(ok));
+    }
+}
+
+fn send_reply(channel: &Channel, asker: Side, ok: bool, out: &mut impl Output) {
+    let end = &channel.ends[asker];
+    // After CHANNEL_CLOSE nothing may follow, and nobody waits.
+    if let Some(recipient_channel) = end.number.filter(|_| end.told < Progress::Closed) {
+        let reply = if ok {
+            Message::ChannelSuccess { recipient_channel }
+        } else {
+            Message::ChannelFailure { recipient_channel }
+        };
+        out.to(asker, &reply.to_payload());
+    }
+}
