@@ -327,6 +327,23 @@ pub struct TrustedCa {
     pub added: Timestamp,
 }
 
+/// The whole directory at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryData {
+    /// Increases with every change of the directory.
+    pub generation: u64,
+    /// People, by name.
+    pub people: Vec<Person>,
+    /// Their keys, by person and time.
+    pub keys: Vec<AuthorizedKey>,
+    /// Trusted certificate authorities, by time.
+    pub cas: Vec<TrustedCa>,
+    /// Targets, by name.
+    pub targets: Vec<Target>,
+    /// Grants, by id.
+    pub grants: Vec<Grant>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

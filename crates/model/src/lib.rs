@@ -17,8 +17,8 @@ mod session;
 mod time;
 
 pub use directory::{
-    AuthorizedKey, Grant, GrantId, HostKeyTrust, InvalidRecord, Person, PersonState, Recording,
-    SourceNetwork, Target, TargetSelector, TrustedCa,
+    AuthorizedKey, DirectoryData, Grant, GrantId, HostKeyTrust, InvalidRecord, Person, PersonState,
+    Recording, SourceNetwork, Target, TargetSelector, TrustedCa,
 };
 pub use escape::{Escaped, escape};
 pub use fingerprint::Fingerprint;

@@ -1,1 +1,29 @@
-//! store
+//! Mutable state: the directory (people, keys, trusted CAs, targets, grants) and the index of the audit log.
+//!
+//! ```text
+//!   api ──── DirectoryStore ──┐                 ┌── one writer connection
+//!   gateway ─ snapshot() ─────┤ Store (SQLite) ─┤
+//!   sinks ── IndexStore ──────┘                 └── a few readers (WAL: they never wait for the writer)
+//! ```
+//!
+//! [`DirectoryStore`] and [`IndexStore`] are the contract; [`Store`] is the embedded SQLite that fulfils it.
+//! A second backend fulfils the same traits and passes the same suite ([`contract`]).
+//!
+//! The index is a projection: all of it can be rebuilt from the audit log, and it is never evidence.
+//! This room decides nothing (that is `access`) and keeps no evidence (that is `audit` and `record`).
+
+#![forbid(unsafe_code)]
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod directory;
+mod error;
+mod index;
+mod projection;
+mod sqlite;
+
+pub use bartizan_model::DirectoryData;
+pub use directory::{DirectoryStore, PinOutcome, Removal, RemovedPerson, RemovedTarget};
+pub use error::{RecordKind, StoreError};
+pub use index::{EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, SessionQuery};
+pub use sqlite::Store;

@@ -1,0 +1,61 @@
+//! The suite that every backend passes: one function a promise, each on a fresh, empty store.
+//!
+//! A backend runs it with [`contract_tests!`](crate::contract_tests). It lives outside `tests/` so that backends in
+//! other crates can run it too (feature `contract`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a suite of tests fails by panicking"
+)]
+
+mod directory;
+mod index;
+
+pub use directory::*;
+pub use index::*;
+
+/// Writes one `#[tokio::test]` for each promise of the contract. `$fresh` is an async function that returns an
+/// empty store and whatever must stay alive as long as the store.
+#[macro_export]
+macro_rules! contract_tests {
+    ($fresh:path) => {
+        $crate::contract_tests! { $fresh =>
+            a_directory_reads_back_as_it_was_written
+            a_record_is_added_once
+            a_key_belongs_to_one_person
+            a_person_with_a_taken_key_is_not_added_at_all
+            what_is_unknown_is_not_found
+            a_person_in_use_is_removed_only_with_the_grants
+            a_target_in_use_is_removed_only_with_the_grants_that_name_it
+            grants_name_people_and_targets_that_exist
+            a_lock_is_kept
+            only_the_first_host_key_is_pinned
+            every_change_is_announced_and_counted
+            a_refused_change_is_not_counted
+            a_dropped_change_is_carried_out
+            snapshots_are_of_one_moment
+            names_are_data_not_sql
+            the_cursor_moves_with_the_entries
+            a_batch_may_come_again
+            a_gap_is_refused_and_changes_nothing
+            sessions_follow_their_events
+            session_lists_are_filtered_and_paged
+            event_searches_are_filtered
+            event_searches_are_paged_both_ways
+            texts_are_found_as_they_are
+            unknown_and_broken_entries_are_found
+            the_index_is_rebuilt_from_zero
+        }
+    };
+    ($fresh:path => $($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let (store, _keep) = $fresh().await;
+                $crate::contract::$promise(store).await;
+            }
+        )*
+    };
+}

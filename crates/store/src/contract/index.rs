@@ -1,0 +1,297 @@
+//! The promises of [`IndexStore`].
+
+use std::net::SocketAddr;
+
+use bartizan_model::event::{Body, Event, Outcome, Severity};
+use bartizan_model::{NodeId, SessionId, SessionState, Timestamp, Way};
+
+use crate::{EventQuery, IndexEntry, IndexStore, Order, SessionQuery, StoreError};
+
+fn event(second: u64, body: Body) -> Event {
+    Event::new(&NodeId("n1".into()), Timestamp::from_unix_micros(second * 1_000_000), body)
+}
+
+fn anomaly(second: u64, what: &str, detail: &str) -> Event {
+    event(second, Body::Anomaly { what: what.into(), detail: detail.into() })
+}
+
+fn in_session(mut event: Event, id: SessionId, person: &str, target: &str, source: &str) -> Event {
+    event.session = Some(id);
+    event.person = Some(person.parse().unwrap());
+    event.login = Some("root".parse().unwrap());
+    event.target = Some(target.parse().unwrap());
+    event.source = Some(source.parse().unwrap());
+    event
+}
+
+fn start(second: u64, id: SessionId, person: &str, target: &str, source: &str) -> Event {
+    let allow = "shell".parse().unwrap();
+    let body = Body::SessionStart {
+        way: Way::ProxyJump,
+        allow,
+        channel_cap: None,
+        input: false,
+        client: "SSH-2.0-OpenSSH".into(),
+    };
+    in_session(event(second, body), id, person, target, source)
+}
+
+fn end(second: u64, id: SessionId, truncated: bool) -> Event {
+    let body = Body::SessionEnd {
+        reason: "client left".into(),
+        duration_us: 5,
+        bytes_in: 11,
+        bytes_out: 22,
+        exit_status: Some(7),
+        truncated,
+        recording: vec![],
+    };
+    Event { session: Some(id), ..event(second, body) }
+}
+
+/// The entries of a log that holds `events`, from its start.
+pub fn entries(events: &[Event]) -> Vec<IndexEntry> {
+    let entry = |(index, event): (u64, &Event)| {
+        let event = Event { index: Some(index), ..event.clone() };
+        IndexEntry { index, bytes: serde_json::to_vec(&event).unwrap() }
+    };
+    (0..).zip(events).map(entry).collect()
+}
+
+async fn found(store: &impl IndexStore, query: &EventQuery) -> Vec<u64> {
+    store.events(query).await.unwrap().items.iter().map(|event| event.index).collect()
+}
+
+/// The cursor is the next entry's position, and every entry before it is found byte for byte.
+pub async fn the_cursor_moves_with_the_entries(store: impl IndexStore) {
+    assert_eq!(store.cursor().await.unwrap(), 0);
+    let log = entries(&[anomaly(1, "a", "first"), anomaly(2, "b", "second"), anomaly(3, "c", "third")]);
+    assert_eq!(store.apply(&log[..2]).await.unwrap(), 2);
+    assert_eq!(store.apply(&[]).await.unwrap(), 2);
+    assert_eq!(store.apply(&log[2..]).await.unwrap(), 3);
+    assert_eq!(store.cursor().await.unwrap(), 3);
+    let oldest_first = EventQuery { order: Order::OldestFirst, ..EventQuery::default() };
+    let page = store.events(&oldest_first).await.unwrap();
+    let json: Vec<_> = page.items.into_iter().map(|event| event.json.into_bytes()).collect();
+    assert_eq!(json, log.into_iter().map(|entry| entry.bytes).collect::<Vec<_>>());
+    assert_eq!(page.next, None);
+}
+
+/// Entries that are in the index already are skipped.
+pub async fn a_batch_may_come_again(store: impl IndexStore) {
+    let id = SessionId::new();
+    let log =
+        entries(&[start(1, id, "alice", "web-1", "10.0.0.1:5"), end(2, id, false), anomaly(3, "x", "y")]);
+    store.apply(&log[..2]).await.unwrap();
+    let ended = store.session(&id).await.unwrap();
+    assert_eq!(store.apply(&log[..1]).await.unwrap(), 2);
+    assert_eq!(store.session(&id).await.unwrap(), ended, "a repeated start revives nothing");
+    assert_eq!(store.apply(&log).await.unwrap(), 3);
+    assert_eq!(found(&store, &EventQuery::default()).await, [2, 1, 0]);
+}
+
+/// An entry left out is an error, and none of its batch is applied.
+pub async fn a_gap_is_refused_and_changes_nothing(store: impl IndexStore) {
+    let log = entries(&[anomaly(1, "a", ""), anomaly(2, "b", ""), anomaly(3, "c", "")]);
+    let error = store.apply(&[log[0].clone(), log[2].clone()]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Gap { expected: 1, found: 2 }), "{error:?}");
+    assert_eq!(store.cursor().await.unwrap(), 0);
+    assert_eq!(found(&store, &EventQuery::default()).await, [0; 0]);
+    assert_eq!(store.apply(&log).await.unwrap(), 3);
+}
+
+/// `session.start` makes a live session, `session.end` ends it with its numbers.
+pub async fn sessions_follow_their_events(store: impl IndexStore) {
+    let (whole, cut, unknown) = (SessionId::new(), SessionId::new(), SessionId::new());
+    let log = entries(&[
+        start(1, whole, "alice", "web-1", "[::ffff:10.0.0.1]:5"),
+        start(2, cut, "alice", "web-2", "10.0.0.2:6"),
+        end(3, whole, false),
+        end(4, cut, true),
+        end(5, unknown, false),
+    ]);
+    store.apply(&log[..2]).await.unwrap();
+    let live = store.session(&whole).await.unwrap().unwrap();
+    assert_eq!((live.state, live.way, live.ended), (SessionState::Live, Way::ProxyJump, None));
+    assert_eq!((live.person.as_str(), live.login.as_str(), live.target.as_str()), ("alice", "root", "web-1"));
+    assert_eq!(live.source, "[::ffff:10.0.0.1]:5".parse::<SocketAddr>().unwrap());
+    store.apply(&log[2..]).await.unwrap();
+
+    let ended = store.session(&whole).await.unwrap().unwrap();
+    assert_eq!((ended.state, ended.bytes_in, ended.bytes_out), (SessionState::Ended, 11, 22));
+    assert_eq!((ended.exit_status, ended.reason.as_deref()), (Some(7), Some("client left")));
+    assert_eq!(ended.ended, Some(Timestamp::from_unix_micros(3_000_000)));
+    assert_eq!(store.session(&cut).await.unwrap().unwrap().state, SessionState::Truncated);
+    assert_eq!(store.session(&unknown).await.unwrap(), None);
+}
+
+/// Sessions come newest first; every filter narrows; pages join without gap or overlap.
+pub async fn session_lists_are_filtered_and_paged(store: impl IndexStore) {
+    let ids: Vec<_> = (0..6).map(|_| SessionId::new()).collect();
+    let mut events: Vec<_> = (0..6)
+        .map(|n| {
+            let person = if n % 2 == 0 { "alice" } else { "bob" };
+            let source = if n < 3 { "[::ffff:10.0.0.1]:5" } else { "[fd00::1]:5" };
+            start(n as u64, ids[n], person, &format!("web-{n}"), source)
+        })
+        .collect();
+    events.push(end(9, ids[0], false));
+    store.apply(&entries(&events)).await.unwrap();
+    let list = |query: SessionQuery| {
+        let (store, ids) = (store.clone(), ids.clone());
+        async move {
+            let page = store.sessions(&query).await.unwrap();
+            let number = |id| ids.iter().position(|i| *i == id).unwrap();
+            (page.items.iter().map(|s| number(s.id)).collect::<Vec<_>>(), page.next)
+        }
+    };
+    let all = SessionQuery::default;
+    let at = |second: u64| Some(Timestamp::from_unix_micros(second * 1_000_000));
+    for (query, expected) in [
+        (all(), vec![5, 4, 3, 2, 1, 0]),
+        (SessionQuery { person: Some("alice".parse().unwrap()), ..all() }, vec![4, 2, 0]),
+        (SessionQuery { login: Some("root".parse().unwrap()), since: at(4), ..all() }, vec![5, 4]),
+        (SessionQuery { login: Some("nobody".parse().unwrap()), ..all() }, vec![]),
+        (SessionQuery { target: Some("web-3".parse().unwrap()), ..all() }, vec![3]),
+        (SessionQuery { state: Some(SessionState::Live), until: at(2), ..all() }, vec![1]),
+        (SessionQuery { state: Some(SessionState::Ended), ..all() }, vec![0]),
+        (SessionQuery { source: Some("10.0.0.1".parse().unwrap()), ..all() }, vec![2, 1, 0]),
+    ] {
+        assert_eq!(list(query.clone()).await, (expected, None), "{query:?}");
+    }
+    let two = SessionQuery { limit: Some(4), ..all() };
+    let (first, next) = list(two.clone()).await;
+    assert_eq!(first, [5, 4, 3, 2]);
+    assert_eq!(list(SessionQuery { after: next, ..two }).await, (vec![1, 0], None));
+}
+
+/// Every filter of an event search narrows it, and several together are all met.
+pub async fn event_searches_are_filtered(store: impl IndexStore) {
+    let id = SessionId::new();
+    let mut denied = in_session(
+        event(3, Body::LogRead { query: "x".into() }),
+        SessionId::new(),
+        "bob",
+        "db-1",
+        "[fd00::1]:9",
+    );
+    (denied.severity, denied.outcome) = (Severity::Warning, Outcome::Denied);
+    let mut failed = anomaly(4, "odd", "");
+    (failed.severity, failed.outcome) = (Severity::High, Outcome::Failure);
+    store
+        .apply(&entries(&[
+            start(1, id, "alice", "web-1", "10.0.0.1:5"),
+            end(2, id, false),
+            denied,
+            failed,
+            event(5, Body::ServerStop { reason: "asked to".into() }),
+        ]))
+        .await
+        .unwrap();
+    let all = EventQuery::default;
+    let at = |second: u64| Some(Timestamp::from_unix_micros(second * 1_000_000));
+    for (query, expected) in [
+        (EventQuery { kind: Some("session.start".into()), ..all() }, vec![0]),
+        (EventQuery { kind: Some("session.".into()), ..all() }, vec![1, 0]),
+        (EventQuery { kind: Some("session".into()), ..all() }, vec![]),
+        (EventQuery { kind: Some("%.".into()), ..all() }, vec![]),
+        (EventQuery { person: Some("bob".parse().unwrap()), ..all() }, vec![2]),
+        (EventQuery { login: Some("root".parse().unwrap()), ..all() }, vec![2, 0]),
+        (EventQuery { target: Some("web-1".parse().unwrap()), ..all() }, vec![0]),
+        (EventQuery { session: Some(id), ..all() }, vec![1, 0]),
+        (EventQuery { source: Some("fd00::1".parse().unwrap()), ..all() }, vec![2]),
+        (EventQuery { source: Some("::ffff:10.0.0.1".parse().unwrap()), ..all() }, vec![0]),
+        (EventQuery { severity: Some(Severity::Warning), ..all() }, vec![3, 2]),
+        (EventQuery { outcome: Some(Outcome::Denied), ..all() }, vec![2]),
+        (EventQuery { since: at(3), until: at(5), ..all() }, vec![3, 2]),
+        (EventQuery { since: at(3), person: Some("alice".parse().unwrap()), ..all() }, vec![]),
+    ] {
+        assert_eq!(found(&store, &query).await, expected, "{query:?}");
+    }
+}
+
+/// Pages join without gap or overlap in both orders, and no page is larger than the largest.
+pub async fn event_searches_are_paged_both_ways(store: impl IndexStore) {
+    let events: Vec<_> = (0..10).map(|n| anomaly(n, "tick", "")).collect();
+    store.apply(&entries(&events)).await.unwrap();
+    for (order, expected) in
+        [(Order::OldestFirst, (0..10).collect::<Vec<u64>>()), (Order::NewestFirst, (0..10).rev().collect())]
+    {
+        let mut query = EventQuery { order, limit: Some(3), ..EventQuery::default() };
+        let mut all = vec![];
+        loop {
+            let page = store.events(&query).await.unwrap();
+            assert!(page.items.len() <= 3);
+            all.extend(page.items.iter().map(|event| event.index));
+            query.after = page.next;
+            if page.next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(all, expected);
+    }
+    let last = EventQuery { order: Order::OldestFirst, after: Some(9), ..EventQuery::default() };
+    assert_eq!(store.events(&last).await.unwrap().next, None, "a follower that has all finds no more");
+    let none = EventQuery { limit: Some(0), ..EventQuery::default() };
+    assert_eq!(found(&store, &none).await.len(), 1, "a page holds one item at least");
+}
+
+/// A text is found in any value, whatever its case; wildcards of SQL mean themselves.
+pub async fn texts_are_found_as_they_are(store: impl IndexStore) {
+    let texts = [
+        "rm -rf \"/srv/Größe\"",
+        "100% sure",
+        "1000 sure",
+        "a_b",
+        "aXb",
+        "back\\slash",
+        "'; DROP TABLE events",
+    ];
+    let events: Vec<_> = texts.iter().map(|text| anomaly(1, "said", text)).collect();
+    store.apply(&entries(&events)).await.unwrap();
+    for (text, expected) in [
+        ("rm -rf \"/srv/grÖSSE\"", vec![]),
+        ("RM -RF \"/srv/grÖße", vec![0]),
+        ("100%", vec![1]),
+        ("a_b", vec![3]),
+        ("AXB", vec![4]),
+        ("back\\slash", vec![5]),
+        ("'; drop", vec![6]),
+        ("anomaly", vec![6, 5, 4, 3, 2, 1, 0]),
+        ("severity", vec![]),
+    ] {
+        let query = EventQuery { text: Some(text.into()), ..EventQuery::default() };
+        assert_eq!(found(&store, &query).await, expected, "{text}");
+    }
+    let empty = EventQuery { text: Some(String::new()), ..EventQuery::default() };
+    assert_eq!(found(&store, &empty).await.len(), texts.len());
+}
+
+/// The index holds every entry of the log, also one that this program does not understand.
+pub async fn unknown_and_broken_entries_are_found(store: impl IndexStore) {
+    let entry = |index, bytes: &[u8]| IndexEntry { index, bytes: bytes.into() };
+    let unknown =
+        br#"{"v":2,"type":"moon.phase","person":"alice","time":"2026-11-21T08:30:00Z","z":"\u0000"}"#;
+    store.apply(&[entry(0, unknown), entry(1, b"\xff{"), entry(2, b"{}")]).await.unwrap();
+    let kind = |kind: &str| EventQuery { kind: Some(kind.into()), ..EventQuery::default() };
+    assert_eq!(found(&store, &kind("moon.phase")).await, [0]);
+    assert_eq!(found(&store, &kind("unreadable")).await, [2, 1]);
+    let person = EventQuery { person: Some("alice".parse().unwrap()), ..EventQuery::default() };
+    assert_eq!(found(&store, &person).await, [0]);
+}
+
+/// After a reset the same log gives the same index.
+pub async fn the_index_is_rebuilt_from_zero(store: impl IndexStore) {
+    let id = SessionId::new();
+    let log =
+        entries(&[start(1, id, "alice", "web-1", "10.0.0.1:5"), anomaly(2, "x", "y"), end(3, id, true)]);
+    let all = (EventQuery::default(), SessionQuery::default());
+    store.apply(&log).await.unwrap();
+    let before = (store.events(&all.0).await.unwrap(), store.sessions(&all.1).await.unwrap());
+    store.reset().await.unwrap();
+    assert_eq!(store.cursor().await.unwrap(), 0);
+    assert!(store.sessions(&all.1).await.unwrap().items.is_empty());
+    assert_eq!(store.session(&id).await.unwrap(), None);
+    store.apply(&log).await.unwrap();
+    assert_eq!((store.events(&all.0).await.unwrap(), store.sessions(&all.1).await.unwrap()), before);
+}

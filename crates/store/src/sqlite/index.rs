@@ -1,0 +1,317 @@
+//! The index in SQL.
+
+use bartizan_model::{SessionId, SessionState, SessionSummary, Timestamp};
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{Connection, Durability, Result, Store, sql, unsql};
+use crate::projection::{EventRow, SessionChange, SessionSummaryEnd, address, project, rank};
+use crate::{
+    EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, RecordKind, SessionQuery,
+    StoreError,
+};
+
+impl IndexStore for Store {
+    async fn cursor(&self) -> Result<u64> {
+        let mut read = self.reader().await?;
+        cursor(&mut read).await
+    }
+
+    async fn apply(&self, entries: &[IndexEntry]) -> Result<u64> {
+        let rows: Vec<_> = entries.iter().map(|entry| (entry.index, project(&entry.bytes))).collect();
+        let this = self.clone();
+        Self::detached(async move {
+            let mut change = this.writer(Durability::Process).await?;
+            let mut expected = cursor(&mut change).await?;
+            let before = expected;
+            for (position, row) in &rows {
+                match position.cmp(&expected) {
+                    std::cmp::Ordering::Less => continue,
+                    std::cmp::Ordering::Greater => {
+                        return Err(StoreError::Gap { expected, found: *position });
+                    }
+                    std::cmp::Ordering::Equal => expected += 1,
+                }
+                insert(&mut change, *position, row).await?;
+            }
+            if expected > before {
+                sqlx::query("UPDATE index_state SET next_position = $1")
+                    .bind(sql(expected))
+                    .execute(&mut *change)
+                    .await?;
+            }
+            change.commit().await?;
+            Ok(expected)
+        })
+        .await
+    }
+
+    async fn reset(&self) -> Result<()> {
+        let this = self.clone();
+        Self::detached(async move {
+            let mut change = this.writer(Durability::Process).await?;
+            for step in
+                ["DELETE FROM events", "DELETE FROM sessions", "UPDATE index_state SET next_position = 0"]
+            {
+                sqlx::query(step).execute(&mut *change).await?;
+            }
+            Ok(change.commit().await?)
+        })
+        .await
+    }
+
+    async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionSummary>> {
+        let mut select = QueryBuilder::new(SELECT_SESSIONS);
+        select.push(" WHERE 1 = 1");
+        if let Some(person) = &query.person {
+            select.push(" AND person = ").push_bind(person.as_str());
+        }
+        if let Some(login) = &query.login {
+            select.push(" AND login = ").push_bind(login.as_str());
+        }
+        if let Some(target) = &query.target {
+            select.push(" AND target = ").push_bind(target.as_str());
+        }
+        if let Some(state) = query.state {
+            select.push(" AND state = ").push_bind(state.to_string());
+        }
+        if let Some(source) = query.source {
+            select.push(" AND source_ip = ").push_bind(address(source));
+        }
+        push_times(&mut select, "started", query.since, query.until);
+        let limit = push_page(&mut select, Order::NewestFirst, query.after, query.limit);
+        let mut read = self.reader().await?;
+        let rows: Vec<SessionRow> = select.build_query_as().fetch_all(&mut *read).await?;
+        let next = next(&rows, limit, |row| row.1);
+        let items = rows.into_iter().take(limit).map(summary).collect::<Result<_>>()?;
+        Ok(Page { items, next })
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
+        let mut select = QueryBuilder::new(SELECT_SESSIONS);
+        select.push(" WHERE id = ").push_bind(id.to_string());
+        let mut read = self.reader().await?;
+        let row: Option<SessionRow> = select.build_query_as().fetch_optional(&mut *read).await?;
+        row.map(summary).transpose()
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<IndexedEvent>> {
+        let mut select = QueryBuilder::new("SELECT position, json FROM events WHERE 1 = 1");
+        push_event_filters(&mut select, query);
+        let limit = push_page(&mut select, query.order, query.after, query.limit);
+        let mut read = self.reader().await?;
+        let rows: Vec<(i64, String)> = select.build_query_as().fetch_all(&mut *read).await?;
+        let next = next(&rows, limit, |row| row.0);
+        let event = |(index, json)| IndexedEvent { index: unsql(index), json };
+        Ok(Page { items: rows.into_iter().take(limit).map(event).collect(), next })
+    }
+}
+
+async fn cursor(db: &mut Connection) -> Result<u64> {
+    Ok(unsql(sqlx::query_scalar("SELECT next_position FROM index_state").fetch_one(db).await?))
+}
+
+async fn insert(db: &mut Connection, position: u64, row: &EventRow) -> Result<()> {
+    let insert = "INSERT INTO events \
+                  (position, time, kind, severity, outcome, person, login, target, session, source, words, json) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    sqlx::query(insert)
+        .bind(sql(position))
+        .bind(sql(row.time.unix_micros()))
+        .bind(&row.kind)
+        .bind(row.severity)
+        .bind(&row.outcome)
+        .bind(&row.person)
+        .bind(&row.login)
+        .bind(&row.target)
+        .bind(&row.session)
+        .bind(&row.source)
+        .bind(&row.words)
+        .bind(&row.json)
+        .execute(&mut *db)
+        .await?;
+    match &row.change {
+        Some(SessionChange::Start(session)) => start(db, position, session).await,
+        Some(SessionChange::End(end)) => finish(db, end).await,
+        None => Ok(()),
+    }
+}
+
+async fn start(db: &mut Connection, position: u64, session: &SessionSummary) -> Result<()> {
+    // The first start counts, should a log ever hold two with one id.
+    let insert = "INSERT INTO sessions \
+                  (id, position, person, login, target, state, way, source, source_ip, started, bytes_in, bytes_out) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0) ON CONFLICT DO NOTHING";
+    sqlx::query(insert)
+        .bind(session.id.to_string())
+        .bind(sql(position))
+        .bind(session.person.as_str())
+        .bind(session.login.as_str())
+        .bind(session.target.as_str())
+        .bind(session.state.to_string())
+        .bind(session.way.to_string())
+        .bind(session.source.to_string())
+        .bind(address(session.source.ip()))
+        .bind(sql(session.started.unix_micros()))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn finish(db: &mut Connection, end: &SessionSummaryEnd) -> Result<()> {
+    let update = "UPDATE sessions SET state = $1, ended = $2, bytes_in = $3, bytes_out = $4, exit_status = $5, \
+                  reason = $6 WHERE id = $7";
+    sqlx::query(update)
+        .bind(end.state.to_string())
+        .bind(sql(end.ended.unix_micros()))
+        .bind(sql(end.bytes_in))
+        .bind(sql(end.bytes_out))
+        .bind(end.exit_status.map(i64::from))
+        .bind(&end.reason)
+        .bind(&end.id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+fn push_event_filters(select: &mut QueryBuilder<Sqlite>, query: &EventQuery) {
+    match query.kind.as_deref() {
+        None => {}
+        Some(kind) if kind.ends_with('.') => {
+            select.push(" AND kind LIKE ").push_bind(format!("{}%", like(kind))).push(" ESCAPE '\\'");
+        }
+        Some(kind) => {
+            select.push(" AND kind = ").push_bind(kind.to_owned());
+        }
+    }
+    if let Some(person) = &query.person {
+        select.push(" AND person = ").push_bind(person.to_string());
+    }
+    if let Some(login) = &query.login {
+        select.push(" AND login = ").push_bind(login.to_string());
+    }
+    if let Some(target) = &query.target {
+        select.push(" AND target = ").push_bind(target.to_string());
+    }
+    if let Some(session) = query.session {
+        select.push(" AND session = ").push_bind(session.to_string());
+    }
+    if let Some(source) = query.source {
+        select.push(" AND source = ").push_bind(address(source));
+    }
+    if let Some(severity) = query.severity {
+        select.push(" AND severity >= ").push_bind(rank(severity));
+    }
+    if let Some(outcome) = query.outcome {
+        let word = serde_json::to_string(&outcome).unwrap_or_default();
+        select.push(" AND outcome = ").push_bind(word.trim_matches('"').to_owned());
+    }
+    if let Some(text) = query.text.as_deref().filter(|text| !text.is_empty()) {
+        let pattern = format!("%{}%", like(&text.replace('\0', "\u{fffd}").to_lowercase()));
+        select.push(" AND words LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
+    }
+    push_times(select, "time", query.since, query.until);
+}
+
+fn push_times(
+    select: &mut QueryBuilder<Sqlite>,
+    column: &'static str,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) {
+    if let Some(since) = since {
+        select.push(" AND ").push(column).push(" >= ").push_bind(sql(since.unix_micros()));
+    }
+    if let Some(until) = until {
+        select.push(" AND ").push(column).push(" < ").push_bind(sql(until.unix_micros()));
+    }
+}
+
+/// Adds order and bounds; asks for one row more than the page holds, to know whether there is a next page.
+fn push_page(
+    select: &mut QueryBuilder<Sqlite>,
+    order: Order,
+    after: Option<u64>,
+    limit: Option<u32>,
+) -> usize {
+    let (beyond, order) = match order {
+        Order::NewestFirst => (" AND position < ", " ORDER BY position DESC"),
+        Order::OldestFirst => (" AND position > ", " ORDER BY position"),
+    };
+    if let Some(after) = after {
+        select.push(beyond).push_bind(sql(after));
+    }
+    let limit = limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    select.push(order).push(" LIMIT ").push_bind(i64::from(limit) + 1);
+    limit as usize
+}
+
+/// The last position of the page, if rows beyond it were found.
+fn next<R>(rows: &[R], limit: usize, position: impl Fn(&R) -> i64) -> Option<u64> {
+    rows.get(limit).and_then(|_| rows.get(limit - 1)).map(|row| unsql(position(row)))
+}
+
+/// Text as a LIKE pattern that matches only itself.
+fn like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+const SELECT_SESSIONS: &str = "SELECT id, position, person, login, target, state, way, source, started, ended, \
+                               bytes_in, bytes_out, exit_status, reason FROM sessions";
+
+type SessionRow = (
+    String,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    i64,
+    i64,
+    Option<i64>,
+    Option<String>,
+);
+
+fn summary(row: SessionRow) -> Result<SessionSummary> {
+    let (
+        id,
+        _,
+        person,
+        login,
+        target,
+        state,
+        way,
+        source,
+        started,
+        ended,
+        bytes_in,
+        bytes_out,
+        status,
+        reason,
+    ) = row;
+    let read = || -> std::result::Result<SessionSummary, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(SessionSummary {
+            id: id.parse()?,
+            person: person.parse()?,
+            login: login.parse()?,
+            target: target.parse()?,
+            state: serde_json::from_value::<SessionState>(state.into())?,
+            way: serde_json::from_value(way.into())?,
+            source: source.parse()?,
+            started: Timestamp::from_unix_micros(unsql(started)),
+            ended: ended.map(|t| Timestamp::from_unix_micros(unsql(t))),
+            bytes_in: unsql(bytes_in),
+            bytes_out: unsql(bytes_out),
+            exit_status: status.map(u32::try_from).transpose()?,
+            reason,
+        })
+    };
+    read().map_err(|e| StoreError::Corrupt {
+        record: RecordKind::Session,
+        name: id.clone(),
+        why: e.to_string(),
+    })
+}

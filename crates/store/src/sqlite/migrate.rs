@@ -1,0 +1,87 @@
+//! Brings a database's schema up to date.
+
+use std::path::Path;
+
+use sqlx::sqlite::SqlitePool;
+
+use super::Result;
+use crate::StoreError;
+
+/// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
+const STEPS: [&str; 2] =
+    [include_str!("../../migrations/0001_directory.sql"), include_str!("../../migrations/0002_index.sql")];
+
+/// Takes the steps that `path`'s database lacks, each in its own transaction.
+pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
+    sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
+        .execute(writer)
+        .await?;
+    let found: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(writer).await?;
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { path: path.into(), found, known });
+    }
+    for (version, step) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
+        let mut change = writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(step).execute(&mut *change).await?;
+        sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
+            .bind(version)
+            .execute(&mut *change)
+            .await?;
+        change.commit().await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{DirectoryStore as _, Store, StoreError};
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bartizan.db");
+        let store = Store::open(&path).await.unwrap();
+        sqlx::query("INSERT INTO schema_version (version) VALUES (99)")
+            .execute(&store.0.writer)
+            .await
+            .unwrap();
+        store.close().await;
+
+        let error = Store::open(&path).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Newer { found: 99, known: 2, .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains("newer version of Bartizan") && message.contains("version 99"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bartizan.db");
+        let text = "a letter to my aunt, longer than a page header of a database. ".repeat(20);
+        std::fs::write(&path, &text).unwrap();
+        let error = Store::open(&path).await.unwrap_err();
+        assert!(matches!(error, StoreError::Database(_)), "{error:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[tokio::test]
+    async fn a_database_opens_again_as_it_was_and_only_its_owner_reads_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bartizan.db");
+        let store = Store::open(&path).await.unwrap();
+        let person = crate::contract::person("alice");
+        store.add_person(&person, &[]).await.unwrap();
+        for file in ["bartizan.db", "bartizan.db-wal"] {
+            let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{file}");
+        }
+        store.close().await;
+        let store = Store::open(&path).await.unwrap();
+        let snapshot = store.snapshot().await.unwrap();
+        assert_eq!((snapshot.people, snapshot.generation), (vec![person], 1));
+        assert_eq!(*store.changes().borrow(), 1);
+    }
+}
