@@ -34,7 +34,7 @@ pub use bartizan::{Bartizan, BartizanOptions, programs};
 pub use client::SshClient;
 pub use keygen::{Certify, KeyPair, KeyType};
 pub use pattern::{Pattern, sha256};
-pub use process::{Server, children, cpu_time, kill_tree, resident_bytes, whoami};
+pub use process::{Server, children, cpu_time, forget_peak, kill_tree, peak_bytes, resident_bytes, whoami};
 pub use rules::{Edges, Rule, Rules, workspace_edges};
 pub use run::{Finished, eventually, run, run_with_input, shell};
 pub use sshd::{OpenSshServer, SshdOptions};

@@ -180,6 +180,24 @@ pub fn resident_bytes(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
+/// The most memory that a process held since [`forget_peak`], in bytes (`VmHWM`).
+///
+/// # Panics
+/// When there is no such process.
+pub fn peak_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Sets [`peak_bytes`] of a process back to what it holds now.
+///
+/// # Panics
+/// When there is no such process, or it belongs to somebody else.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+}
+
 /// The processor time that a process used itself, user and system together.
 ///
 /// # Panics
@@ -210,7 +228,8 @@ mod tests {
             let below = children(server.pid());
             (below.len() == 2).then_some(below)
         });
-        assert!(resident_bytes(server.pid()) > 0);
+        forget_peak(server.pid());
+        assert!(resident_bytes(server.pid()) > 0 && peak_bytes(server.pid()) > 0);
         server.kill();
         assert!(!server.is_running());
         for pid in below {

@@ -1,1 +1,21 @@
-//! e2e
+//! End-to-end tests: stock clients, a running Bartizan, real OpenSSH servers.
+//!
+//! Everything here is seen from outside. A scenario is written once and runs by every way it makes sense
+//! for: directly and through OpenSSH's own jump host, which proves the scenario itself, and by Bartizan's
+//! ways in. `scripts/setup-test.sh` installs the clients that are not there.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod scene;
+
+mod agent;
+mod clients;
+mod crash;
+mod exec;
+mod files;
+mod flow;
+mod limits;
+mod names;
+mod pty;
+mod record;
+mod refuse;
+mod target;

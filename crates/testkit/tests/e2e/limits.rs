@@ -1,0 +1,79 @@
+//! Connections that never get anywhere.
+
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bartizan_testkit::{BartizanOptions, resident_bytes};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+use crate::scene::{Options, Scene, Way};
+
+/// Opens a connection from a loopback address of our choice.
+fn connect_from(source: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect(&to.into())?;
+    Ok(socket.into())
+}
+
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+}
+
+#[test]
+fn a_thousand_half_open_connections_stop_no_login() {
+    raise_file_limit();
+    let scene = Scene::new(Way::ProxyJump);
+    scene.exec("true").ok();
+    let pid = scene.bartizan().pid();
+    let before = resident_bytes(pid);
+    let server = SocketAddr::from(([127, 0, 0, 1], scene.bartizan().port()));
+    let half_open: Vec<_> = (0..1000_u32)
+        .map(|n| connect_from(Ipv4Addr::new(127, 0, 9, (n / 100) as u8 + 1), server).unwrap())
+        .collect();
+    scene.exec("exit 7").exits(7);
+    let grown = resident_bytes(pid).saturating_sub(before);
+    assert!(grown < 64 << 20, "{} KiB for each connection that sent nothing", grown / 1024 / 1000);
+    drop(half_open);
+    scene.exec("exit 7").exits(7);
+}
+
+#[test]
+fn one_source_cannot_take_all_places() {
+    raise_file_limit();
+    let bartizan = BartizanOptions { config: "\n[limits]\nhalf_open_per_source = 10\n".into() };
+    let scene = Scene::with(Way::UserName, &Options { bartizan, ..Options::default() });
+    let server = SocketAddr::from(([127, 0, 0, 1], scene.bartizan().port()));
+    let greedy = Ipv4Addr::new(127, 0, 9, 9);
+    let mut refused = 0;
+    let mut kept = Vec::new();
+    for _ in 0..30 {
+        let mut stream = connect_from(greedy, server).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // A greeting, or the end of the connection, or a line that says why.
+        let mut greeting = [0; 8];
+        match stream.read_exact(&mut greeting) {
+            Ok(()) if &greeting == b"SSH-2.0-" => kept.push(stream),
+            _ => refused += 1,
+        }
+    }
+    assert_eq!((kept.len(), refused), (10, 20));
+    scene.exec("exit 7").exits(7);
+    assert!(!scene.events("connection.refuse").is_empty());
+}
+
+#[test]
+fn a_login_that_takes_too_long_is_closed() {
+    let bartizan = BartizanOptions { config: "\n[limits]\nlogin_grace = \"1s\"\n".into() };
+    let scene = Scene::with(Way::UserName, &Options { bartizan, ..Options::default() });
+    let mut stream = TcpStream::connect(("127.0.0.1", scene.bartizan().port())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("the server closes the connection");
+    assert!(all.starts_with(b"SSH-2.0-"));
+    // A session that stands is not touched by it.
+    scene.exec("sleep 2; exit 7").exits(7);
+}
