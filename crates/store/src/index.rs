@@ -71,6 +71,8 @@ pub struct Page<T> {
 /// Which sessions to find. Each field that is set narrows the search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionQuery {
+    /// Whose audit key starts with this text (lower-case digits and hyphens).
+    pub id_prefix: Option<String>,
     /// Of this person.
     pub person: Option<PersonName>,
     /// As this account.

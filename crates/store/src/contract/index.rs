@@ -156,6 +156,10 @@ pub async fn session_lists_are_filtered_and_paged(store: impl IndexStore) {
         (SessionQuery { state: Some(SessionState::Live), until: at(2), ..all() }, vec![1]),
         (SessionQuery { state: Some(SessionState::Ended), ..all() }, vec![0]),
         (SessionQuery { source: Some("10.0.0.1".parse().unwrap()), ..all() }, vec![2, 1, 0]),
+        (SessionQuery { id_prefix: Some(ids[3].to_string()), ..all() }, vec![3]),
+        (SessionQuery { id_prefix: Some(ids[3].to_string()[..35].into()), ..all() }, vec![3]),
+        (SessionQuery { id_prefix: Some("0".into()), ..all() }, vec![5, 4, 3, 2, 1, 0]),
+        (SessionQuery { id_prefix: Some("%".into()), ..all() }, vec![]),
     ] {
         assert_eq!(list(query.clone()).await, (expected, None), "{query:?}");
     }

@@ -62,6 +62,11 @@ impl IndexStore for Store {
     async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionSummary>> {
         let mut select = QueryBuilder::new(SELECT_SESSIONS);
         select.push(" WHERE 1 = 1");
+        if let Some(prefix) = &query.id_prefix {
+            // 'g' sorts right after the last digit of an id.
+            select.push(" AND id >= ").push_bind(prefix.clone());
+            select.push(" AND id < ").push_bind(format!("{prefix}g"));
+        }
         if let Some(person) = &query.person {
             select.push(" AND person = ").push_bind(person.as_str());
         }
