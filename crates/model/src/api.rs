@@ -146,7 +146,7 @@ pub struct NewCas {
     pub keys: String,
 }
 
-/// `GET /v1/cas/user` and `/v1/cas/host`: a CA of Bartizan's own.
+/// `GET /v1/own-cas/user` and `/v1/own-cas/host`: a CA of Bartizan's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnCa {
     /// Its public key as in `authorized_keys`, with a comment.

@@ -1,0 +1,476 @@
+//! The command tree: `bartizan NOUN VERB`.
+
+mod values;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use bartizan_model::event::{Outcome, Severity};
+use bartizan_model::{
+    Fingerprint, LoginName, PermissionSet, PersonName, SessionState, SourceNetwork, TargetName,
+    TargetSelector, Timestamp,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use values::{Address, IdPrefix, LoginAt, RecordSize, Speed};
+use values::{duration, future, past, word};
+
+/// Administer and audit Bartizan, the SSH access proxy.
+///
+/// Commands talk to the server over `admin.sock` in the data folder. `session play`, `session export` and
+/// `log verify` also work with the server stopped.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, propagate_version = true, subcommand_required = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 evidence does not verify.")]
+pub(crate) struct Cli {
+    /// The server's data folder.
+    #[arg(
+        short = 'D',
+        long,
+        global = true,
+        env = "BARTIZAN_DATA",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON: for programs, stable between releases.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// People and service accounts.
+    #[command(subcommand)]
+    Person(Person),
+    /// People's public keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// SSH servers that people reach.
+    #[command(subcommand)]
+    Target(Target),
+    /// What people may do where.
+    #[command(subcommand)]
+    Grant(Grant),
+    /// Certificate authorities: Bartizan's own, and those it trusts.
+    #[command(subcommand)]
+    Ca(Ca),
+    /// Questions to the policy.
+    #[command(subcommand)]
+    Access(Access),
+    /// Sessions and their recordings.
+    #[command(subcommand)]
+    Session(Session),
+    /// The audit log.
+    #[command(subcommand)]
+    Log(Log),
+    /// Print what goes into a client's ~/.ssh/config and known_hosts.
+    SshConfig(SshConfig),
+    /// Print a completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Person {
+    /// Add a person.
+    Add {
+        /// Unique name.
+        name: PersonName,
+        /// Files with public keys, as in authorized_keys; `-` is standard input.
+        #[arg(long = "key", value_name = "FILE", num_args = 1..)]
+        keys: Vec<PathBuf>,
+    },
+    /// List people.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a person with keys and grants.
+    Show {
+        /// Who.
+        name: PersonName,
+    },
+    /// Remove a person and their keys.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Who.
+        name: PersonName,
+        /// Remove the grants that name them too.
+        #[arg(long)]
+        with_grants: bool,
+    },
+    /// Stop a person from logging in, keeping keys and grants.
+    Lock {
+        /// Who.
+        name: PersonName,
+    },
+    /// Let a locked person log in again.
+    Unlock {
+        /// Who.
+        name: PersonName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Add public keys to a person.
+    Add {
+        /// Whose.
+        person: PersonName,
+        /// Files with public keys, as in authorized_keys; `-` is standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List keys.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Of this person only.
+        person: Option<PersonName>,
+    },
+    /// Remove a key.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Its fingerprint, SHA256:….
+        fingerprint: Fingerprint,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Target {
+    /// Add a target.
+    Add {
+        /// Unique name: what people write after `@`.
+        name: TargetName,
+        /// Host name or address to dial; the port is 22 unless given.
+        #[arg(value_name = "HOST[:PORT]")]
+        address: Address,
+        #[command(flatten)]
+        trust: HostTrust,
+    },
+    /// List targets.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a target with its host keys and grants.
+    Show {
+        /// Which.
+        name: TargetName,
+    },
+    /// Remove a target.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Which.
+        name: TargetName,
+        /// Remove the grants that name it too.
+        #[arg(long)]
+        with_grants: bool,
+    },
+}
+
+/// How the target's host key is verified; one is required.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct HostTrust {
+    /// Accept and pin the key that it shows first, with an event.
+    #[arg(long)]
+    pub(crate) first_use: bool,
+    /// Pin the keys in this file (.pub, known_hosts or ssh-keyscan output); `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) host_key: Option<PathBuf>,
+    /// Trust host certificates signed by the keys in this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) host_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Grant {
+    /// Permit a person to do something.
+    Add(GrantAdd),
+    /// List grants.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Of this person only.
+        #[arg(long)]
+        person: Option<PersonName>,
+    },
+    /// Remove a grant.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Its id, or the start of it.
+        id: IdPrefix,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GrantAdd {
+    /// Who.
+    #[arg(long)]
+    pub(crate) person: PersonName,
+    /// Where: a target's name, or a glob such as 'web-*'.
+    #[arg(long)]
+    pub(crate) target: TargetSelector,
+    /// As which accounts; repeat or separate by commas.
+    #[arg(long = "login", value_name = "LOGIN", value_delimiter = ',', num_args = 1.., required_unless_present = "any_login")]
+    pub(crate) logins: Vec<LoginName>,
+    /// As any account.
+    #[arg(long, conflicts_with = "logins")]
+    pub(crate) any_login: bool,
+    /// What, separated by commas: shell, exec, sftp:read, sftp:write, scp, rsync, git:read, git:write,
+    /// subsystem, forward:local, forward:remote, agent, x11, watch, terminate, replay, approve.
+    #[arg(long, value_name = "PERMISSIONS")]
+    pub(crate) allow: PermissionSet,
+    /// From which networks only; repeat or separate by commas.
+    #[arg(long = "source", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) sources: Vec<SourceNetwork>,
+    /// Until when: a time (2026-12-31T18:00:00Z) or how long from now (8h, 30d).
+    #[arg(long, value_name = "TIME", value_parser = future)]
+    pub(crate) expires: Option<Timestamp>,
+    /// What is kept of each channel without a terminal: full, digests, or at most SIZE bytes (64K, 16M, 1G).
+    /// Terminal output, lengths and digests are kept always.
+    #[arg(long, value_name = "full|digests|SIZE", default_value = "16M")]
+    pub(crate) record: RecordSize,
+    /// Keep keystrokes too. They contain typed passwords.
+    #[arg(long)]
+    pub(crate) record_input: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ca {
+    /// Print the public key of one of Bartizan's own CAs.
+    Show {
+        /// `user`: targets trust it (TrustedUserCAKeys). `host`: clients trust it (@cert-authority).
+        which: OwnCa,
+    },
+    /// Accept user certificates that the keys in a file have signed.
+    Trust {
+        /// Public keys, as in authorized_keys; `-` is standard input.
+        file: PathBuf,
+    },
+    /// Stop accepting user certificates of a CA.
+    Untrust {
+        /// Its fingerprint, SHA256:….
+        fingerprint: Fingerprint,
+    },
+    /// List trusted CAs.
+    #[command(visible_alias = "ls")]
+    List,
+}
+
+/// Bartizan's own CAs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OwnCa {
+    User,
+    Host,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Access {
+    /// Ask whether a person may do something now, and why. Exits with 3 when not.
+    Check {
+        /// Who.
+        person: PersonName,
+        /// Where and as whom.
+        #[arg(value_name = "LOGIN@TARGET")]
+        destination: LoginAt,
+        /// `connect`, or a permission such as shell or sftp:read.
+        action: String,
+        /// Coming from this address.
+        #[arg(long, value_name = "ADDRESS")]
+        source: Option<IpAddr>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Session {
+    /// List sessions, the newest first.
+    #[command(visible_alias = "ls")]
+    List(SessionList),
+    /// Show a session: channels, commands, bytes, exit status, digests, files.
+    Show {
+        /// The audit key, or the start of it.
+        id: IdPrefix,
+    },
+    /// Replay a session in the terminal.
+    ///
+    /// Keys: space pauses, `.` steps while paused, `[` and `]` change the speed, left and right seek 10 s,
+    /// `q` ends.
+    Play(SessionPlay),
+    /// Write a session's recording in another format.
+    Export(SessionExport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionList {
+    /// Of this person.
+    #[arg(long)]
+    pub(crate) person: Option<PersonName>,
+    /// As this account.
+    #[arg(long)]
+    pub(crate) login: Option<LoginName>,
+    /// On this target.
+    #[arg(long)]
+    pub(crate) target: Option<TargetName>,
+    /// In this state: live, ended, truncated.
+    #[arg(long, value_parser = word::<SessionState>)]
+    pub(crate) state: Option<SessionState>,
+    /// From this address.
+    #[arg(long)]
+    pub(crate) source: Option<IpAddr>,
+    /// Started at this time (2026-12-31T18:00:00Z) or this long ago (2h, 7d), or later.
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    pub(crate) since: Option<Timestamp>,
+    /// Started before this time.
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    pub(crate) until: Option<Timestamp>,
+    /// Most sessions to list.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionPlay {
+    /// The audit key, or the start of it.
+    pub(crate) id: IdPrefix,
+    /// Which channel, by its ordinal; otherwise the first with a terminal.
+    #[arg(long, value_name = "N")]
+    pub(crate) channel: Option<u32>,
+    /// How many times faster: 0.1 to 100.
+    #[arg(long, default_value = "1")]
+    pub(crate) speed: Speed,
+    /// Show pauses no longer than this (2s, 500ms).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) idle_limit: Option<std::time::Duration>,
+    /// Start this far into the session (90s, 1h).
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+    pub(crate) from: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionExport {
+    /// The audit key, or the start of it.
+    pub(crate) id: IdPrefix,
+    /// In which format.
+    #[arg(long)]
+    pub(crate) format: Format,
+    /// Which channel, by its ordinal; otherwise the first that the format can show.
+    #[arg(long, value_name = "N")]
+    pub(crate) channel: Option<u32>,
+    /// Where to; otherwise standard output. typescript also writes FILE.timing.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Formats of `session export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Plain text without control sequences.
+    Text,
+    /// asciicast v2, for asciinema.
+    Asciicast,
+    /// asciicast v3.
+    Asciicast3,
+    /// script(1), for scriptreplay.
+    Typescript,
+    /// ttyrec, for ttyplay.
+    Ttyrec,
+    /// The bytes that the client received, exactly.
+    Raw,
+}
+
+impl Format {
+    /// The format as it is written and as the log names it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Asciicast => "asciicast",
+            Self::Asciicast3 => "asciicast3",
+            Self::Typescript => "typescript",
+            Self::Ttyrec => "ttyrec",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Search events, the newest first. Searching is an event too.
+    Search(LogSearch),
+    /// Print events as they happen.
+    Tail {
+        /// Start with this many of the last events.
+        #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
+        lines: u64,
+        /// Stop after the last event instead of waiting for more.
+        #[arg(long)]
+        no_follow: bool,
+    },
+    /// Write all events as JSON lines, the oldest first.
+    Export {
+        /// Start at this position of the log.
+        #[arg(long, default_value_t = 0, value_name = "INDEX")]
+        from: u64,
+        /// Where to; otherwise standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Check the log and the recordings against it. Exits with 4 when something does not verify.
+    Verify,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogSearch {
+    /// Of this type (session.start), or of all that start so (session.).
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// Of this person.
+    #[arg(long)]
+    pub(crate) person: Option<PersonName>,
+    /// As this account.
+    #[arg(long)]
+    pub(crate) login: Option<LoginName>,
+    /// On this target.
+    #[arg(long)]
+    pub(crate) target: Option<TargetName>,
+    /// In this session: its audit key, or the start of it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<IdPrefix>,
+    /// From this address.
+    #[arg(long)]
+    pub(crate) source: Option<IpAddr>,
+    /// At least this severe: info, notice, warning, high.
+    #[arg(long, value_parser = word::<Severity>)]
+    pub(crate) severity: Option<Severity>,
+    /// With this outcome: success, denied, failure.
+    #[arg(long, value_parser = word::<Outcome>)]
+    pub(crate) outcome: Option<Outcome>,
+    /// At this time (2026-12-31T18:00:00Z) or this long ago (2h, 7d), or later.
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    pub(crate) since: Option<Timestamp>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    pub(crate) until: Option<Timestamp>,
+    /// With this text in one of its values.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// The oldest first.
+    #[arg(long)]
+    pub(crate) oldest_first: bool,
+    /// Most events to print.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SshConfig {
+    /// The person's name, for the jump host's User line.
+    #[arg(long)]
+    pub(crate) person: Option<PersonName>,
+    /// What the jump host is called in the file.
+    #[arg(long, default_value = "bartizan", value_name = "ALIAS")]
+    pub(crate) host: TargetName,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Values of arguments: checked when read, so that a fault is a usage error that names the argument.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bartizan_model::{LoginName, Recording, Target, TargetName, Timestamp, escape};
+
+/// Where a target listens: `HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl FromStr for Address {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad_port = || format!("\"{}\" holds no port from 1 to 65535", shown(text));
+        let (host, port) = match (text.strip_prefix('['), text.matches(':').count()) {
+            (Some(rest), _) => {
+                let (host, rest) = rest.split_once(']').ok_or("expected ] after the address")?;
+                (host, rest.strip_prefix(':').or(rest.is_empty().then_some("22")).ok_or_else(bad_port)?)
+            }
+            (None, 1) => text.split_once(':').unwrap_or((text, "22")),
+            // No colon at all, or a bare IPv6 address.
+            (None, _) => (text, "22"),
+        };
+        Target::check_host(host).map_err(|e| e.to_string())?;
+        match port.parse() {
+            Ok(port) if port > 0 => Ok(Self { host: host.to_owned(), port }),
+            _ => Err(bad_port()),
+        }
+    }
+}
+
+/// `LOGIN@TARGET`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoginAt {
+    pub(crate) login: LoginName,
+    pub(crate) target: TargetName,
+}
+
+impl FromStr for LoginAt {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (login, target) = text.rsplit_once('@').ok_or("expected LOGIN@TARGET, such as root@web-1")?;
+        let name = |e: bartizan_model::InvalidName| e.to_string();
+        Ok(Self { login: login.parse().map_err(name)?, target: target.parse().map_err(name)? })
+    }
+}
+
+/// An id or the start of one: letters, digits and hyphens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdPrefix(String);
+
+impl IdPrefix {
+    /// The text, in lower case as ids are.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdPrefix {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if (1..=64).contains(&text.len()) && text.bytes().all(good) {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err("expected an id as listings show it, or the start of one".into())
+    }
+}
+
+impl fmt::Display for IdPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What is kept of each channel without a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordSize(Option<u64>);
+
+impl RecordSize {
+    /// The recording that a grant asks for.
+    pub(crate) fn recording(self, input: bool) -> Recording {
+        Recording { channel_cap: self.0, input }
+    }
+}
+
+impl FromStr for RecordSize {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let shift = match &text[number.len()..] {
+            "" => 0,
+            "K" | "k" | "KiB" => 10,
+            "M" | "m" | "MiB" => 20,
+            "G" | "g" | "GiB" => 30,
+            "full" if number.is_empty() => return Ok(Self(None)),
+            "digests" if number.is_empty() => return Ok(Self(Some(0))),
+            _ => return Err("expected full, digests, or a size such as 64K, 16M or 1G".into()),
+        };
+        let size = number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
+        size.map(|size| Self(Some(size)))
+            .ok_or_else(|| "expected full, digests, or a size such as 64K".into())
+    }
+}
+
+/// How many times faster than it was: 0.1 to 100, kept in tenths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Speed(u32);
+
+impl Speed {
+    /// The speed in tenths: 10 is as it was.
+    pub(crate) const fn tenths(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Speed {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let tenths = (digits(whole) && digits(tenth) && tenth.len() == 1)
+            .then(|| Some(whole.parse::<u32>().ok()?.checked_mul(10)? + tenth.parse::<u32>().ok()?))
+            .flatten();
+        tenths.filter(|t| (1..=1000).contains(t)).map(Self).ok_or_else(|| "expected 0.1 to 100".into())
+    }
+}
+
+/// Reads `500ms`, `90s`, `10m`, `2h` or `7d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let millis = match &text[number.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("expected a duration such as 500ms, 90s, 10m, 2h or 7d".into()),
+    };
+    let value = number.parse::<u64>().ok().and_then(|n| n.checked_mul(millis)).map(Duration::from_millis);
+    value.ok_or_else(|| "expected a duration such as 500ms, 90s, 10m, 2h or 7d".into())
+}
+
+/// A time, or how long ago.
+pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
+    moment(text, |ago| Timestamp::now().saturating_sub(ago))
+}
+
+/// A time, or how long from now.
+pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
+    moment(text, |from_now| Timestamp::now().saturating_add(from_now))
+}
+
+fn moment(text: &str, relative: impl FnOnce(Duration) -> Timestamp) -> Result<Timestamp, String> {
+    if let Ok(duration) = duration(text) {
+        return Ok(relative(duration));
+    }
+    // A date alone is its beginning, UTC.
+    let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    whole.parse().map_err(|_| {
+        "expected a time such as 2026-12-31T18:00:00Z or 2026-12-31, or a duration such as 2h or 7d".into()
+    })
+}
+
+/// A word of the vocabulary, as JSON spells it.
+pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| e.to_string())
+}
+
+fn shown(text: &str) -> String {
+    escape(text.chars().take(80).collect::<String>().as_bytes())
+}

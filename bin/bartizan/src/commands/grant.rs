@@ -1,0 +1,149 @@
+//! `bartizan grant`.
+
+use std::fmt::Write as _;
+
+use bartizan_model::api::NewGrant;
+use bartizan_model::{Grant as Record, Timestamp};
+
+use super::Context;
+use crate::args::{Grant, GrantAdd};
+use crate::client::segment;
+use crate::failure::Failure;
+use crate::out::{bytes, minute, time};
+use crate::table::{Look, Table, normal};
+
+pub(crate) async fn run(context: &Context, command: Grant) -> Result<(), Failure> {
+    let (client, out) = (&context.client, context.out);
+    match command {
+        Grant::Add(add) => {
+            let added: Record = client.post("/v1/grants", &request(add)).await?;
+            out.one(&added, || format!("added {}", sentence(&added)))
+        }
+        Grant::List { person } => {
+            let grants: Vec<Record> =
+                client.find("/v1/grants", &serde_json::json!({ "person": person })).await?;
+            out.listing(&grants, || grants_table(&grants))
+        }
+        Grant::Remove { id } => {
+            let removed: Record = client.delete(&format!("/v1/grants/{}", segment(id))).await?;
+            out.one(&removed, || format!("removed {}", sentence(&removed)))
+        }
+    }
+}
+
+fn request(add: GrantAdd) -> NewGrant {
+    NewGrant {
+        person: add.person,
+        target: add.target,
+        logins: (!add.any_login).then_some(add.logins),
+        allow: add.allow,
+        sources: add.sources,
+        expires: add.expires,
+        record: add.record.recording(add.record_input),
+    }
+}
+
+fn logins(grant: &Record) -> String {
+    match &grant.logins {
+        None => "any login".into(),
+        Some(logins) => logins.iter().map(|login| login.as_str()).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// What is kept of a session, in words.
+pub(crate) fn kept(record: bartizan_model::Recording) -> String {
+    let kept = match record.channel_cap {
+        None => "every byte of other channels".into(),
+        Some(0) => "digests of other channels".into(),
+        Some(cap) => format!("up to {} of each other channel", bytes(cap)),
+    };
+    format!("terminal output{}, {kept}", if record.input { " and keystrokes" } else { "" })
+}
+
+fn sentence(grant: &Record) -> String {
+    let mut text =
+        format!("{}: {} as {} on {}: {}\n", grant.id, grant.person, logins(grant), grant.target, grant.allow);
+    if !grant.sources.is_empty() {
+        let sources: Vec<_> = grant.sources.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "  from {}", sources.join(", "));
+    }
+    if let Some(expires) = grant.expires {
+        let _ = writeln!(text, "  until {} UTC", time(expires));
+    }
+    let _ = writeln!(text, "  recorded: {}", kept(grant.record));
+    text
+}
+
+pub(crate) fn grants_table(grants: &[Record]) -> Table {
+    let mut table = Table::new("no grants yet, so nobody may do anything: `bartizan grant add`")
+        .column("ID")
+        .flexible("PERSON")
+        .flexible("LOGINS@TARGET")
+        .flexible("ALLOW")
+        .column("UNTIL (UTC)");
+    for grant in grants {
+        let until = match grant.expires {
+            None => ("-".into(), Look::Dim),
+            Some(end) if end <= Timestamp::now() => ("expired".into(), Look::Bad),
+            Some(end) => normal(minute(end)),
+        };
+        let logins = if grant.logins.is_none() { "*".into() } else { logins(grant) };
+        // Sources are conditions that a reader must not overlook.
+        let sources = if grant.sources.is_empty() { "" } else { " (by source)" };
+        table.row([
+            normal(&grant.id),
+            normal(&grant.person),
+            normal(format!("{logins}@{}", grant.target)),
+            normal(format!("{}{sources}", grant.allow)),
+            until,
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use bartizan_model::{GrantId, LoginName, PersonName, Recording, TargetSelector};
+
+    use super::super::person::tests::at;
+    use super::*;
+
+    pub(crate) fn grants() -> Vec<Record> {
+        let grant = |id: &str, target: &str, allow: &str| Record {
+            id: GrantId(id.into()),
+            person: PersonName::new("alice").unwrap(),
+            target: TargetSelector::new(target).unwrap(),
+            logins: Some(vec![LoginName::new("root").unwrap()]),
+            allow: allow.parse().unwrap(),
+            sources: Vec::new(),
+            expires: None,
+            record: Recording::default(),
+            created: at(0),
+        };
+        vec![
+            grant("g-1f3a90c2", "web-1", "shell,exec,sftp:read,sftp:write,scp"),
+            Record {
+                logins: None,
+                expires: Some(Timestamp::from_unix_micros(7_258_118_400_000_000)),
+                record: Recording { channel_cap: None, input: true },
+                ..grant("g-77aa0031", "*", "shell")
+            },
+            Record {
+                sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+                expires: Some(Timestamp::from_unix_micros(1_000_000)),
+                record: Recording { channel_cap: Some(0), input: false },
+                ..grant("g-0badcafe", "db-*", "exec")
+            },
+        ]
+    }
+
+    #[test]
+    fn listing() {
+        insta::assert_snapshot!(grants_table(&grants()).render(Some(80), false));
+    }
+
+    #[test]
+    fn sentences() {
+        insta::assert_snapshot!(grants().iter().map(sentence).collect::<String>());
+    }
+}

@@ -1,0 +1,85 @@
+//! What each command does: one module a noun.
+
+mod access;
+mod ca;
+mod grant;
+mod key;
+mod person;
+mod ssh_config;
+mod target;
+
+use std::future::Future;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command};
+use crate::client::Client;
+use crate::failure::{Failure, Kind};
+use crate::out::Out;
+
+/// Longest file of keys that is read.
+const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
+
+/// What every command needs.
+pub(crate) struct Context {
+    pub(crate) out: Out,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// The server of the data folder, whether it runs or not.
+    pub(crate) client: Client,
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let out = Out::detect(cli.json);
+    if let Command::Completions { shell } = cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "bartizan", &mut script);
+        return out.bytes(&script);
+    }
+    let data = cli.data.ok_or_else(|| {
+        Failure::new(Kind::Usage, "no data folder is named").hint("name it with -D DIR or BARTIZAN_DATA")
+    })?;
+    let context = Context { out, client: Client::new(&data), data };
+    match cli.command {
+        Command::Person(command) => wait(person::run(&context, command)),
+        Command::Key(command) => wait(key::run(&context, command)),
+        Command::Target(command) => wait(target::run(&context, command)),
+        Command::Grant(command) => wait(grant::run(&context, command)),
+        Command::Ca(command) => wait(ca::run(&context, command)),
+        Command::Access(command) => wait(access::run(&context, command)),
+        Command::SshConfig(command) => wait(ssh_config::run(&context, &command)),
+        Command::Session(_) | Command::Log(_) | Command::Completions { .. } => Ok(()),
+    }
+}
+
+/// Runs what waits for the network on this thread.
+fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| Failure::failed(format!("cannot start: {e}")))?.block_on(work)
+}
+
+/// Reads a file of keys; `-` is standard input. Private keys are refused before they go anywhere.
+fn key_file(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let unreadable = |e: std::io::Error| Failure::failed(format!("cannot read {shown}: {e}"));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
+        return Err(Failure::failed(format!("{shown} is too long to be a file of keys")));
+    }
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::failed(format!("{shown} is not a text file")))?;
+    if text.contains("PRIVATE KEY-----") {
+        return Err(Failure::failed(format!("{shown} holds a private key; it was not sent anywhere"))
+            .hint("give the public key, usually the file with .pub at the end"));
+    }
+    Ok(text)
+}

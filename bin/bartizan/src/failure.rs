@@ -1,0 +1,73 @@
+//! Why a command did not do what was asked: a kind, which is the exit code, and a hint.
+
+use std::fmt;
+
+/// The kinds of failures, by what the caller should do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It did not work.
+    Failed,
+    /// It was asked for in a way that makes no sense.
+    Usage,
+    /// Policy says no.
+    Denied,
+    /// The evidence does not verify.
+    Evidence,
+}
+
+impl Kind {
+    /// The exit code that scripts can rely on.
+    pub(crate) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Denied => 3,
+            Self::Evidence => 4,
+        }
+    }
+}
+
+/// A command's failure. The message may hold foreign text; it is escaped when shown.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    message: String,
+    hint: Option<String>,
+    /// True when standard output was closed: nobody wants to read more, also not this message.
+    pub(crate) silent: bool,
+}
+
+impl Failure {
+    /// A failure of `kind`.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, silent: false }
+    }
+
+    /// Something that did not work.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A failure to write to standard output.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self { silent: closed, ..Self::failed(format!("cannot write to standard output: {error}")) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", crate::out::plain(&self.message))?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {}", crate::out::plain(hint)),
+            None => Ok(()),
+        }
+    }
+}
