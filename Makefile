@@ -1,0 +1,31 @@
+# The commands of this project; each is a script that can be read and run by itself.
+
+.DEFAULT_GOAL := help
+.PHONY: help build test demo bench soak lint fuzz-short clean
+
+help: ## Lists the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## Builds bartizand and bartizan, optimized
+	cargo build --release --locked --package bartizand --package bartizan
+
+test: ## Runs all tests; first installs the stock SSH clients they need, saying which
+	@scripts/test.sh
+
+demo: ## Shows what it does in two minutes and leaves nothing behind. KEEP=1 lets you go on by hand
+	@scripts/demo.sh
+
+bench: build ## Measures against OpenSSH, side by side. BENCH="--only bulk --rounds 3" narrows it
+	@python3 benches/bench.py $(BENCH)
+
+soak: build ## 100 transfers of 128 MiB each way, and 1,000 short sessions with the memory watched
+	@python3 benches/bench.py --only soak $(BENCH)
+
+lint: ## Formatting, lints, documentation, dependencies
+	@scripts/lint.sh
+
+fuzz-short: ## Runs each fuzz target for FUZZ_SECONDS (30)
+	@scripts/fuzz-short.sh
+
+clean: ## Removes what was built
+	cargo clean

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# All tests: sets up what they need, builds once, runs them. Arguments go to the test runner as filters.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup-test.sh test
+
+# One build for the programs and the tests, so that dependencies are compiled once.
+cargo build --workspace --bins --tests
+# The end-to-end tests start these.
+target=${CARGO_TARGET_DIR:-target}
+BARTIZAN_BIN_DIR=$(cd "$target/debug" && pwd)
+export BARTIZAN_BIN_DIR
+
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --no-fail-fast "$@"
+    cargo test --quiet --workspace --doc
+else
+    cargo test --workspace --no-fail-fast "$@"
+fi
