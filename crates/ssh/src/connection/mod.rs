@@ -13,9 +13,13 @@
 //! What they deliberately do not do: encrypt, wait, decide who may do what, or answer transport
 //! messages. [`ConnectionError::Unimplemented`] tells the owner to send `SSH_MSG_UNIMPLEMENTED`.
 
+mod channel_key;
+pub mod endpoint;
 mod error;
 mod progress;
 pub mod relay;
 
+pub use channel_key::{ChannelKey, DataKind};
+pub use endpoint::{Endpoint, EndpointConfig, EndpointEvent, PacketSink};
 pub use error::ConnectionError;
 pub use relay::{Flow, Output, Relay, RelayError, RelayHost, RelayLimits, Side};

@@ -1,8 +1,9 @@
 //! One channel between the two ends, and the table of them.
 
 use super::super::progress::Progress;
-use super::host::{ChannelKey, PerSide, Side, Totals};
+use super::host::{PerSide, Side, Totals};
 use super::replies::Pending;
+use crate::connection::ChannelKey;
 use crate::connection::ConnectionError;
 use crate::wire::connection::{ChannelKind, ChannelOpen};
 use std::collections::VecDeque;

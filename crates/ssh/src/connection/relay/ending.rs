@@ -3,9 +3,10 @@
 use super::super::progress::Progress;
 use super::channel::Channel;
 use super::flow::close_end;
-use super::host::{ChannelKey, DataKind, GlobalVerdict, Output, RelayHost, Side};
+use super::host::{GlobalVerdict, Output, RelayHost, Side};
 use super::open::send_failure;
 use super::{Held, Relay};
+use crate::connection::{ChannelKey, DataKind};
 use crate::wire::connection::{ChannelRequest, ExitSignal, Message, OpenFailureReason, RequestType, Signal};
 
 /// How a channel that we end takes its leave.

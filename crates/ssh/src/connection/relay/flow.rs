@@ -2,8 +2,9 @@
 
 use super::super::progress::Progress;
 use super::channel::{Channel, End};
-use super::host::{DataKind, Output, RelayHost, Side};
+use super::host::{Output, RelayHost, Side};
 use super::{ConnectionError, Relay};
+use crate::connection::DataKind;
 use crate::wire::connection::Message;
 
 /// A data message, taken apart.

@@ -1,5 +1,6 @@
 //! What the relay asks of its owner: decisions, an ear for what passes, and two ways out.
 
+use crate::connection::{ChannelKey, DataKind};
 use crate::wire::connection::{
     ChannelOpen, ChannelRequest, GlobalKind, GlobalRequest, OpenFailureReason, RequestKind,
 };
@@ -68,37 +69,6 @@ impl<T> IndexMut<Side> for PerSide<T> {
     }
 }
 
-/// Names one channel for as long as its relay lives: never given twice, unlike the numbers on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChannelKey {
-    pub(super) serial: u64,
-    pub(super) slot: u32,
-}
-
-impl ChannelKey {
-    /// Counts the channels of one relay from 0, in the order in which they were asked for.
-    pub const fn serial(self) -> u64 {
-        self.serial
-    }
-
-    /// A small number that no other channel has at the same time, for use as the index of a table.
-    pub const fn slot(self) -> usize {
-        self.slot as usize
-    }
-}
-
-impl fmt::Display for ChannelKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.serial)
-    }
-}
-
-impl fmt::Debug for ChannelKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChannelKey({} in slot {})", self.serial, self.slot)
-    }
-}
-
 /// What becomes of a `CHANNEL_OPEN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -154,20 +124,6 @@ pub enum GlobalVerdict {
     Answer(Vec<u8>),
     /// Is decided later, with [`Relay::release_global`](super::Relay::release_global).
     Hold,
-}
-
-/// Which stream of a channel data belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DataKind {
-    /// `CHANNEL_DATA`
-    Data,
-    /// `CHANNEL_EXTENDED_DATA` with its `data_type_code`; 1 is standard error.
-    Extended(u32),
-}
-
-impl DataKind {
-    /// Standard error.
-    pub const STDERR: Self = Self::Extended(crate::wire::connection::EXTENDED_DATA_STDERR);
 }
 
 /// Bytes of a channel's life, both streams together.

@@ -81,9 +81,9 @@ mod open;
 mod replies;
 mod request;
 
+pub use super::{ChannelKey, DataKind};
 pub use host::{
-    ChannelKey, DataKind, GlobalVerdict, OpenVerdict, Output, PerSide, Refusal, RelayHost, RequestVerdict,
-    Side, Totals,
+    GlobalVerdict, OpenVerdict, Output, PerSide, Refusal, RelayHost, RequestVerdict, Side, Totals,
 };
 
 use super::ConnectionError;

@@ -3,8 +3,9 @@
 use super::super::progress::Progress;
 use super::ending::{Farewell, sever};
 use super::flow::close_end;
-use super::host::{ChannelKey, OpenVerdict, Output, Refusal, RelayHost, Side};
+use super::host::{OpenVerdict, Output, Refusal, RelayHost, Side};
 use super::{ConnectionError, Flow, Held, Relay, RelayError};
+use crate::connection::ChannelKey;
 use crate::wire::connection::{ChannelOpen, Message, OpenConfirmation, OpenFailure, OpenFailureReason};
 
 impl Relay {

@@ -4,7 +4,6 @@ use std::fmt;
 
 /// A signal that RFC 4254 names, or OpenSSH's `INFO@openssh.com`; other names stay names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::upper_case_acronyms, reason = "the names of the signals")]
 pub enum Signal {
     /// `SIGABRT`
     ABRT,
