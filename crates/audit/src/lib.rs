@@ -1,1 +1,45 @@
-//! audit
+//! The append-only audit log: append an event, get a receipt once it is durable.
+//!
+//! ```text
+//!  submit ──► queue ──► writer thread ──► journal/…  one write + fdatasync for all that wait
+//!  (any thread)              │  ├──► receipts, head (durable from here on)
+//!                            ▼
+//!                       integrator thread ──► tile/entries/…  C2SP entry bundles, 256 entries each
+//!                                                             then the journal's old segments go
+//!  Reader ◄── bundles, and behind them the journal: live or with the server stopped
+//! ```
+//!
+//! Three moments of an event: *sequenced* (in the journal and on the disk: what a [`Receipt`] promises),
+//! *integrated* (in an entry bundle, within a second of its bundle being full), *published* (in a signed checkpoint).
+//! Recovery after a crash runs through the code of the normal path: what the journal holds is integrated, and
+//! the journal goes on in a new segment.
+//!
+//! The room knows neither SSH nor HTTP nor a database, and it never looks into an event beyond giving
+//! it its index. It does not search: that is a projection others build by following a [`Reader`].
+//! It does not retry a failed write: the log is poisoned then, and its owner ends what must not go on unlogged.
+//!
+//! Start with [`Log`]. Tests replace the disk by one that loses, tears and refuses on demand (`src/tests`).
+
+mod bundle;
+mod disk;
+mod error;
+mod frame;
+mod integrate;
+mod journal;
+mod layout;
+mod log;
+mod open;
+mod queue;
+mod reader;
+mod receipt;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{FileError, LogError, OpenError, ReadError};
+pub use layout::{ENTRIES_PER_BUNDLE, entries_path};
+pub use log::{Log, LogOptions};
+pub use open::{Cut, InvalidOrigin, Opened, Origin, Recovery};
+pub use reader::{Entry, Reader};
+pub use receipt::{Logged, Pending, Receipt};

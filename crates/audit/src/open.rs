@@ -1,0 +1,297 @@
+//! Making a log and opening one, with recovery after a crash.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle;
+use crate::disk::{self, Disk, Guard, OsDisk};
+use crate::error::{FileError, OpenError, ReadError};
+use crate::integrate::Integrator;
+use crate::journal::{self, Step, Torn, Walk};
+use crate::layout::{self, ENTRIES_PER_BUNDLE, SegmentName};
+use crate::log::{Log, LogOptions, Parts};
+use crate::writer::Tail;
+
+/// The log's name for all time: the first line of its checkpoints (C2SP tlog-checkpoint), such as
+/// `bartizan.example.com/node-1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origin(String);
+
+/// A text that cannot be an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a log origin: expected 1 to 200 characters without spaces, `+` and control characters, such as bartizan.example.com/node-1"
+)]
+pub struct InvalidOrigin;
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+        let valid = (1..=200).contains(&text.len()) && !text.contains(forbidden);
+        valid.then(|| Self(text.to_owned())).ok_or(InvalidOrigin)
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = InvalidOrigin;
+    fn try_from(text: String) -> Result<Self, InvalidOrigin> {
+        text.parse()
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// `log.json`: its presence makes a folder a log.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Description {
+    format: u32,
+    pub(crate) origin: Origin,
+}
+
+const FORMAT: u32 = 1;
+const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
+
+/// A log that was opened, and what had to be done for it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log.
+    pub log: Log,
+    /// Its origin, as given when it was made.
+    pub origin: Origin,
+    /// What recovery did.
+    pub recovery: Recovery,
+}
+
+/// What recovery did at opening.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Number of entries in the log.
+    pub head: u64,
+    /// Entries that were read from the journal.
+    pub replayed: u64,
+    /// The end of the journal that was cut off: an append that a crash interrupted. No receipt was given for what
+    /// it held, unless the disk lost what it had confirmed; the owner should log an anomaly.
+    pub cut: Option<Cut>,
+}
+
+/// An unfinished append at the end of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The journal's segment, kept under this name with what was cut.
+    pub file: PathBuf,
+    /// Where in it the unfinished append begins, in bytes.
+    pub offset: u64,
+    /// How many bytes of it are there.
+    pub bytes: u64,
+    /// How it showed.
+    pub what: String,
+}
+
+impl Log {
+    /// Makes an empty log in `dir`, which may exist but may hold nothing of a log. Does not open it.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] rather than ever starting anew where a log was, also a damaged one.
+    ///
+    /// # Durability
+    /// When this returns, the log is fully persisted. After a crash in between it can be called again.
+    pub fn create(dir: &Path, origin: &Origin) -> Result<(), OpenError> {
+        create(&OsDisk, dir, origin)
+    }
+
+    /// Opens the log in `dir` for appending. Blocks while recovery reads the journal, at most some tens of megabytes.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] when there is none: this never makes one. [`OpenError::Locked`] when another
+    /// process has it open. [`ReadError::Damaged`] and its like when entries that were durable are not there.
+    pub fn open(dir: &Path, options: LogOptions) -> Result<Opened, OpenError> {
+        open(Arc::new(OsDisk), dir, options)
+    }
+}
+
+pub(crate) fn create(disk: &dyn Disk, dir: &Path, origin: &Origin) -> Result<(), OpenError> {
+    disk::ensure_dir(disk, dir.parent().unwrap_or(dir), dir)?;
+    let _lock = lock(disk, dir)?;
+    let exists = |found: &str| OpenError::Exists { dir: dir.to_owned(), found: found.to_owned() };
+    let description = layout::description(dir);
+    if disk::read(disk, &description, 1)?.is_some() {
+        return Err(exists("log.json"));
+    }
+    let journal = layout::journal(dir);
+    disk::ensure_dir(disk, dir, &journal)?;
+    disk::ensure_dir(disk, dir, &dir.join("tile/entries"))?;
+    if disk::read(disk, &dir.join(layout::entries_path(0)), 1)?.is_some() {
+        return Err(exists("tile/entries/000"));
+    }
+    // An interrupted creation may have left the first segment, empty.
+    let first = SegmentName { sequence: 1, first: 0 };
+    for segment in journal::segments(disk, dir)? {
+        let path = segment.path(dir);
+        let longer = disk.read_at(&path, crate::frame::SEGMENT_HEADER_BYTES as u64, 1);
+        if segment != first || !longer.map_err(FileError::new("read", &path))?.is_empty() {
+            return Err(exists(&format!("journal/{}", segment.file_name())));
+        }
+    }
+    Tail::new(0).start_segment(disk, dir, first.sequence)?;
+    let text = Description { format: FORMAT, origin: origin.clone() };
+    let text = serde_json::to_vec_pretty(&text)
+        .map_err(|e| OpenError::Format { path: description.clone(), reason: e.to_string() })?;
+    Ok(disk::replace(disk, &description, &text)?)
+}
+
+pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Result<Opened, OpenError> {
+    let description = describe(&*disk, dir)?.ok_or_else(|| OpenError::Missing(dir.to_owned()))?;
+    let lock = lock(&*disk, dir)?;
+    let mut integrator = Integrator::new(disk.clone(), dir);
+    let mut segments = journal::segments(&*disk, dir)?;
+    let (tail, replayed, torn) = replay(&disk, dir, &segments, &mut integrator)?;
+
+    // The journal goes on in a new segment, which makes durable what an earlier process may only have written.
+    let sequence = segments.last().map_or(0, |last| last.sequence) + 1;
+    let segment = tail.start_segment(&*disk, dir, sequence)?;
+    segments.push(segment.name);
+    integrator.release(&mut segments, segment.name.first, torn.as_ref().map(|torn| &*torn.file))?;
+
+    let recovery = Recovery { head: tail.next(), replayed, cut: torn.map(Cut::from) };
+    let parts = Parts { disk, lock, integrator, tail, segment, segments };
+    Ok(Opened { log: Log::start(dir, options, parts)?, origin: description.origin, recovery })
+}
+
+/// Reads `log.json`; none when the folder holds no log.
+pub(crate) fn describe(disk: &dyn Disk, dir: &Path) -> Result<Option<Description>, OpenError> {
+    let path = layout::description(dir);
+    let Some(text) = disk::read(disk, &path, MAX_DESCRIPTION_BYTES)? else { return Ok(None) };
+    let wrong = |reason: String| OpenError::Format { path: path.clone(), reason };
+    let description: Description = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    if description.format != FORMAT {
+        return Err(wrong(format!("format {} was written by a later version", description.format)));
+    }
+    Ok(Some(description))
+}
+
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Guard>, OpenError> {
+    let path = layout::lock(dir);
+    let holder = format!("pid {}", std::process::id());
+    match disk.lock(&path, &holder).map_err(FileError::new("lock", &path))? {
+        Ok(lock) => Ok(lock),
+        Err(holder) => {
+            let holder = bartizan_model::escape(holder.as_bytes());
+            let holder = Some(holder).filter(|holder| !holder.is_empty());
+            Err(OpenError::Locked { dir: dir.to_owned(), holder })
+        }
+    }
+}
+
+/// Integrates all that the journal holds: the tail behind the last full bundle, how many entries were
+/// read, and the unfinished append at the end.
+fn replay(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    segments: &[SegmentName],
+    integrator: &mut Integrator,
+) -> Result<(Tail, u64, Option<Torn>), ReadError> {
+    let Some(oldest) = segments.first() else {
+        let what = "a log has at least one segment".to_owned();
+        return Err(ReadError::MissingFile { file: layout::journal(dir), what });
+    };
+    check_integrated(&**disk, dir, *oldest)?;
+    let mut tail = Tail::new(oldest.first);
+    let mut replayed = 0;
+    let mut cut = None;
+    let mut end: Option<Torn> = None;
+    for segment in segments {
+        if segment.first > tail.next() {
+            let (file, offset, what) = match end {
+                Some(torn) => (torn.file, torn.offset, torn.what),
+                None => (segment.path(dir), 0, "entries before this segment are missing"),
+            };
+            return Err(ReadError::Damaged { file, offset, what: what.to_owned() });
+        }
+        let mut walk = Walk::open(disk, dir, *segment)?;
+        end = loop {
+            let offset = walk.position();
+            match walk.step()? {
+                Step::Batch(batch) => {
+                    let damaged = |what: String| ReadError::Damaged { file: segment.path(dir), offset, what };
+                    replayed += replay_batch(batch, &mut tail, integrator, &damaged)?;
+                }
+                Step::End => break None,
+                Step::Torn(torn) => break Some(torn),
+            }
+        };
+        cut = end.clone().or(cut);
+    }
+    Ok((tail, replayed, cut))
+}
+
+/// Integrates the entries of one batch; returns how many were new.
+fn replay_batch(
+    batch: crate::frame::Batch<'_>,
+    tail: &mut Tail,
+    integrator: &mut Integrator,
+    damaged: &dyn Fn(String) -> ReadError,
+) -> Result<u64, ReadError> {
+    if batch.first > tail.next() {
+        return Err(damaged(format!("entry {} follows where entry {} should", batch.first, tail.next())));
+    }
+    let mut full = Vec::new();
+    let mut replayed = 0;
+    // A segment begins with entries of the one before it; those are known.
+    let known = (tail.next() - batch.first) as usize;
+    for entry in bundle::entries(batch.body).skip(known) {
+        let entry = entry.map_err(|_| damaged("an entry is longer than its batch".to_owned()))?;
+        full.extend(tail.push(entry));
+        replayed += 1;
+    }
+    integrator.write(&full)?;
+    Ok(replayed)
+}
+
+/// Checks that the journal begins where a bundle ends, and that this bundle is there.
+fn check_integrated(disk: &dyn Disk, dir: &Path, oldest: SegmentName) -> Result<(), ReadError> {
+    let first = oldest.first;
+    if !first.is_multiple_of(ENTRIES_PER_BUNDLE) {
+        let what = format!("no segment begins with entry {first}");
+        return Err(ReadError::Damaged { file: oldest.path(dir), offset: 0, what });
+    }
+    let Some(last) = (first / ENTRIES_PER_BUNDLE).checked_sub(1) else { return Ok(()) };
+    let file = dir.join(layout::entries_path(last));
+    if disk::read(disk, &file, 1)?.is_none() {
+        let what =
+            format!("the journal begins with entry {first}, and this bundle must hold those before it");
+        return Err(ReadError::MissingFile { file, what });
+    }
+    Ok(())
+}
+
+impl From<Torn> for Cut {
+    fn from(torn: Torn) -> Self {
+        let Torn { file, offset, bytes, what } = torn;
+        Self { file: set_aside_path(&file), offset, bytes, what: what.to_owned() }
+    }
+}
+
+/// The name under which a segment with an unfinished append is kept, out of the journal's way.
+pub(crate) fn set_aside_path(segment: &Path) -> PathBuf {
+    let mut aside = segment.as_os_str().to_owned();
+    aside.push(".cut");
+    aside.into()
+}

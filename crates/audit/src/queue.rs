@@ -1,0 +1,189 @@
+//! The bounded queue between those who append and the writer thread.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::error::LogError;
+use crate::receipt::{Pending, Receipt};
+
+/// An event that waits for the disk.
+pub(crate) struct Waiting {
+    /// Its JSON, without an index.
+    pub(crate) json: Vec<u8>,
+    /// Who wants to know.
+    pub(crate) receipt: oneshot::Sender<Result<Receipt, LogError>>,
+}
+
+/// How full the queue may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From this many bytes or events on the queue is congested.
+    pub(crate) soft: Limit,
+    /// An event that would bring the queue above this is refused.
+    pub(crate) hard: Limit,
+}
+
+/// A number of events and of their bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The queue. Its lock is held for moments only, never during a write.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    limits: Limits,
+}
+
+struct State {
+    waiting: Vec<Waiting>,
+    bytes: usize,
+    /// Why nothing more is taken, when nothing is.
+    shut: Option<LogError>,
+}
+
+impl Queue {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let state = State { waiting: Vec::new(), bytes: 0, shut: None };
+        Self { state: Mutex::new(state), filled: Condvar::new(), limits }
+    }
+
+    /// Puts an event at the end. Never waits for the disk.
+    pub(crate) fn push(&self, json: Vec<u8>) -> Result<Pending, LogError> {
+        let mut state = self.lock();
+        if let Some(reason) = &state.shut {
+            return Err(reason.clone());
+        }
+        let waiting = state.waiting.len();
+        if waiting >= self.limits.hard.events || state.bytes + json.len() > self.limits.hard.bytes {
+            return Err(LogError::Overloaded { waiting });
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.bytes += json.len();
+        state.waiting.push(Waiting { json, receipt: sender });
+        drop(state);
+        if waiting == 0 {
+            self.filled.notify_one();
+        }
+        Ok(Pending::new(receiver))
+    }
+
+    /// Takes the events that wait, oldest first, up to `max_bytes` of them but at least one; waits for one.
+    /// None when the queue is shut and empty.
+    pub(crate) fn take(&self, max_bytes: usize) -> Option<Vec<Waiting>> {
+        let state = self.lock();
+        let mut state = self
+            .filled
+            .wait_while(state, |state| state.waiting.is_empty() && state.shut.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.is_empty() {
+            return None;
+        }
+        let mut bytes = 0;
+        let fits = |waiting: &Waiting| {
+            bytes += waiting.json.len();
+            bytes <= max_bytes
+        };
+        let count = state
+            .waiting
+            .iter()
+            .take_while({
+                let mut fits = fits;
+                move |w| fits(w)
+            })
+            .count()
+            .max(1);
+        let rest = state.waiting.split_off(count);
+        let taken = std::mem::replace(&mut state.waiting, rest);
+        state.bytes -= taken.iter().map(|waiting| waiting.json.len()).sum::<usize>();
+        Some(taken)
+    }
+
+    /// True from the soft limit on.
+    pub(crate) fn congested(&self) -> bool {
+        let state = self.lock();
+        state.waiting.len() >= self.limits.soft.events || state.bytes >= self.limits.soft.bytes
+    }
+
+    /// Takes nothing more; what waits is still handed out by [`Self::take`]. The first reason stays.
+    pub(crate) fn shut(&self, reason: LogError) {
+        self.lock().shut.get_or_insert(reason);
+        self.filled.notify_all();
+    }
+
+    /// Takes nothing more and refuses what waits.
+    pub(crate) fn fail(&self, reason: &LogError) {
+        let mut state = self.lock();
+        state.shut = Some(reason.clone());
+        state.bytes = 0;
+        let refused = std::mem::take(&mut state.waiting);
+        drop(state);
+        self.filled.notify_all();
+        for waiting in refused {
+            // Nobody waits any more for some; that is theirs to decide.
+            let _ = waiting.receipt.send(Err(reason.clone()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> Queue {
+        let soft = Limit { events: 2, bytes: 100 };
+        Queue::new(Limits { soft, hard: Limit { events: 3, bytes: 200 } })
+    }
+
+    #[test]
+    fn limits_hold_for_events_and_for_bytes() {
+        let q = queue();
+        drop(q.push(vec![0; 10]).unwrap());
+        assert!(!q.congested());
+        drop(q.push(vec![0; 10]).unwrap());
+        assert!(q.congested());
+        drop(q.push(vec![0; 10]).unwrap());
+        assert!(matches!(q.push(vec![0]), Err(LogError::Overloaded { waiting: 3 })));
+        assert_eq!(q.take(usize::MAX).unwrap().len(), 3);
+        assert!(!q.congested());
+        drop(q.push(vec![0; 150]).unwrap());
+        assert!(q.congested());
+        assert!(matches!(q.push(vec![0; 51]), Err(LogError::Overloaded { waiting: 1 })));
+        drop(q.push(vec![0; 50]).unwrap());
+    }
+
+    #[test]
+    fn a_batch_is_cut_by_bytes_and_order_stays() {
+        let q = queue();
+        for n in [60, 50, 40] {
+            drop(q.push(vec![n; usize::from(n)]).unwrap());
+        }
+        let lengths = |taken: Vec<Waiting>| taken.iter().map(|w| w.json.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(q.take(1).unwrap()), [60]);
+        assert_eq!(lengths(q.take(90).unwrap()), [50, 40]);
+    }
+
+    #[test]
+    fn a_shut_queue_hands_out_what_waits_and_a_failed_one_refuses_it() {
+        let q = queue();
+        drop(q.push(vec![1]).unwrap());
+        q.shut(LogError::Closed);
+        assert!(matches!(q.push(vec![2]), Err(LogError::Closed)));
+        assert_eq!(q.take(10).unwrap().len(), 1);
+        assert!(q.take(10).is_none());
+
+        let q = queue();
+        let pending = q.push(vec![1]).unwrap();
+        q.fail(&LogError::Failed("disk".into()));
+        assert!(matches!(pending.wait_blocking(), Err(LogError::Failed(_))));
+        assert!(q.take(10).is_none());
+        assert!(matches!(q.push(vec![2]), Err(LogError::Failed(_))));
+    }
+}

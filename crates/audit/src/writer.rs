@@ -1,0 +1,162 @@
+//! The writer thread: the one place where entries get their index and become durable.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::bundle;
+use crate::disk::Disk;
+use crate::error::{FileError, LogError, ReadError};
+use crate::frame::BatchWriter;
+use crate::integrate::{FullBundle, Integrator};
+use crate::journal::Segment;
+use crate::layout::{ENTRIES_PER_BUNDLE, SegmentName};
+use crate::log::Shared;
+use crate::queue::Waiting;
+use crate::receipt::Receipt;
+
+/// The most bytes of events in one group commit, so that the first of many does not wait long.
+const MAX_BATCH_BYTES: usize = 1024 * 1024;
+
+/// The entries behind the last full bundle, as in a bundle.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    /// Index of the first of them, a multiple of 256.
+    first: u64,
+    count: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// An empty tail of a log whose first `first` entries, a multiple of 256, are in bundles.
+    pub(crate) fn new(first: u64) -> Self {
+        Self { first, count: 0, bytes: Vec::new() }
+    }
+
+    /// The index that the next entry gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.count
+    }
+
+    /// Adds the next entry; gives the bundle that is full with it.
+    pub(crate) fn push(&mut self, entry: &[u8]) -> Option<FullBundle> {
+        bundle::push(&mut self.bytes, entry);
+        self.count += 1;
+        if self.count < ENTRIES_PER_BUNDLE {
+            return None;
+        }
+        let number = self.first / ENTRIES_PER_BUNDLE;
+        let capacity = self.bytes.len();
+        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(capacity));
+        self.first += ENTRIES_PER_BUNDLE;
+        self.count = 0;
+        Some(FullBundle { number, bytes })
+    }
+
+    /// Starts a segment that holds the tail, so that it needs none before it.
+    pub(crate) fn start_segment(
+        &self,
+        disk: &dyn Disk,
+        dir: &std::path::Path,
+        sequence: u64,
+    ) -> Result<Segment, FileError> {
+        Segment::create(disk, dir, SegmentName { sequence, first: self.first }, &self.bytes)
+    }
+}
+
+/// What the writer thread owns.
+pub(crate) struct Writer {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tail: Tail,
+    pub(crate) segment: Segment,
+    /// Bytes appended to a segment after which the journal goes on in another segment.
+    pub(crate) segment_bytes: u64,
+}
+
+impl Writer {
+    /// Appends until the log is closed or fails. However it ends, nobody waits for it in vain.
+    pub(crate) fn run(mut self) {
+        let shared = self.shared.clone();
+        let _guard = EndGuard(&shared);
+        let mut buffer = Vec::new();
+        while let Some(waiting) = shared.queue.take(MAX_BATCH_BYTES) {
+            buffer = match self.commit(waiting, buffer) {
+                Ok(buffer) => buffer,
+                Err(error) => {
+                    shared.poison(error.to_string());
+                    return;
+                }
+            };
+        }
+    }
+
+    /// One group commit: index, write, sync, receipts; then what full bundles and a long segment ask for.
+    fn commit(&mut self, waiting: Vec<Waiting>, buffer: Vec<u8>) -> Result<Vec<u8>, FileError> {
+        let first = self.tail.next();
+        let mut batch = BatchWriter::new(buffer, first);
+        let mut entry = Vec::new();
+        for (index, waiting) in (first..).zip(&waiting) {
+            with_index(&mut entry, index, &waiting.json);
+            batch.push(&entry);
+        }
+        let batch = batch.finish();
+        if let Err(error) = self.segment.append(&batch) {
+            let reason = self.shared.poison(error.to_string());
+            for waiting in waiting {
+                // A receipt that nobody waits for is nobody's loss; so below.
+                let _ = waiting.receipt.send(Err(reason.clone()));
+            }
+            return Err(error);
+        }
+
+        self.shared.head.send_replace(first + waiting.len() as u64);
+        for (index, waiting) in (first..).zip(waiting) {
+            let _ = waiting.receipt.send(Ok(Receipt::new(index)));
+        }
+        for entry in bundle::entries(&batch[crate::frame::BATCH_HEADER_BYTES..]).flatten() {
+            if let Some(full) = self.tail.push(entry) {
+                self.shared.backlog.push(full);
+            }
+        }
+        if self.segment.appended() >= self.segment_bytes {
+            self.segment = self.tail.start_segment(&*self.disk, &self.dir, self.segment.name.sequence + 1)?;
+            self.shared.backlog.rotated(self.segment.name);
+        }
+        Ok(batch)
+    }
+}
+
+/// The integrator thread.
+pub(crate) fn integrate(shared: &Shared, mut integrator: Integrator) {
+    let _guard = EndGuard(shared);
+    let ended: Result<(), ReadError> = shared.backlog.run(&mut integrator);
+    if let Err(error) = ended {
+        shared.poison(error.to_string());
+    }
+}
+
+/// Writes an event's JSON with its index as the first field.
+fn with_index(entry: &mut Vec<u8>, index: u64, json: &[u8]) {
+    use std::io::Write as _;
+    entry.clear();
+    // Writing to memory does not fail. The JSON is an object with at least one field (see `encode`).
+    let _ = write!(entry, "{{\"index\":{index},");
+    entry.extend_from_slice(json.get(1..).unwrap_or_default());
+}
+
+/// The most bytes that [`with_index`] adds: `"index":` and 20 digits and a comma.
+pub(crate) const INDEX_BYTES: usize = 8 + 20 + 1;
+
+/// Ends the log when a thread of it ends, also by a panic.
+struct EndGuard<'a>(&'a Shared);
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison("its writer ended unexpectedly".to_owned());
+        }
+        self.0.queue.shut(LogError::Closed);
+        self.0.backlog.shut();
+    }
+}
