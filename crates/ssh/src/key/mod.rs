@@ -29,6 +29,7 @@ mod signature;
 pub use algorithm::{KeyKind, PublicKeyAlgorithm, SignatureAlgorithm};
 pub use certificate::{Certificate, CertificateCheck, CertificateKind, CertificateOption};
 pub use certificate_builder::CertificateBuilder;
+pub(crate) use error::shown;
 pub use error::{CertificateError, KeyError, SignatureError};
 pub use host::{HostIdentity, HostKey, verify_host_signature};
 pub use private::PrivateKey;

@@ -127,7 +127,7 @@ impl PublicKey {
     }
 
     /// The key's fields as they stand in a certificate: the blob without its type.
-    pub(super) fn fields(&self) -> &[u8] {
+    pub(crate) fn fields(&self) -> &[u8] {
         let mut reader = Reader::new(self.blob());
         let _type_name = reader.string("public key type");
         reader.rest()

@@ -1,0 +1,8 @@
+//! Both machines, against each other and against every message.
+
+mod both;
+mod client;
+mod helpers;
+mod lessons;
+mod publickey;
+mod server;
