@@ -1,0 +1,75 @@
+//! When keys have served long enough. Sources: RFC 4253 §9, RFC 4344 §3.
+//!
+//! Only counts and compares: the owner of a transport decides when a rekey starts, because the
+//! two hops of a relay must not both have a self-started exchange in flight.
+
+use std::time::Duration;
+
+/// After how much use new keys are wanted; whichever comes first, each direction by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RekeyLimits {
+    /// Bytes on the wire since the last NEWKEYS.
+    pub bytes: u64,
+    /// Packets since the last NEWKEYS.
+    pub packets: u64,
+    /// Time since the last NEWKEYS; `None` for no limit.
+    pub after: Option<Duration>,
+}
+
+impl Default for RekeyLimits {
+    /// 1 GiB, 2^30 packets, one hour.
+    fn default() -> Self {
+        Self { bytes: GIB, packets: 1 << 30, after: Some(Duration::from_secs(3600)) }
+    }
+}
+
+const GIB: u64 = 1 << 30;
+/// RFC 4344 §3.1 wants new keys before 2^32 packets; sequence numbers of chacha20-poly1305 must not repeat.
+const MAX_PACKETS: u64 = 1 << 31;
+
+/// Use of one direction's keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Traffic {
+    bytes: u64,
+    packets: u64,
+}
+
+impl Traffic {
+    pub(super) const fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.packets += 1;
+    }
+
+    /// New keys are wanted.
+    pub(super) const fn exceeds(&self, limits: &RekeyLimits) -> bool {
+        self.bytes >= limits.bytes || self.packets >= limits.packets
+    }
+
+    /// The keys must not be used any more. The byte bound protects the cipher, not the setting, so
+    /// small limits (tests, slow peers with data in flight) never come near it.
+    pub(super) fn is_spent(&self, limits: &RekeyLimits) -> bool {
+        self.bytes >= limits.bytes.max(GIB).saturating_mul(2) || self.packets >= MAX_PACKETS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_wanted_before_they_are_enforced() {
+        let limits = RekeyLimits { bytes: 100, packets: 3, after: None };
+        let mut traffic = Traffic::default();
+        traffic.count(99);
+        assert!(!traffic.exceeds(&limits));
+        traffic.count(1);
+        assert!(traffic.exceeds(&limits) && !traffic.is_spent(&limits));
+        traffic.bytes = 2 * GIB - 1;
+        assert!(!traffic.is_spent(&limits));
+        traffic.bytes += 1;
+        assert!(traffic.is_spent(&limits));
+        let packets = Traffic { bytes: 0, packets: MAX_PACKETS };
+        assert!(packets.is_spent(&RekeyLimits::default()));
+        assert!(Traffic { bytes: 0, packets: 3 }.exceeds(&limits));
+    }
+}
