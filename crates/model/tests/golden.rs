@@ -1,0 +1,356 @@
+//! A golden file for each event, so that a change of the schema is a visible diff.
+//!
+//! After a wanted change: `INSTA_UPDATE=always cargo test -p bartizan-model --test golden`, and look at the diff. A
+//! field may be added; what the log holds already must still be read, so none may change its meaning.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use bartizan_model::event::{Body, CertificateUsed, Event, MAX_EVENT_BYTES, Outcome, Severity};
+use bartizan_model::{
+    ChannelDigest, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex, Timestamp, Way,
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// An event with every common block.
+fn event(body: Body, severity: Severity, outcome: Outcome) -> Event {
+    Event {
+        index: Some(70_000),
+        severity,
+        outcome,
+        person: Some("alice".parse().unwrap()),
+        method: Some("certificate".to_owned()),
+        source: Some("192.0.2.7:50022".parse().unwrap()),
+        session: Some("01990c2e-7d1a-7c3e-9f52-0242ac120002".parse().unwrap()),
+        target: Some("web-1".parse().unwrap()),
+        login: Some("root".parse().unwrap()),
+        ..least(body)
+    }
+}
+
+/// An event with none of the blocks that may be left out, except its index.
+fn least(body: Body) -> Event {
+    let node = NodeId("node-1".to_owned());
+    let mut event = Event::new(&node, Timestamp::from_unix_micros(1_795_854_600_000_001), body);
+    event.index = Some(70_000);
+    event
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn key(byte: u8) -> Fingerprint {
+    Fingerprint::from_sha256([byte; 32])
+}
+
+fn digest(bytes: u64, byte: u8) -> ChannelDigest {
+    ChannelDigest { bytes, kept: bytes.min(1_048_576), sha256: Sha256Hex([byte; 32]) }
+}
+
+fn grant(id: &str) -> GrantId {
+    GrantId(id.to_owned())
+}
+
+fn allow() -> PermissionSet {
+    "shell,exec,sftp:read".parse().unwrap()
+}
+
+/// Events about the server and the way in.
+fn arrival() -> Vec<Event> {
+    use Outcome::{Denied, Success};
+    use Severity::{Info, Notice};
+    let certificate =
+        CertificateUsed { ca: key(2), key_id: text("alice@example.com"), serial: 9_007_199_254_740_993 };
+    vec![
+        least(Body::ServerStart {
+            version: text("0.1.0"),
+            listen: vec!["0.0.0.0:2222".parse().unwrap(), "[::]:60022".parse().unwrap()],
+        }),
+        least(Body::ServerStop { reason: text("SIGTERM") }),
+        event(
+            Body::ConnectionRefuse { reason: text("too many connections from this source") },
+            Notice,
+            Denied,
+        ),
+        event(
+            Body::AuthAccept {
+                user: text("alice+root@web-1"),
+                key: Some(key(1)),
+                certificate: Some(certificate),
+                client: text("SSH-2.0-OpenSSH_10.0"),
+            },
+            Info,
+            Success,
+        ),
+        event(
+            Body::AuthReject {
+                user: text("mallory\\x1b[2J"),
+                key: Some(key(3)),
+                reason: text("unknown key"),
+                client: text("SSH-2.0-PuTTY_Release_0.83"),
+            },
+            Notice,
+            Denied,
+        ),
+        event(
+            Body::AccessPermit { rules: vec![grant("web-admins"), grant("on-call")], allow: allow() },
+            Info,
+            Success,
+        ),
+        event(
+            Body::AccessDeny {
+                action: text("exec"),
+                detail: Some(text("rm -rf /")),
+                reason: text("no grant permits exec"),
+                rules: vec![grant("freeze")],
+            },
+            Notice,
+            Denied,
+        ),
+    ]
+}
+
+/// Events of a session.
+fn session() -> Vec<Event> {
+    use Outcome::{Denied, Failure, Success};
+    use Severity::{High, Info, Notice, Warning};
+    vec![
+        event(
+            Body::SessionStart {
+                way: Way::ProxyJump,
+                allow: allow(),
+                channel_cap: Some(1_048_576),
+                input: false,
+                client: text("SSH-2.0-OpenSSH_10.0"),
+            },
+            Info,
+            Success,
+        ),
+        event(
+            Body::UpstreamConnect {
+                address: "10.0.0.5:22".parse().unwrap(),
+                host_key: key(4),
+                verified: text("pinned"),
+                credential: text("certificate 77"),
+                server: text("SSH-2.0-OpenSSH_9.6"),
+            },
+            Info,
+            Success,
+        ),
+        event(
+            Body::UpstreamFail {
+                stage: text("host_key"),
+                reason: text("the host key is not the pinned one"),
+                host_key: Some(key(5)),
+            },
+            High,
+            Failure,
+        ),
+        event(Body::HostKeyFirstUse { host_key: key(4) }, Notice, Success),
+        event(
+            Body::ChannelOpen {
+                channel: 1,
+                kind: text("direct-tcpip"),
+                from: text("client"),
+                detail: Some(text("db:5432 from 127.0.0.1:50000")),
+                reason: Some(text("administratively prohibited")),
+            },
+            Notice,
+            Denied,
+        ),
+        event(
+            Body::ChannelRequest {
+                channel: 0,
+                request: text("pty-req"),
+                detail: Some(text("xterm-256color 80x24")),
+                reason: Some(text("no grant permits shell")),
+            },
+            Notice,
+            Denied,
+        ),
+        event(
+            Body::Command {
+                channel: 0,
+                request: text("exec"),
+                command: text("tar -c /etc | gzip"),
+                length: 18,
+                pty: false,
+            },
+            Info,
+            Success,
+        ),
+        event(
+            Body::ChannelClose {
+                channel: 0,
+                kind: text("session"),
+                input: digest(0, 6),
+                output: digest(3_000_000, 7),
+                error: digest(12, 8),
+                exit_status: Some(7),
+                exit_signal: Some(text("TERM")),
+                duration_us: 1_500_000,
+            },
+            Info,
+            Success,
+        ),
+        event(
+            Body::SessionEnd {
+                reason: text("the client disconnected"),
+                duration_us: 2_000_001,
+                bytes_in: 12,
+                bytes_out: 3_000_012,
+                exit_status: Some(7),
+                truncated: true,
+                recording: vec![RecordingFile {
+                    name: text("0-output.raw.zst"),
+                    bytes: 4096,
+                    sha256: Sha256Hex([9; 32]),
+                }],
+            },
+            Warning,
+            Failure,
+        ),
+    ]
+}
+
+/// Events about what operators and auditors do, and about what should not happen.
+fn administration() -> Vec<Event> {
+    use Outcome::{Failure, Success};
+    use Severity::{Info, Warning};
+    vec![
+        event(Body::RecordingRead { how: text("export asciicast") }, Info, Success),
+        event(Body::LogRead { query: text("type=transfer limit=100") }, Info, Success),
+        event(
+            Body::DirectoryChange {
+                action: text("add"),
+                record: text("person"),
+                name: text("alice"),
+                value: serde_json::json!({ "name": "alice", "keys": [] }),
+                by: text("uid 1000"),
+            },
+            Info,
+            Success,
+        ),
+        event(
+            Body::Anomaly {
+                what: text("journal cut"),
+                detail: text("journal/0000000007: 120 bytes at 4096: a batch is cut off"),
+            },
+            Warning,
+            Failure,
+        ),
+    ]
+}
+
+/// Events without what their own fields may leave out.
+fn least_events() -> Vec<Event> {
+    let (user, client, reason) = (text("alice"), text("SSH-2.0-x"), text("because"));
+    let kind = text("session");
+    vec![
+        least(Body::AuthAccept { user: user.clone(), key: None, certificate: None, client: client.clone() }),
+        least(Body::AuthReject { user, key: None, reason: reason.clone(), client: client.clone() }),
+        least(Body::AccessDeny {
+            action: text("connect"),
+            detail: None,
+            reason: reason.clone(),
+            rules: vec![],
+        }),
+        least(Body::SessionStart {
+            way: Way::UserName,
+            allow: PermissionSet::default(),
+            channel_cap: None,
+            input: true,
+            client,
+        }),
+        least(Body::UpstreamFail { stage: text("connect"), reason: reason.clone(), host_key: None }),
+        least(Body::ChannelOpen {
+            channel: 0,
+            kind: kind.clone(),
+            from: text("target"),
+            detail: None,
+            reason: None,
+        }),
+        least(Body::ChannelRequest { channel: 0, request: text("shell"), detail: None, reason: None }),
+        least(Body::ChannelClose {
+            channel: 0,
+            kind,
+            input: digest(0, 0),
+            output: digest(0, 0),
+            error: digest(0, 0),
+            exit_status: None,
+            exit_signal: None,
+            duration_us: 0,
+        }),
+        least(Body::SessionEnd {
+            reason,
+            duration_us: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            exit_status: None,
+            truncated: false,
+            recording: vec![],
+        }),
+        least(Body::DirectoryChange {
+            action: text("lock"),
+            record: text("person"),
+            name: text("alice"),
+            value: serde_json::Value::Null,
+            by: text("uid 0"),
+        }),
+    ]
+}
+
+#[test]
+fn events_are_written_as_in_their_golden_files() {
+    let full = [arrival(), session(), administration()].concat();
+    let named = full.iter().map(|event| (event.kind().to_owned(), event));
+    let small = least_events();
+    let least = small.iter().map(|event| (format!("{}-least", event.kind()), event));
+    for (name, event) in named.chain(least) {
+        let json = serde_json::to_string_pretty(event).unwrap();
+        assert!(json.len() < MAX_EVENT_BYTES);
+        insta::with_settings!({
+            snapshot_path => folder(), prepend_module_to_snapshot => false, omit_expression => true
+        }, {
+            insta::assert_snapshot!(name.clone(), json);
+        });
+        assert_eq!(&golden(&name), event, "{name} does not come back");
+    }
+}
+
+/// The event of a golden file.
+fn golden(name: &str) -> Event {
+    let file = std::fs::read_to_string(folder().join(format!("{name}.snap"))).unwrap();
+    let json = file.splitn(3, "---\n").nth(2).unwrap();
+    serde_json::from_str(json).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn every_event_type_has_a_golden_file_and_none_is_left_over() {
+    let schema = include_str!("../src/event.rs");
+    let body = schema.split_once("pub enum Body {").unwrap().1.split_once("\n}\n").unwrap().0;
+    let in_schema: BTreeSet<String> = body
+        .split("#[serde(rename = \"")
+        .skip(1)
+        .map(|rest| rest.split_once('"').unwrap().0.to_owned())
+        .collect();
+    let variants = body.lines().filter(|line| line.starts_with("    ") && line.trim_end().ends_with('{'));
+    let variants = variants.filter(|line| line.as_bytes()[4].is_ascii_uppercase()).count();
+    assert_eq!(in_schema.len(), variants, "each type has a dotted name");
+
+    let files =
+        std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let in_folder: BTreeSet<String> = files
+        .map(|name| name.strip_suffix(".snap").unwrap_or(&name).trim_end_matches("-least").to_owned())
+        .collect();
+    assert_eq!(in_schema, in_folder);
+    for name in in_schema {
+        assert_eq!(golden(&name).kind(), name);
+    }
+}
