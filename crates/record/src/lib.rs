@@ -1,1 +1,55 @@
-//! record
+//! Recordings: writer, reader, playback, export.
+//!
+//! ```text
+//!  live path                                        afterwards
+//!  Recordings ── begin ──→ SessionRecorder          RecordedSession ── events ──→ Playback
+//!      │                     │ data, resize, …            │                  └──→ export::{asciicast, …}
+//!      │                     ▼                            │
+//!      └── writer thread ◄── queue (bounded)              │
+//!             │ encode, digest, compress                  │
+//!             ▼                                           │
+//!      recordings/SESSION/channel-0.cast.zst, … ──────────┘
+//! ```
+//!
+//! A terminal's channel becomes asciicast v2; any other, its exact bytes in both directions up to a cap, and the
+//! length and SHA-256 of everything always. Both are rows of zstd frames, written while the session runs: at most
+//! a second or 64 KiB of a channel is only in memory, and a file cut anywhere reads up to its last whole frame.
+//! Output that arrives within 5 ms is one event. When anything cannot be written, that session's recorder fails
+//! and says so; the others go on.
+//!
+//! This room knows no SSH, no web, no database, and does not decide what is recorded: the grant does. It does not
+//! interpret terminal output while a session runs; only the text export does, afterwards.
+
+mod bytes;
+mod cast;
+mod digest;
+pub mod disk;
+mod error;
+mod frame;
+mod index;
+mod meta;
+mod orphan;
+mod queue;
+mod reader;
+mod recorder;
+mod session;
+mod sync;
+mod writer;
+
+pub use error::{ReadError, RecordError};
+pub use meta::{ChannelDigests, Closed, MANIFEST, META, Manifest, ManifestChannel, SessionMeta};
+pub use orphan::Orphan;
+pub use reader::{Event, Events, RecordedChannel, RecordedSession, What};
+pub use recorder::{Answer, Options, Recordings, SessionRecorder};
+pub use sync::MAX_LOGGED_FILES;
+
+/// Which bytes of a channel: from the client, or one of the target's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Client to target.
+    Input,
+    /// Target to client: standard output, and all data of channels that are no sessions.
+    Output,
+    /// Target to client: standard error and other extended data.
+    Error,
+}

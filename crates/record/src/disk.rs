@@ -1,0 +1,98 @@
+//! The few file operations that the writer needs, behind a trait so that tests can make each of them fail.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// A file system that the writer works on.
+///
+/// Contract: an operation that returns `Ok` had its effect; one that returns an error may have had it or not.
+/// Only [`Disk::sync_dir`] and [`DiskFile::sync`] make anything survive a loss of power.
+pub trait Disk: Send + Sync + 'static {
+    /// Creates a folder that only its owner can enter.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is one; whatever the system says.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a file that only its owner can read.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is one; whatever the system says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Renames a file, replacing the one at `to`.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the entries of a folder durable.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// An open file that is only ever appended to.
+pub trait DiskFile: Send + Sync {
+    /// Appends some of `bytes` and says how many. May be called from one thread at a time.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Makes what was written durable, with the length of the file. May run beside [`Self::write`].
+    ///
+    /// # Errors
+    /// Whatever the system says. After an error nothing is known about what was written before.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Appends all of `bytes`, however short the disk's writes are.
+pub(crate) fn write_all(file: &dyn DiskFile, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The system's own file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Box::new(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut file = self;
+        Write::write(&mut file, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

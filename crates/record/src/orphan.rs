@@ -1,0 +1,73 @@
+//! Closing recordings that nobody writes any more.
+
+use std::fs;
+use std::path::Path;
+
+use bartizan_model::{RecordingFile, SessionId};
+
+use crate::disk::Disk;
+use crate::meta::{Closed, MANIFEST, MANIFEST_UNFINISHED, META, Manifest, MetaFile, SessionMeta};
+use crate::sync::write_manifest;
+use crate::{ReadError, RecordError, reader};
+
+/// A recording that was closed as truncated.
+#[derive(Debug)]
+pub struct Orphan {
+    /// The session, by the folder's name.
+    pub session: SessionId,
+    /// What `meta.json` says; `None` when the process ended before it was written.
+    pub meta: Option<SessionMeta>,
+    /// The files for the log, as [`finish`](crate::SessionRecorder::finish) gives them.
+    pub files: Vec<RecordingFile>,
+    /// Why it could not be closed. It stays an orphan.
+    pub failure: Option<RecordError>,
+}
+
+/// Closes every recording under `root` that has no manifest and that `keep` does not name.
+pub(crate) fn close(
+    disk: &dyn Disk,
+    root: &Path,
+    keep: impl Fn(SessionId) -> bool,
+) -> Result<Vec<Orphan>, ReadError> {
+    let mut orphans = Vec::new();
+    for entry in fs::read_dir(root).map_err(|e| ReadError::disk(root, e))? {
+        let entry = entry.map_err(|e| ReadError::disk(root, e))?;
+        let Some(session) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let folder = entry.path();
+        if keep(session) || !folder.is_dir() || folder.join(MANIFEST).exists() {
+            continue;
+        }
+        let meta = reader::read_json::<MetaFile>(&folder.join(META)).ok().map(|meta| meta.session);
+        let (files, failure) = match close_one(disk, &folder, session) {
+            Ok(files) => (files, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        orphans.push(Orphan { session, meta, files, failure });
+    }
+    orphans.sort_by_key(|orphan| orphan.session);
+    Ok(orphans)
+}
+
+fn close_one(disk: &dyn Disk, folder: &Path, session: SessionId) -> Result<Vec<RecordingFile>, RecordError> {
+    let unfinished = folder.join(MANIFEST_UNFINISHED);
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(RecordError::disk("remove", &unfinished, &error));
+        }
+        _ => {}
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| RecordError::disk("read", folder, &e))? {
+        let entry = entry.map_err(|e| RecordError::disk("read", folder, &e))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|e| RecordError::disk("read", &path, &e))?;
+        if let Some(name) = entry.file_name().to_str().filter(|_| kind.is_file()) {
+            let (bytes, sha256) =
+                reader::digest_file(&path).map_err(|e| RecordError::disk("read", &path, &e))?;
+            files.push(RecordingFile { name: name.to_owned(), bytes, sha256 });
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let manifest = Manifest { version: 1, session, closed: Closed::Truncated, files, channels: Vec::new() };
+    write_manifest(disk, folder, manifest)
+}

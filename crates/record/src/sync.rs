@@ -1,0 +1,203 @@
+//! The threads that wait for disks.
+//!
+//! `fsync` takes milliseconds, and the writer must not wait for it: so a few threads do only that. All jobs of
+//! one session go to the same thread, in order; different sessions' jobs run side by side, which also lets
+//! the file system commit them together.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use bartizan_model::{RecordingFile, SessionId};
+use tokio::sync::oneshot;
+
+use crate::RecordError;
+use crate::digest::Sha256;
+use crate::disk::{Disk, DiskFile, write_all};
+use crate::meta::{MANIFEST, MANIFEST_UNFINISHED, META, Manifest};
+use crate::queue::{Hub, lock};
+use crate::session::Session;
+
+const THREADS: usize = 4;
+
+/// Most files that [`finish`](crate::SessionRecorder::finish) lists one by one for the log, so that they fit an event.
+pub const MAX_LOGGED_FILES: usize = 128;
+
+/// A file that is being written.
+pub(crate) struct OpenFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Box<dyn DiskFile>,
+    /// Something was written after the last sync began.
+    pub(crate) unsynced: AtomicBool,
+}
+
+/// Makes a session's folder and its `meta.json` durable.
+pub(crate) struct Begin {
+    pub(crate) session: Arc<Session>,
+    pub(crate) json: Vec<u8>,
+    pub(crate) reply: oneshot::Sender<Result<(), RecordError>>,
+}
+
+/// Makes a session's end durable, after all its files.
+pub(crate) struct Finish {
+    pub(crate) session: Arc<Session>,
+    pub(crate) manifest: Manifest,
+    pub(crate) reply: oneshot::Sender<Result<Vec<RecordingFile>, RecordError>>,
+}
+
+enum Job {
+    Begin(Begin),
+    File(Arc<Session>, Arc<OpenFile>),
+    Finish(Finish),
+}
+
+/// The sync threads.
+pub(crate) struct Syncers {
+    disk: Arc<dyn Disk>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    jobs: Mutex<Vec<Sender<Job>>>,
+}
+
+impl Syncers {
+    pub(crate) fn start(disk: &Arc<dyn Disk>, hub: &Arc<Hub>) -> Result<Self, RecordError> {
+        let (mut threads, mut jobs) = (Vec::new(), Vec::new());
+        for number in 0..THREADS {
+            let (sender, receiver) = channel();
+            let worker = Worker { disk: Arc::clone(disk), hub: Arc::clone(hub) };
+            let thread = thread::Builder::new()
+                .name(format!("record-sync-{number}"))
+                .spawn(move || worker.run(&receiver))
+                .map_err(|e| RecordError::Internal(format!("cannot start a thread: {e}")))?;
+            threads.push(thread);
+            jobs.push(sender);
+        }
+        Ok(Self { disk: Arc::clone(disk), threads: Mutex::new(threads), jobs: Mutex::new(jobs) })
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Does what was asked, then ends.
+    pub(crate) fn stop(&self) {
+        lock(&self.jobs).clear();
+        for thread in lock(&self.threads).drain(..) {
+            debug_assert!(thread.join().is_ok(), "a sync thread panicked");
+        }
+    }
+
+    pub(crate) fn begin(&self, begin: Begin) {
+        self.send(begin.session.id, Job::Begin(begin));
+    }
+
+    pub(crate) fn file(&self, session: &Arc<Session>, file: &Arc<OpenFile>) {
+        self.send(session.id, Job::File(Arc::clone(session), Arc::clone(file)));
+    }
+
+    pub(crate) fn finish(&self, finish: Finish) {
+        self.send(finish.session.id, Job::Finish(finish));
+    }
+
+    /// Sends to the session's thread. A job that nobody takes is dropped and its waiter told so.
+    fn send(&self, id: SessionId, job: Job) {
+        // The last digits of a UUIDv7 are random.
+        let turn = id.to_string().bytes().fold(0_usize, |sum, digit| sum + usize::from(digit));
+        let jobs = lock(&self.jobs);
+        let sent = jobs.get(turn % THREADS).map(|sender| sender.send(job));
+        debug_assert!(matches!(sent, Some(Ok(()))), "a sync thread is gone");
+    }
+}
+
+struct Worker {
+    disk: Arc<dyn Disk>,
+    hub: Arc<Hub>,
+}
+
+impl Worker {
+    fn run(&self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            let session = match &job {
+                Job::Begin(Begin { session, .. })
+                | Job::File(session, _)
+                | Job::Finish(Finish { session, .. }) => Arc::clone(session),
+            };
+            if catch_unwind(AssertUnwindSafe(|| self.work(job))).is_err() {
+                session.fail(RecordError::Internal("a sync thread panicked".into()));
+            }
+        }
+    }
+
+    fn work(&self, job: Job) {
+        match job {
+            Job::Begin(Begin { session, json, reply }) => {
+                let begun = self.begin(&session, &json);
+                if let Err(error) = &begun {
+                    session.fail(error.clone());
+                }
+                // A waiter that went away has dropped the recorder, which the writer notices.
+                reply.send(begun).ok();
+            }
+            Job::File(session, file) => {
+                file.unsynced.store(false, Ordering::SeqCst);
+                if let Err(error) = file.file.sync() {
+                    session.fail(RecordError::disk("sync", &file.path, &error));
+                }
+            }
+            Job::Finish(Finish { session, manifest, reply }) => {
+                let finished = match session.failed() {
+                    Some(error) => Err(error),
+                    None => write_manifest(&*self.disk, &session.folder, manifest),
+                };
+                if let Err(error) = &finished {
+                    session.fail(error.clone());
+                }
+                lock(&self.hub.open).remove(&session.id);
+                reply.send(finished).ok();
+            }
+        }
+    }
+
+    fn begin(&self, session: &Session, json: &[u8]) -> Result<(), RecordError> {
+        let folder = &session.folder;
+        self.disk.create_dir(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => RecordError::Exists(session.id),
+            _ => RecordError::disk("create", folder, &error),
+        })?;
+        write_durably(&*self.disk, &folder.join(META), json)?;
+        sync_dir(&*self.disk, folder)?;
+        folder.parent().map_or(Ok(()), |root| sync_dir(&*self.disk, root))
+    }
+}
+
+fn sync_dir(disk: &dyn Disk, path: &Path) -> Result<(), RecordError> {
+    disk.sync_dir(path).map_err(|e| RecordError::disk("sync", path, &e))
+}
+
+fn write_durably(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    let file = disk.create(path).map_err(|e| RecordError::disk("create", path, &e))?;
+    write_all(&*file, bytes).map_err(|e| RecordError::disk("write", path, &e))?;
+    file.sync().map_err(|e| RecordError::disk("sync", path, &e))
+}
+
+/// Closes a recording: adds its manifest durably and gives the files for the log, the manifest first.
+pub(crate) fn write_manifest(
+    disk: &dyn Disk,
+    folder: &Path,
+    manifest: Manifest,
+) -> Result<Vec<RecordingFile>, RecordError> {
+    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| RecordError::Internal(e.to_string()))?;
+    let (unfinished, finished) = (folder.join(MANIFEST_UNFINISHED), folder.join(MANIFEST));
+    write_durably(disk, &unfinished, &json)?;
+    disk.rename(&unfinished, &finished).map_err(|e| RecordError::disk("rename", &finished, &e))?;
+    sync_dir(disk, folder)?;
+    let own = RecordingFile { name: MANIFEST.into(), bytes: json.len() as u64, sha256: Sha256::of(&json) };
+    let mut files = vec![own];
+    if manifest.files.len() < MAX_LOGGED_FILES {
+        files.extend(manifest.files);
+    }
+    Ok(files)
+}
