@@ -1,0 +1,147 @@
+//! The directory as decisions see it: an immutable snapshot with its grants compiled.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use bartizan_model::{
+    DirectoryData, Fingerprint, Grant, GrantId, Person, PersonName, Target, TargetName, TargetSelector,
+};
+use cedar_policy::{Entities, Entity, EntityUid, PolicySet, RestrictedExpression};
+
+use crate::policy::{Kind, Policies, compile};
+
+/// An immutable snapshot of the directory. A change of the directory makes another.
+#[derive(Debug)]
+pub struct Directory {
+    generation: u64,
+    people: HashMap<PersonName, Entry>,
+    holders: HashMap<Fingerprint, PersonName>,
+    authorities: HashSet<Fingerprint>,
+    targets: HashMap<TargetName, Target>,
+    /// People and targets as Cedar knows them; a target is in every glob that covers it.
+    pub(crate) entities: Entities,
+    pub(crate) operators: Policies,
+}
+
+/// A person and the grants that name them. Judging touches nobody else's.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) person: Person,
+    pub(crate) grants: HashMap<GrantId, Grant>,
+    pub(crate) policies: PolicySet,
+}
+
+/// A record that cannot be part of a snapshot. Nothing of the snapshot may be used then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{record} {name} cannot be used: {why}")]
+pub struct BuildError {
+    /// The kind of record.
+    pub record: &'static str,
+    /// Its name or id.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Directory {
+    /// Builds a snapshot: indexes the records and compiles the grants. Records that name a person who is not
+    /// there give nobody anything.
+    ///
+    /// # Errors
+    /// When a grant does not compile, or two records claim one id or one key.
+    pub fn build(data: &DirectoryData, operators: Policies) -> Result<Self, BuildError> {
+        let mut people = HashMap::with_capacity(data.people.len());
+        for person in &data.people {
+            let entry = Entry { person: person.clone(), grants: HashMap::new(), policies: PolicySet::new() };
+            people.insert(person.name.clone(), entry);
+        }
+        for grant in &data.grants {
+            add_grant(&mut people, grant)?;
+        }
+        let mut holders = HashMap::with_capacity(data.keys.len());
+        for key in &data.keys {
+            if holders.insert(key.fingerprint, key.person.clone()).is_some_and(|other| other != key.person) {
+                return Err(fault("key", &key.fingerprint, "is registered to two people"));
+            }
+        }
+        Ok(Self {
+            generation: data.generation,
+            people,
+            holders,
+            authorities: data.cas.iter().map(|ca| ca.fingerprint).collect(),
+            targets: data.targets.iter().map(|t| (t.name.clone(), t.clone())).collect(),
+            entities: entities(data).map_err(|why| fault("directory", &data.generation, why))?,
+            operators,
+        })
+    }
+
+    /// The directory's generation that this is a snapshot of.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Finds a target by its exact name.
+    pub fn target(&self, name: &TargetName) -> Option<&Target> {
+        self.targets.get(name)
+    }
+
+    /// All targets, in no order.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.values()
+    }
+
+    /// Finds a person.
+    pub fn person(&self, name: &PersonName) -> Option<&Person> {
+        self.people.get(name).map(|entry| &entry.person)
+    }
+
+    /// Whether a CA's user certificates prove to be people.
+    pub fn trusts(&self, ca: &Fingerprint) -> bool {
+        self.authorities.contains(ca)
+    }
+
+    /// Whose key this is.
+    pub fn holder(&self, key: &Fingerprint) -> Option<&PersonName> {
+        self.holders.get(key)
+    }
+
+    pub(crate) fn person_called(&self, name: &str) -> Option<&Person> {
+        self.people.get(name).map(|entry| &entry.person)
+    }
+
+    pub(crate) fn entry(&self, name: &PersonName) -> Option<&Entry> {
+        self.people.get(name)
+    }
+}
+
+fn add_grant(people: &mut HashMap<PersonName, Entry>, grant: &Grant) -> Result<(), BuildError> {
+    let Some(entry) = people.get_mut(&grant.person) else { return Ok(()) };
+    let policy = compile(grant).map_err(|why| fault("grant", &grant.id, why))?;
+    entry.policies.add(policy).map_err(|e| fault("grant", &grant.id, e))?;
+    entry.grants.insert(grant.id.clone(), grant.clone());
+    Ok(())
+}
+
+fn entities(data: &DirectoryData) -> Result<Entities, String> {
+    let globs: BTreeSet<&str> =
+        data.grants.iter().map(|g| &g.target).filter(|t| !t.is_exact()).map(TargetSelector::as_str).collect();
+    let globs: Vec<TargetSelector> = globs.into_iter().filter_map(|glob| glob.parse().ok()).collect();
+    let mut all = Vec::with_capacity(data.people.len() + data.targets.len());
+    for person in &data.people {
+        all.push(named(Kind::Person, person.name.as_str(), HashSet::new())?);
+    }
+    for target in &data.targets {
+        let covering = globs.iter().filter(|glob| glob.matches(&target.name));
+        let parents = covering.map(|glob| Kind::Selector.entity(glob.as_str())).collect::<Result<_, _>>()?;
+        all.push(named(Kind::Target, target.name.as_str(), parents)?);
+    }
+    Entities::from_entities(all, None).map_err(|e| e.to_string())
+}
+
+fn named(kind: Kind, name: &str, parents: HashSet<EntityUid>) -> Result<Entity, String> {
+    let name_attribute = ("name".to_owned(), RestrictedExpression::new_string(name.to_owned()));
+    Entity::new(kind.entity(name)?, HashMap::from([name_attribute]), parents).map_err(|e| e.to_string())
+}
+
+fn fault(record: &'static str, name: &impl ToString, why: impl ToString) -> BuildError {
+    BuildError { record, name: name.to_string(), why: why.to_string() }
+}

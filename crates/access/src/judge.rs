@@ -1,0 +1,369 @@
+//! May this person do this now.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use bartizan_model::{
+    Grant, GrantId, LoginName, Permission, PermissionSet, Recording, TargetName, Timestamp,
+};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Effect, EntityUid, PolicyId, Response, RestrictedExpression,
+};
+
+use crate::directory::Entry;
+use crate::policy::{CONNECT, Kind};
+use crate::{Authenticated, Directory, Rejected};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Where: the *resolved* target, whatever the way in.
+    pub target: &'a TargetName,
+    /// As which account.
+    pub login: &'a LoginName,
+    /// What.
+    pub action: Action,
+    /// From where the person's own connection comes.
+    pub source: IpAddr,
+}
+
+/// What a person wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Open a session.
+    Connect,
+    /// Keep a session that was permitted. As `Connect`, but a certificate that has expired meanwhile is no
+    /// reason to end it.
+    Continue,
+    /// Do something that needs a permission, in a session that was permitted.
+    Permission(Permission),
+}
+
+impl Action {
+    /// The action as policies and `access.deny` events name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect | Self::Continue => CONNECT,
+            Self::Permission(permission) => permission.as_str(),
+        }
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a decision that nobody follows permits everything"]
+pub enum Decision {
+    /// It is permitted.
+    Permit(Permit),
+    /// It is not.
+    Deny(Denial),
+}
+
+/// What policy permits, and on what terms. Minted by [`Directory::judge`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit {
+    rules: Vec<GrantId>,
+    allow: PermissionSet,
+    pty: bool,
+    recording: Recording,
+    until: Option<Until>,
+    judge_again_at: Option<Timestamp>,
+}
+
+/// When a permit lapses, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// The moment: a whole second.
+    pub at: Timestamp,
+    /// The rule that ends then.
+    pub rule: GrantId,
+}
+
+impl Permit {
+    /// The rules that permit what was asked for, by id.
+    pub fn rules(&self) -> &[GrantId] {
+        &self.rules
+    }
+
+    /// All that is permitted to this person on this target, as this login, from this source, at this time.
+    pub fn allow(&self) -> &PermissionSet {
+        &self.allow
+    }
+
+    /// Whether a terminal may be asked for. Only a certificate can hold that back.
+    pub fn pty(&self) -> bool {
+        self.pty
+    }
+
+    /// What is recorded: of the grants that permit the session the **union**, so that each of them gets at least
+    /// the recording it asks for. A session that only operators' policies permit is recorded as by default.
+    pub fn recording(&self) -> Recording {
+        self.recording
+    }
+
+    /// When the session ends because no rule permits it any more: the latest end of the grants that permit it
+    /// now. `None` when one of them has no end.
+    pub fn until(&self) -> Option<&Until> {
+        self.until.as_ref()
+    }
+
+    /// When some of the grants end, and with them perhaps permissions: judge again then. At most
+    /// [`Self::until`].
+    pub fn judge_again_at(&self) -> Option<Timestamp> {
+        self.judge_again_at
+    }
+}
+
+/// Why something is denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The reason.
+    pub reason: DenyReason,
+    /// The rules that forbid it; empty when no rule permits it.
+    pub rules: Vec<GrantId>,
+}
+
+/// The kinds of reasons for a denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DenyReason {
+    /// No rule permits it. This is the answer unless there is a reason for another.
+    NoRule,
+    /// A rule forbids it.
+    Forbidden,
+    /// What proved the person does not prove them any more: locked, removed, key or CA withdrawn, expired.
+    NotProven(Rejected),
+    /// The target is not known.
+    UnknownTarget,
+    /// The certificate lacks the extension that this permission needs.
+    HeldBack,
+    /// A rule that forbids things could not be evaluated.
+    PolicyFailed,
+}
+
+impl DenyReason {
+    /// The reason as `access.deny` events store it; stable.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRule => "no_rule",
+            Self::Forbidden => "forbidden",
+            Self::NotProven(rejected) => rejected.as_str(),
+            Self::UnknownTarget => "unknown_target",
+            Self::HeldBack => "certificate_extension",
+            Self::PolicyFailed => "policy_failed",
+        }
+    }
+}
+
+impl fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRule => f.write_str("no grant permits it"),
+            Self::Forbidden => f.write_str("a policy forbids it"),
+            Self::NotProven(rejected) => rejected.fmt(f),
+            Self::UnknownTarget => f.write_str("no such target"),
+            Self::HeldBack => f.write_str("the certificate does not permit it"),
+            Self::PolicyFailed => f.write_str("a policy could not be evaluated"),
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)?;
+        for (i, rule) in self.rules.iter().enumerate() {
+            write!(f, "{} {rule}", if i == 0 { ":" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl Denial {
+    fn because(reason: DenyReason) -> Self {
+        Self { reason, rules: Vec::new() }
+    }
+}
+
+impl Directory {
+    /// Judges one request: the one policy function, for every session and every channel.
+    ///
+    /// The person, what proved them, and the target are looked up in this snapshot, so that an answer never
+    /// rests on an older one. A permission needs `connect` to be permitted too.
+    pub fn judge(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Decision {
+        match self.permit(who, request, now) {
+            Ok(permit) => Decision::Permit(permit),
+            Err(denial) => Decision::Deny(denial),
+        }
+    }
+
+    fn permit(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Result<Permit, Denial> {
+        let fresh = request.action == Action::Connect;
+        let proven = self.still_proven(who, fresh, now);
+        proven.map_err(|why| Denial::because(DenyReason::NotProven(why)))?;
+        let unknown = || Denial::because(DenyReason::NotProven(Rejected::UnknownPerson));
+        let entry = self.entry(who.person()).ok_or_else(unknown)?;
+        if self.target(request.target).is_none() {
+            return Err(Denial::because(DenyReason::UnknownTarget));
+        }
+        let question = Question::new(self, entry, who, request, now)
+            .map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
+
+        let connect = question.ask(CONNECT)?;
+        let grants: Vec<&Grant> = connect.grants.iter().filter_map(|id| entry.grants.get(id)).collect();
+        let mut allow = question.candidates(&grants);
+        allow.retain(|p| who.may(*p) && question.ask(p.as_str()).is_ok());
+        let terms = terms(&grants);
+        // How long an operator's policy permits is in its conditions, so it counts as without end.
+        let until = terms.until.filter(|_| connect.operators.is_empty());
+        let rules = match request.action {
+            Action::Connect | Action::Continue => connect,
+            Action::Permission(wanted) => {
+                let rules = question.ask(wanted.as_str())?;
+                if !who.may(wanted) {
+                    return Err(Denial::because(DenyReason::HeldBack));
+                }
+                rules
+            }
+        };
+        Ok(Permit {
+            rules: rules.grants.into_iter().chain(rules.operators).collect(),
+            allow: allow.into_iter().collect(),
+            pty: who.may_have_pty(),
+            recording: terms.recording,
+            until,
+            judge_again_at: terms.first_end,
+        })
+    }
+}
+
+/// What the grants that permit a session ask for together.
+struct Terms {
+    recording: Recording,
+    until: Option<Until>,
+    first_end: Option<Timestamp>,
+}
+
+fn terms(grants: &[&Grant]) -> Terms {
+    let end = |grant: &Grant| Some(Timestamp::from_unix_micros(grant.expires?.unix_seconds() * 1_000_000));
+    let all = |a: Option<u64>, b: Option<u64>| Some(a?.max(b?));
+    let recording = grants.iter().map(|grant| grant.record).reduce(|a, b| Recording {
+        channel_cap: all(a.channel_cap, b.channel_cap),
+        input: a.input || b.input,
+    });
+    let ends: Option<Vec<Until>> =
+        grants.iter().map(|grant| Some(Until { at: end(grant)?, rule: grant.id.clone() })).collect();
+    Terms {
+        recording: recording.unwrap_or_default(),
+        until: ends.and_then(|ends| ends.into_iter().max_by_key(|until| until.at)),
+        first_end: grants.iter().filter_map(|grant| end(grant)).min(),
+    }
+}
+
+/// One request on its way to Cedar; actions are asked one by one.
+struct Question<'a> {
+    directory: &'a Directory,
+    entry: &'a Entry,
+    authorizer: Authorizer,
+    principal: EntityUid,
+    resource: EntityUid,
+    context: Context,
+}
+
+impl<'a> Question<'a> {
+    fn new(
+        directory: &'a Directory,
+        entry: &'a Entry,
+        who: &Authenticated,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let seconds = i64::try_from(now.unix_seconds()).map_err(|e| e.to_string())?;
+        let facts = [
+            ("login", RestrictedExpression::new_string(request.login.as_str().to_owned())),
+            ("source", RestrictedExpression::new_ip(request.source.to_canonical().to_string())),
+            ("now", RestrictedExpression::new_long(seconds)),
+            ("method", RestrictedExpression::new_string(who.method().to_owned())),
+        ];
+        let context = Context::from_pairs(facts.map(|(name, fact)| (name.to_owned(), fact)));
+        Ok(Self {
+            directory,
+            entry,
+            authorizer: Authorizer::new(),
+            principal: Kind::Person.entity(who.person().as_str())?,
+            resource: Kind::Target.entity(request.target.as_str())?,
+            context: context.map_err(|e| e.to_string())?,
+        })
+    }
+
+    /// The permissions that can be permitted at all: those of the grants that permit `connect` (a grant's
+    /// conditions are the same for all its actions), and any where operators' policies take part.
+    fn candidates(&self, grants: &[&Grant]) -> Vec<Permission> {
+        let any = !self.directory.operators.is_empty();
+        let named = |p: &Permission| any || grants.iter().any(|grant| grant.allow.contains(*p));
+        Permission::ALL.into_iter().filter(named).collect()
+    }
+
+    /// Asks whether an action is permitted, and by which rules.
+    ///
+    /// The person's grants and the operators' policies are two sets, judged one after the other so that grants
+    /// of a thousand people need no thousand copies of the policies. The answer is the same as of one set:
+    /// permitted when either permits and neither forbids. Grants never forbid.
+    fn ask(&self, action: &str) -> Result<Rules, Denial> {
+        let failed = |_| Denial::because(DenyReason::PolicyFailed);
+        let request = cedar_policy::Request::new(
+            self.principal.clone(),
+            Kind::Action.entity(action).map_err(failed)?,
+            self.resource.clone(),
+            self.context.clone(),
+            None,
+        );
+        let request = request.map_err(|e| failed(e.to_string()))?;
+        let operators = self.ask_operators(&request)?;
+        let response =
+            self.authorizer.is_authorized(&request, &self.entry.policies, &self.directory.entities);
+        let rules = Rules { grants: reasons(&response), operators };
+        if rules.grants.is_empty() && rules.operators.is_empty() {
+            return Err(Denial::because(DenyReason::NoRule));
+        }
+        Ok(rules)
+    }
+
+    /// The operators' policies that permit.
+    fn ask_operators(&self, request: &cedar_policy::Request) -> Result<Vec<GrantId>, Denial> {
+        let policies = &self.directory.operators;
+        if policies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let response = self.authorizer.is_authorized(request, &policies.set, &self.directory.entities);
+        let reasons = reasons(&response);
+        // A denial with reasons is a denial by `forbid`; without, no policy applies.
+        if response.decision() == cedar_policy::Decision::Deny && !reasons.is_empty() {
+            return Err(Denial { reason: DenyReason::Forbidden, rules: reasons });
+        }
+        // Cedar skips a policy that fails. A permit that fails permits nothing; a forbid that fails may have
+        // been meant for this very request.
+        let failed =
+            response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(e)| e.policy_id());
+        let rules: Vec<GrantId> =
+            failed.filter(|id| policies.effect(id) == Some(Effect::Forbid)).map(rule).collect();
+        if rules.is_empty() { Ok(reasons) } else { Err(Denial { reason: DenyReason::PolicyFailed, rules }) }
+    }
+}
+
+/// The rules that permit something.
+struct Rules {
+    grants: Vec<GrantId>,
+    operators: Vec<GrantId>,
+}
+
+/// The policies that determine an answer, in order of their ids.
+fn reasons(response: &Response) -> Vec<GrantId> {
+    let mut rules: Vec<GrantId> = response.diagnostics().reason().map(rule).collect();
+    rules.sort_unstable();
+    rules
+}
+
+fn rule(id: &PolicyId) -> GrantId {
+    let id: &str = id.as_ref();
+    GrantId(id.to_owned())
+}

@@ -1,0 +1,117 @@
+//! Operators' own policies, written in Cedar.
+
+use std::fmt;
+use std::str::FromStr as _;
+
+use bartizan_model::escape;
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use miette::Diagnostic;
+
+use super::schema;
+
+/// Operators' own policies, checked against the schema. None by default.
+///
+/// A policy's id is the file's name and its `@id` annotation (`base.cedar:no-root`), or its number in the file
+/// (`base.cedar:policy0`); events name it as the rule. Grants and these policies are judged together: any of them may permit, and one `forbid` wins.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    pub(crate) set: PolicySet,
+}
+
+/// One fault of a policy text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    /// The file's name.
+    pub file: String,
+    /// The line, from 1; `None` when the fault is of the file as a whole.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Every fault found; nothing of these texts may be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct PolicyErrors(pub Vec<PolicyError>);
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Policies {
+    /// Reads policy texts, each with its file's name, and checks them as a whole.
+    ///
+    /// # Errors
+    /// Every fault with its file and line: what does not parse, what names something that the schema does not
+    /// have, templates (nothing links them), two policies with one id.
+    pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PolicyErrors> {
+        let mut set = PolicySet::new();
+        let mut errors = Vec::new();
+        for (file, text) in files {
+            match read(file, text) {
+                Ok(policies) => {
+                    for policy in policies {
+                        let id = policy.id().to_string();
+                        if set.add(policy).is_err() {
+                            errors.push(fault(file, None, format!("a second policy with the id {id}")));
+                        }
+                    }
+                }
+                Err(mut faults) => errors.append(&mut faults),
+            }
+        }
+        if errors.is_empty() { Ok(Self { set }) } else { Err(PolicyErrors(errors)) }
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    pub(crate) fn effect(&self, id: &PolicyId) -> Option<Effect> {
+        self.set.policy(id).map(Policy::effect)
+    }
+}
+
+/// Reads one text into policies under their final ids.
+fn read(file: &str, text: &str) -> Result<Vec<Policy>, Vec<PolicyError>> {
+    let set = PolicySet::from_str(text).map_err(|errors| {
+        let faults = errors.iter().map(|error| fault(file, line(text, error), error.to_string()));
+        faults.collect::<Vec<_>>()
+    })?;
+    if set.num_of_templates() > 0 {
+        return Err(vec![fault(
+            file,
+            None,
+            "holds a template (?principal or ?resource), which nothing links",
+        )]);
+    }
+    let validator = Validator::new(schema().map_err(|e| vec![fault(file, None, e)])?);
+    let checked = validator.validate(&set, ValidationMode::Strict);
+    let faults: Vec<_> =
+        checked.validation_errors().map(|error| fault(file, line(text, error), error.to_string())).collect();
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let id = |policy: &Policy| match policy.annotation("id") {
+        Some(id) => format!("{file}:{}", escape(id.as_bytes())),
+        None => format!("{file}:{}", policy.id()),
+    };
+    Ok(set.policies().map(|policy| policy.new_id(PolicyId::new(id(policy)))).collect())
+}
+
+fn fault(file: &str, line: Option<usize>, message: impl Into<String>) -> PolicyError {
+    PolicyError { file: file.into(), line, message: message.into() }
+}
+
+/// The line of an error's first label.
+fn line(text: &str, error: &dyn Diagnostic) -> Option<usize> {
+    let offset = error.labels()?.next()?.offset();
+    Some(text.get(..offset)?.matches('\n').count() + 1)
+}
