@@ -20,6 +20,7 @@ mod der;
 mod derive;
 mod error;
 mod host;
+pub mod known_hosts;
 mod private;
 mod private_file;
 mod public;

@@ -4,5 +4,6 @@ mod certificates;
 mod host;
 mod keygen;
 mod keys;
+mod known_hosts;
 mod security_keys;
 mod sshsig;
