@@ -1,0 +1,150 @@
+//! Keeps the store's index up with the audit log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_audit::{Log, ReadError, Reader};
+use bartizan_store::{IndexEntry, IndexStore, StoreError};
+use tokio::sync::watch;
+
+/// Most entries that are applied in one transaction.
+const BATCH: usize = 256;
+/// After a failure the follower waits so long, then twice as long each time …
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// … up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Why the index could not be followed from the start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The index could not be read or reset.
+    #[error("cannot open the index: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// Applies the log's entries to an index, in order, each once.
+pub struct IndexFollower<S> {
+    store: S,
+    reader: Arc<Reader>,
+    head: watch::Receiver<u64>,
+    next: watch::Sender<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error("cannot read the audit log: {0}")]
+    Read(#[from] ReadError),
+    #[error("cannot write the index: {0}")]
+    Store(#[from] StoreError),
+    #[error("reading the audit log broke off: {0}")]
+    Panic(#[from] tokio::task::JoinError),
+}
+
+impl<S: IndexStore> IndexFollower<S> {
+    /// Finds out where the index is. An index that is ahead of the log belongs to another log, or to one that was
+    /// restored from a backup: it is emptied and made again.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn start(store: S, log: &Log) -> Result<Self, StartError> {
+        let mut next = store.cursor().await?;
+        if next > log.head() {
+            tracing::warn!(index = next, log = log.head(), "the index is ahead of the log and is made again");
+            store.reset().await?;
+            next = 0;
+        }
+        let (reader, head) = (Arc::new(log.reader()), log.subscribe());
+        Ok(Self { store, reader, head, next: watch::Sender::new(next) })
+    }
+
+    /// Follows how far the index has got: the position of the entry that it expects next.
+    pub fn indexed(&self) -> watch::Receiver<u64> {
+        self.next.subscribe()
+    }
+
+    /// Follows the log until it is closed or `stopping` turns true.
+    ///
+    /// A failure is logged once, and tried again with growing pauses.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time: what was applied is applied, the cursor moves in the same transaction.
+    pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        let mut failures = Failures::default();
+        loop {
+            let pause = match self.catch_up().await {
+                Ok(()) => {
+                    failures.over();
+                    None
+                }
+                Err(error) => Some(failures.next(&error)),
+            };
+            let wait = async {
+                match pause {
+                    Some(pause) => {
+                        tokio::time::sleep(pause).await;
+                        true
+                    }
+                    None => self.head.changed().await.is_ok(),
+                }
+            };
+            let go_on = tokio::select! {
+                go_on = wait => go_on,
+                _ = stopping.wait_for(|&stopping| stopping) => false,
+            };
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// Applies all that is durable now.
+    async fn catch_up(&mut self) -> Result<(), FollowError> {
+        let head = *self.head.borrow_and_update();
+        loop {
+            let next = *self.next.borrow();
+            if next >= head {
+                return Ok(());
+            }
+            let reader = self.reader.clone();
+            let entries = tokio::task::spawn_blocking(move || reader.read(next, BATCH)).await??;
+            let entries: Vec<IndexEntry> = entries
+                .into_iter()
+                .map(|entry| IndexEntry { index: entry.index, bytes: entry.bytes })
+                .collect();
+            if entries.is_empty() {
+                return Ok(());
+            }
+            let applied = self.store.apply(&entries).await?;
+            self.next.send_replace(applied);
+        }
+    }
+}
+
+/// A run of failures: told when it begins and when it is over.
+#[derive(Default)]
+struct Failures {
+    pause: Option<Duration>,
+}
+
+impl Failures {
+    fn next(&mut self, error: &FollowError) -> Duration {
+        let pause = match self.pause {
+            None => {
+                tracing::error!(%error, "the index does not follow the audit log; searches fail until it does");
+                FIRST_PAUSE
+            }
+            Some(pause) => (pause * 2).min(LONGEST_PAUSE),
+        };
+        self.pause = Some(pause);
+        pause
+    }
+
+    fn over(&mut self) {
+        if self.pause.take().is_some() {
+            tracing::info!("the index follows the audit log again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
