@@ -14,7 +14,7 @@ else
     echo "shellcheck is not installed: skipped"
 fi
 if cargo deny --version >/dev/null 2>&1; then
-    cargo deny --workspace check
+    cargo deny --workspace --log-level error check
 else
     echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"
 fi
