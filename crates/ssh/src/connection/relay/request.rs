@@ -170,7 +170,7 @@ fn note_failed(channel: &mut Channel, kind: RequestKind) {
 /// The client said EOF before it said what to run: now the program learns of it.
 fn pass_withheld_eof(channel: &mut Channel, host: &mut impl RelayHost, out: &mut impl Output) {
     let target = &mut channel.ends.target;
-    if !std::mem::take(&mut channel.eof_withheld) || target.told != Progress::Open {
+    if !std::mem::take(&mut channel.eof_withheld) {
         return;
     }
     target.told = Progress::Eof;

@@ -1,1 +1,10 @@
-//! Tests of the relay.
+//! Tests of the relay: tables of states, and models of two ends that accept nothing illegal.
+
+mod conversations;
+mod endings;
+mod limits;
+mod peer;
+mod replies;
+mod rig;
+mod states;
+mod windows;
