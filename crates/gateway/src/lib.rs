@@ -1,1 +1,37 @@
-//! gateway
+//! The live path: the only room that does SSH I/O.
+//!
+//! ```text
+//!  accept ─► identify ─► authorize ─► log ─► record ─► connect ─► relay ─► close
+//!  gateway   identify    session ───────────────────────────────────────► session
+//!  admission address     access      audit   record    upstream   relay    audit
+//! ```
+//!
+//! [`start`] binds the listeners and runs one thread with one current-thread runtime for each core; a connection,
+//! its inner connections and their upstreams stay on one thread. The protocol itself is sans-IO in `bartizan-ssh`;
+//! here its bytes are moved, its questions answered by policy, what passes recorded and what happens logged.
+//!
+//! What this room must not know: the admin API, the followers of the log, how recordings are stored.
+
+mod address;
+mod admission;
+mod buffers;
+mod connection;
+mod evidence;
+mod gateway;
+mod grant;
+mod hop;
+mod identify;
+mod keys;
+mod own;
+mod parts;
+mod pipe;
+mod refuse;
+mod relay;
+mod session;
+mod trail;
+mod upstream;
+
+pub use admission::HalfOpenLimits;
+pub use gateway::{GatewayHandle, StartError, start};
+pub use keys::Keys;
+pub use parts::{Parts, Settings};

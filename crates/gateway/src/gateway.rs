@@ -1,0 +1,243 @@
+//! Starting and stopping: listeners, workers, the directory's snapshots.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bartizan_access::{Directory, Policies};
+use bartizan_model::event::Body;
+use bartizan_store::{DirectoryStore, Store};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::admission::{Admission, Place};
+use crate::connection;
+use crate::parts::{Parts, Settings, Shared};
+use crate::trail::Trail;
+use crate::upstream::tune;
+
+/// After a failure to accept, such as too many open files, this long nothing is accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Live connections get so long to end in order when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listening address cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// The system gives no thread or no event queue.
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+    /// The directory cannot be read or used.
+    #[error("cannot use the directory: {0}")]
+    Directory(String),
+}
+
+/// A running gateway. Dropping the handle without [`GatewayHandle::stop`] leaves it running until the process ends.
+pub struct GatewayHandle {
+    addresses: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    live: Arc<AtomicUsize>,
+}
+
+/// A connection on its way to a worker.
+struct Arrival {
+    stream: std::net::TcpStream,
+    source: SocketAddr,
+    place: Place,
+}
+
+/// Binds the listeners and starts the workers.
+///
+/// # Errors
+/// When an address cannot be had or the directory cannot be read.
+///
+/// # Cancel safety
+/// Not cancel safe: started workers would go on.
+pub async fn start(
+    listen: &[SocketAddr],
+    settings: Settings,
+    parts: Parts,
+) -> Result<GatewayHandle, StartError> {
+    let mut listeners = Vec::new();
+    for &address in listen {
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
+        listeners.push(listener.into_std().map_err(|error| StartError::Listen { address, error })?);
+    }
+    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+
+    let (stop, stopping) = watch::channel(false);
+    let directory = build_directory(&parts.store).await.map_err(StartError::Directory)?;
+    let (publish, directory) = watch::channel(Arc::new(directory));
+    let store = parts.store.clone();
+    let admission = Admission::new(settings.half_open);
+    let workers = match settings.workers {
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+        n => n,
+    };
+    let shared = Arc::new(Shared::new(parts, settings, directory, stopping.clone()));
+
+    let live = Arc::new(AtomicUsize::new(0));
+    let mut threads = Vec::new();
+    let mut queues = Vec::new();
+    for number in 0..workers {
+        let (queue, arrivals) = mpsc::unbounded_channel();
+        queues.push(queue);
+        let (shared, live) = (shared.clone(), live.clone());
+        threads.push(thread(format!("relay-{number}"), move || work(arrivals, shared, live))?);
+    }
+    threads.push(thread("accept".into(), move || async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(follow_directory(store, publish, stopping.clone()));
+        for listener in listeners {
+            tasks.spawn_local(accept(listener, queues.clone(), admission.clone(), shared.clone()));
+        }
+        drop(queues);
+        while tasks.join_next().await.is_some() {}
+    })?);
+    Ok(GatewayHandle { addresses, stop, threads, live })
+}
+
+impl GatewayHandle {
+    /// The addresses listened on, with the ports that the system chose where 0 was asked for.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Connections that are open now.
+    pub fn live_connections(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Stops accepting, ends every session in order (its end is logged) and waits until all are gone, bounded.
+    /// Blocks the calling thread.
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended by a panic");
+            }
+        }
+    }
+}
+
+/// Starts a thread with a runtime of its own that runs one future to its end.
+fn thread<F: Future<Output = ()>>(
+    name: String,
+    run: impl FnOnce() -> F + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build().map_err(StartError::Worker)?;
+    let body = move || LocalSet::new().block_on(&runtime, run());
+    std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Worker)
+}
+
+/// One worker: carries connections until the server stops and the last one has ended.
+async fn work(mut arrivals: mpsc::UnboundedReceiver<Arrival>, shared: Arc<Shared>, live: Arc<AtomicUsize>) {
+    let mut connections = JoinSet::new();
+    while let Some(Arrival { stream, source, place }) = arrivals.recv().await {
+        let stream = match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!(%source, %error, "cannot use a connection");
+                continue;
+            }
+        };
+        let (shared, live) = (shared.clone(), live.clone());
+        live.fetch_add(1, Ordering::Relaxed);
+        connections.spawn_local(async move {
+            connection::serve(stream, source, place, shared).await;
+            live.fetch_sub(1, Ordering::Relaxed);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections did not end in time and were dropped");
+    }
+}
+
+/// Accepts until the server stops. Never waits for a handshake.
+async fn accept(
+    listener: std::net::TcpListener,
+    queues: Vec<mpsc::UnboundedSender<Arrival>>,
+    admission: Admission,
+    shared: Arc<Shared>,
+) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "cannot use a listener"),
+    };
+    let mut next = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stopping() => return,
+        };
+        let (stream, source) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept a connection");
+                let reason = format!("cannot accept a connection: {error}");
+                let trail = Trail::new(shared.log.clone(), &shared.node, None);
+                if trail.note(Body::ConnectionRefuse { reason }).is_err() {
+                    tracing::error!("and cannot log it");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let place = admission.admit(source.ip());
+        match tune(&stream).and_then(|()| stream.into_std()) {
+            Ok(stream) => {
+                // A worker ends only when the server stops.
+                let _ = queues[next % queues.len()].send(Arrival { stream, source, place });
+                next += 1;
+            }
+            Err(error) => tracing::debug!(%source, %error, "a connection was gone before it was used"),
+        }
+    }
+}
+
+/// Rebuilds the snapshot that sessions are judged by whenever the directory changes.
+async fn follow_directory(
+    store: Store,
+    publish: watch::Sender<Arc<Directory>>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut changes = store.changes();
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = stopping.wait_for(|&stopping| stopping) => return,
+        }
+        match build_directory(&store).await {
+            Ok(directory) => {
+                publish.send_replace(Arc::new(directory));
+            }
+            // The old snapshot still denies what it denied; the change is not in force, and that must be seen.
+            Err(error) => tracing::error!(%error, "a change of the directory is not in force"),
+        }
+    }
+}
+
+async fn build_directory(store: &Store) -> Result<Directory, String> {
+    let data = store.snapshot().await.map_err(|error| error.to_string())?;
+    Directory::build(&data, Policies::default()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,249 @@
+//! Who is there: the SSH handshake and user authentication of a client.
+
+use std::net::IpAddr;
+
+use bartizan_access::{self as access, Authenticated};
+use bartizan_model::event::{Body, Severity};
+use bartizan_model::{Fingerprint, LoginName, Timestamp, escape};
+use bartizan_ssh::auth::server::{AuthLimits, AuthRequest, OfferedKey, ProvenKey, ServerAuth};
+use bartizan_ssh::auth::{AuthError, AuthMethod};
+use bartizan_ssh::transport::{DisconnectReason, TransportError};
+use bartizan_ssh::wire::userauth::Payload;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::address::Address;
+use crate::evidence;
+use crate::hop::{Hop, HopError, Step};
+use crate::parts::Shared;
+use crate::trail::Trail;
+
+/// What clients are told they can authenticate with.
+const METHODS: [AuthMethod; 1] = [AuthMethod::PublicKey];
+/// Most bytes of a peer's text in an event, before escaping.
+const TEXT_BYTES: usize = 256;
+
+/// A client whose person is known.
+pub(crate) struct Identified {
+    /// Who, and how they proved it.
+    pub(crate) who: Authenticated,
+    /// What their user name asks for.
+    pub(crate) address: Address,
+    /// The trail with person and method filled in.
+    pub(crate) trail: Trail,
+}
+
+/// Why nobody was identified.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unidentified {
+    /// The handshake failed or the client left.
+    #[error(transparent)]
+    Hop(#[from] HopError),
+    /// The client broke the authentication protocol, or tried too often.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The audit log can't be written.
+    #[error("the audit log cannot be written: {0}")]
+    Log(#[from] bartizan_audit::LogError),
+    /// It took too long.
+    #[error("no login within the grace time")]
+    TooSlow,
+    /// Another unauthenticated connection took the place.
+    #[error("too many unauthenticated connections from this source")]
+    Evicted,
+    /// The server stops.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl From<TransportError> for Unidentified {
+    fn from(error: TransportError) -> Self {
+        Self::Hop(error.into())
+    }
+}
+
+impl Unidentified {
+    /// What the client is told.
+    pub(crate) fn disconnect(&self) -> (DisconnectReason, String) {
+        match self {
+            Self::Auth(error) => (error.disconnect_reason(), "bartizan: authentication failed".into()),
+            Self::TooSlow | Self::Evicted | Self::Stopping => {
+                (DisconnectReason::ByApplication, format!("bartizan: {self}"))
+            }
+            Self::Hop(_) | Self::Log(_) => {
+                (DisconnectReason::ByApplication, "bartizan: internal error".into())
+            }
+        }
+    }
+}
+
+/// What was tried last, for `auth.reject`.
+#[derive(Default)]
+pub(crate) struct Attempt {
+    user: Option<String>,
+    key: Option<Fingerprint>,
+    why: Option<String>,
+}
+
+impl Attempt {
+    /// The event of a connection on which nobody was identified; `None` when nothing was tried.
+    pub(crate) fn event(self, error: &Unidentified, client: String) -> Option<Body> {
+        let user = self.user?;
+        let reason = match self.why {
+            Some(why) => format!("{why} ({error})"),
+            None => error.to_string(),
+        };
+        Some(Body::AuthReject { user, key: self.key, reason, client })
+    }
+}
+
+/// The client's identification, escaped.
+pub(crate) fn client_of<S: AsyncRead + AsyncWrite + Unpin>(hop: &Hop<S>) -> String {
+    escape(hop.transport.peer_identification().unwrap_or_default())
+}
+
+/// Waits until the first key exchange is complete.
+pub(crate) async fn establish<S: AsyncRead + AsyncWrite + Unpin>(hop: &mut Hop<S>) -> Result<(), HopError> {
+    while !matches!(hop.next().await?, Step::Established) {}
+    Ok(())
+}
+
+fn server_auth<S: AsyncRead + AsyncWrite + Unpin>(hop: &Hop<S>) -> ServerAuth {
+    let session_id = hop.transport.session_id().unwrap_or_default();
+    ServerAuth::new(session_id, hop.transport.host_blob().unwrap_or_default(), AuthLimits::default())
+}
+
+fn send_all<S: AsyncRead + AsyncWrite + Unpin>(
+    hop: &mut Hop<S>,
+    out: &mut Vec<Payload>,
+) -> Result<(), TransportError> {
+    out.drain(..).try_for_each(|payload| hop.send(&payload))
+}
+
+/// Runs handshake and authentication of a client of the listener.
+///
+/// # Errors
+/// Why nobody was identified. `attempt` keeps what was tried.
+pub(crate) async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
+    hop: &mut Hop<S>,
+    shared: &Shared,
+    source: IpAddr,
+    trail: Trail,
+    attempt: &mut Attempt,
+) -> Result<Identified, Unidentified> {
+    establish(hop).await?;
+    let mut auth = server_auth(hop);
+    let mut out = Vec::new();
+    loop {
+        send_all(hop, &mut out)?;
+        let Step::Packet(payload) = hop.next().await? else { continue };
+        let Some(request) = auth.on_packet(&payload, &mut out)? else { continue };
+        attempt.user = Some(shown(request.user()));
+        match request {
+            AuthRequest::Offered(key) => {
+                attempt.key = Some(evidence::fingerprint(key.key()));
+                match worth_a_signature(&key, shared, source) {
+                    Ok(()) => auth.pk_ok(&mut out)?,
+                    Err(why) => reject(&mut auth, attempt, why, &mut out)?,
+                }
+            }
+            AuthRequest::Proven(key) => {
+                attempt.key = Some(evidence::fingerprint(key.key()));
+                match admit(&key, shared, source) {
+                    Ok((who, address)) => {
+                        auth.accept(&mut out)?;
+                        let trail = trail.identified(who.person().clone(), who.method().to_owned());
+                        // Durable with the events that follow, before anything is reached.
+                        let _pending = trail.note(accepted(&key, &who, client_of(hop)))?;
+                        send_all(hop, &mut out)?;
+                        return Ok(Identified { who, address, trail });
+                    }
+                    Err(why) => reject(&mut auth, attempt, why, &mut out)?,
+                }
+            }
+            AuthRequest::Invalid { fault, .. } => reject(&mut auth, attempt, fault.to_string(), &mut out)?,
+            AuthRequest::None { .. } => auth.reject(&METHODS, &mut out)?,
+            _ => reject(&mut auth, attempt, "this method is not offered".into(), &mut out)?,
+        }
+    }
+}
+
+fn reject(
+    auth: &mut ServerAuth,
+    attempt: &mut Attempt,
+    why: String,
+    out: &mut Vec<Payload>,
+) -> Result<(), AuthError> {
+    attempt.why = Some(why);
+    auth.reject(&METHODS, out)
+}
+
+/// Whether an offered key would do if it were proven. Proves nothing.
+fn worth_a_signature(key: &OfferedKey, shared: &Shared, source: IpAddr) -> Result<(), String> {
+    let address = Address::parse(key.user()).map_err(|error| error.to_string())?;
+    let asked = access::Attempt { named: address.person(), source };
+    let evidence = evidence::of(key.identity())?;
+    shared.directory().acceptable(&evidence, &asked, Timestamp::now()).map_err(|why| why.to_string())
+}
+
+/// Turns a proven key into a person.
+fn admit(key: &ProvenKey, shared: &Shared, source: IpAddr) -> Result<(Authenticated, Address), String> {
+    let address = Address::parse(key.user()).map_err(|error| error.to_string())?;
+    if key.sk().is_some_and(|flags| !flags.user_present) {
+        return Err("the hardware key was not touched".into());
+    }
+    let asked = access::Attempt { named: address.person(), source };
+    let evidence = evidence::of(key.identity())?;
+    let who =
+        shared.directory().authenticate(evidence, &asked, Timestamp::now()).map_err(|why| why.to_string())?;
+    Ok((who, address))
+}
+
+fn accepted(key: &ProvenKey, who: &Authenticated, client: String) -> Body {
+    Body::AuthAccept { user: shown(key.user()), key: Some(who.key()), certificate: who.certificate(), client }
+}
+
+/// Runs handshake and authentication of an inner client: the outer connection has proved who it is, so only the
+/// login is asked for, and nothing else.
+///
+/// # Errors
+/// Why it came to nothing.
+pub(crate) async fn identify_inner<S: AsyncRead + AsyncWrite + Unpin>(
+    hop: &mut Hop<S>,
+) -> Result<LoginName, Unidentified> {
+    establish(hop).await?;
+    let mut auth = server_auth(hop);
+    let mut out = Vec::new();
+    loop {
+        send_all(hop, &mut out)?;
+        let Step::Packet(payload) = hop.next().await? else { continue };
+        let Some(request) = auth.on_packet(&payload, &mut out)? else { continue };
+        let Ok(login) = LoginName::new(request.user()) else {
+            auth.reject(&METHODS, &mut out)?;
+            continue;
+        };
+        match request {
+            // A client that starts with a key is asked for its signature, since the protocol wants one.
+            AuthRequest::Offered(_) => auth.pk_ok(&mut out)?,
+            AuthRequest::Invalid { .. } => auth.reject(&METHODS, &mut out)?,
+            _ => {
+                auth.accept(&mut out)?;
+                send_all(hop, &mut out)?;
+                return Ok(login);
+            }
+        }
+    }
+}
+
+/// A peer's text, escaped and cut.
+fn shown(text: &str) -> String {
+    escape(&text.as_bytes()[..text.floor_char_boundary(TEXT_BYTES)])
+}
+
+/// How a failure to identify is weighed: leaving is everyday, guessing is not.
+pub(crate) const fn severity(error: &Unidentified) -> Severity {
+    match error {
+        Unidentified::Hop(_) | Unidentified::Stopping => Severity::Info,
+        Unidentified::Auth(_) | Unidentified::TooSlow | Unidentified::Evicted => Severity::Notice,
+        Unidentified::Log(_) => Severity::High,
+    }
+}

@@ -1,0 +1,138 @@
+//! What every connection shares.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bartizan_access::Directory;
+use bartizan_audit::Log;
+use bartizan_model::NodeId;
+use bartizan_record::Recordings;
+use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
+use bartizan_ssh::transport::{ClientConfig, ServerConfig};
+use bartizan_store::Store;
+use tokio::sync::watch;
+
+use crate::admission::HalfOpenLimits;
+use crate::keys::Keys;
+
+/// What the gateway is built from.
+pub struct Parts {
+    /// This node's name, as events carry it.
+    pub node: NodeId,
+    /// The audit log.
+    pub log: Log,
+    /// The directory's store.
+    pub store: Store,
+    /// The recordings.
+    pub recordings: Recordings,
+    /// The gateway's keys.
+    pub keys: Keys,
+}
+
+/// What an operator can set about the live path. Every value has a default that works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many connections may be unauthenticated at a time.
+    pub half_open: HalfOpenLimits,
+    /// How long a connection may take to authenticate.
+    pub login_grace: Duration,
+    /// Names of environment variables that clients may set (`env` requests); `*` at the end stands for any rest.
+    pub accept_env: Vec<String>,
+    /// Whether interactive sessions are told that they are recorded.
+    pub banner: bool,
+    /// Threads that carry connections; 0 is one for each core.
+    pub workers: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            half_open: HalfOpenLimits::default(),
+            login_grace: Duration::from_secs(60),
+            accept_env: ["LANG", "LC_*", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"].map(String::from).into(),
+            banner: true,
+            workers: 0,
+        }
+    }
+}
+
+/// What every connection shares, on every worker.
+pub(crate) struct Shared {
+    pub(crate) node: NodeId,
+    pub(crate) log: Log,
+    pub(crate) store: Store,
+    pub(crate) recordings: Recordings,
+    pub(crate) keys: Keys,
+    pub(crate) settings: Settings,
+    /// The directory as it is now.
+    pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// True once the server stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+    outer: Arc<ServerConfig>,
+    /// Client configurations by the host key algorithms they ask for: they are few, and not small.
+    clients: Mutex<Vec<(Option<Vec<PublicKeyAlgorithm>>, Arc<ClientConfig>)>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        parts: Parts,
+        settings: Settings,
+        directory: watch::Receiver<Arc<Directory>>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let outer = Arc::new(server_config(parts.keys.host_keys.clone()));
+        let Parts { node, log, store, recordings, keys } = parts;
+        Self {
+            node,
+            log,
+            store,
+            recordings,
+            keys,
+            settings,
+            directory,
+            stopping,
+            outer,
+            clients: Mutex::default(),
+        }
+    }
+
+    /// The directory as it is at this moment.
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        self.directory.borrow().clone()
+    }
+
+    /// How the listener's transport is set up.
+    pub(crate) fn outer_config(&self) -> Arc<ServerConfig> {
+        self.outer.clone()
+    }
+
+    /// How a transport towards a target is set up, asking for these host key algorithms (all of them if `None`).
+    pub(crate) fn client_config(
+        &self,
+        host_key_algorithms: Option<Vec<PublicKeyAlgorithm>>,
+    ) -> Arc<ClientConfig> {
+        let mut known = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = known.iter().find(|(algorithms, _)| *algorithms == host_key_algorithms) {
+            return config.clone();
+        }
+        let mut config = ClientConfig::default();
+        if let Some(algorithms) = &host_key_algorithms {
+            config.host_key_algorithms.clone_from(algorithms);
+        }
+        let config = Arc::new(config);
+        known.push((host_key_algorithms, config.clone()));
+        config
+    }
+
+    /// Resolves when the server stops.
+    pub(crate) async fn stopping(&self) {
+        let mut stopping = self.stopping.clone();
+        // The sender lives as long as the server; without it there is nothing left to serve.
+        let _ = stopping.wait_for(|&stopping| stopping).await;
+    }
+}
+
+/// How a server transport with these host keys is set up.
+pub(crate) fn server_config(host_keys: Vec<HostKey>) -> ServerConfig {
+    ServerConfig::new(host_keys)
+}

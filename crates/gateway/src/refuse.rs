@@ -1,0 +1,99 @@
+//! Telling a person why there is no session, in whatever their client shows.
+//!
+//! The client is authenticated and will open a channel: a session channel gets the text on its standard error and
+//! exit status 255, as OpenSSH gives for its own failures; any other channel is refused with it. A client that asks
+//! for nothing gets it with the disconnection.
+
+use std::time::Duration;
+
+use bartizan_model::escape;
+use bartizan_ssh::connection::DataKind;
+use bartizan_ssh::connection::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
+use bartizan_ssh::transport::DisconnectReason;
+use bartizan_ssh::wire::connection::OpenFailureReason;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use crate::hop::{Hop, HopError, Step};
+use crate::session::Refusal;
+
+/// How long we wait for the client to open a channel and then to leave.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A goodbye may take so long.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Exit status of a client whose connection failed, as OpenSSH has it.
+const CONNECTION_FAILED: u32 = 255;
+
+/// Explains, and ends the connection.
+pub(crate) async fn explain<S: AsyncRead + AsyncWrite + Unpin>(mut hop: Hop<S>, refusal: &Refusal) {
+    let text = format!("bartizan: {}", escape(refusal.to_string().as_bytes()));
+    tracing::debug!(%text, "session refused");
+    // However that goes, the connection ends with the same words.
+    let _ = timeout(PATIENCE, answer(&mut hop, &text)).await;
+    hop.disconnect(DisconnectReason::ByApplication, &text, GOODBYE).await;
+}
+
+/// Answers until the first session channel was told.
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(hop: &mut Hop<S>, text: &str) -> Result<(), HopError> {
+    let mut endpoint =
+        Endpoint::new(EndpointConfig { window: 64 << 10, max_channels: 16, ..EndpointConfig::default() });
+    let mut told = false;
+    loop {
+        let Step::Packet(payload) = hop.next().await? else { continue };
+        let mut out: Vec<Vec<u8>> = Vec::new();
+        // A client that breaks the protocol here is only told to go.
+        let Ok(event) = endpoint.on_packet(&payload, &mut out) else { return Ok(()) };
+        let done = event.is_some_and(|event| react(&mut endpoint, &event, text, &mut told, &mut out));
+        for payload in out {
+            hop.send(&payload)?;
+        }
+        if done {
+            return hop.flush().await;
+        }
+    }
+}
+
+/// Reacts to one event; true when the person was told and the channel is closed.
+fn react(
+    endpoint: &mut Endpoint,
+    event: &EndpointEvent<'_>,
+    text: &str,
+    told: &mut bool,
+    out: &mut Vec<Vec<u8>>,
+) -> bool {
+    use bartizan_ssh::wire::connection::{ChannelType, RequestType};
+    let line = format!("{text}\r\n");
+    // A channel that is gone needs no answer.
+    let _ = match *event {
+        EndpointEvent::Open { channel, channel_type: ChannelType::Session } => endpoint.confirm(channel, out),
+        EndpointEvent::Open { channel, .. } => {
+            endpoint.refuse(channel, OpenFailureReason::ADMINISTRATIVELY_PROHIBITED, text, out)
+        }
+        EndpointEvent::Request { channel, request_type, want_reply } => {
+            let starts = matches!(
+                request_type,
+                RequestType::Shell | RequestType::Exec { .. } | RequestType::Subsystem { .. }
+            );
+            let mut result = Ok(());
+            if want_reply {
+                result = endpoint.reply(channel, true, out);
+            }
+            if starts && !*told {
+                *told = true;
+                result = result
+                    .and_then(|()| endpoint.data(channel, DataKind::STDERR, line.as_bytes(), out).map(drop))
+                    .and_then(|()| endpoint.exit_status(channel, CONNECTION_FAILED, out))
+                    .and_then(|()| endpoint.close(channel, out));
+            }
+            result
+        }
+        EndpointEvent::GlobalRequest { want_reply: true, .. } => {
+            endpoint.reply_global(None, out);
+            Ok(())
+        }
+        EndpointEvent::Data { channel, bytes, .. } => endpoint.consumed(channel, bytes.len(), out),
+        EndpointEvent::Closed { .. } => return *told,
+        _ => Ok(()),
+    };
+    false
+}

@@ -1,0 +1,492 @@
+//! What the relay asks and tells about one session: judged, logged, recorded.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bartizan_access::Asked;
+use bartizan_audit::{LogError, Pending};
+use bartizan_model::Permission;
+use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_record::{ChannelDigests, RecordError, SessionRecorder, Stream};
+use bartizan_ssh::connection::relay::{
+    ChannelKey, DataKind, GlobalVerdict, OpenVerdict, Refusal, RelayHost, RequestVerdict, Side, Totals,
+};
+use bartizan_ssh::wire::connection::{
+    ChannelOpen, ChannelRequest, ChannelType, GlobalKind, GlobalRequest, GlobalRequestType,
+    OpenFailureReason, PtyRequest, RequestKind, RequestType,
+};
+
+use super::describe;
+use super::host_keys::OwnHostKeys;
+use super::judge::{Judge, name_of, text_of};
+use crate::hop::now;
+use crate::trail::Trail;
+
+/// Events about things that cost a peer nothing to repeat (unknown requests, signals, refused variables) are
+/// written up to this number in a session; then one event says that there were more.
+const NOTES: u32 = 500;
+
+/// One channel as the session knows it.
+struct Channel {
+    key: ChannelKey,
+    kind: String,
+    pty: bool,
+    /// Asked for, not answered yet.
+    pty_wanted: Option<(Vec<u8>, u32, u32)>,
+    opened: Duration,
+    exit_status: Option<u32>,
+    exit_signal: Option<String>,
+}
+
+/// A channel that is over: its event follows when the recorder has its digests.
+pub(super) struct Closing {
+    pub(super) channel: u32,
+    kind: String,
+    exit_status: Option<u32>,
+    exit_signal: Option<String>,
+    duration: Duration,
+}
+
+impl Closing {
+    /// The event that the digests complete.
+    pub(super) fn event(self, digests: ChannelDigests) -> Body {
+        Body::ChannelClose {
+            channel: self.channel,
+            kind: self.kind,
+            input: digests.input,
+            output: digests.output,
+            error: digests.error,
+            exit_status: self.exit_status,
+            exit_signal: self.exit_signal,
+            duration_us: u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// A client's request that waits until its event is durable.
+pub(super) struct Held {
+    pub(super) receipt: Pending,
+}
+
+/// Why a session must end although both peers are well.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// The audit log can't be written.
+    #[error("the audit log cannot be written: {0}")]
+    Log(#[from] LogError),
+    /// The recording can't be written.
+    #[error("the recording cannot be written: {0}")]
+    Record(#[from] RecordError),
+}
+
+/// One session, as the relay's owner.
+pub(super) struct Host {
+    judge: Judge,
+    trail: Trail,
+    pub(super) recorder: Rc<SessionRecorder>,
+    started: Instant,
+    /// The time of the session that passes now; read once for each turn of the pump.
+    now: Duration,
+    /// The transports' time, likewise.
+    clock: Duration,
+    /// By [`ChannelKey::slot`].
+    channels: Vec<Option<Channel>>,
+    notes: u32,
+    agent: bool,
+    /// Set by a verdict of `Hold`; the pump takes it.
+    pub(super) held: Option<Held>,
+    /// Interactive channels that have just begun and are to be told that they are recorded.
+    pub(super) greet: Vec<ChannelKey>,
+    pub(super) closing: Vec<Closing>,
+    pub(super) failure: Option<Failure>,
+    pub(super) exit_status: Option<u32>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) host_keys: OwnHostKeys,
+}
+
+impl Host {
+    pub(super) fn new(
+        judge: Judge,
+        trail: Trail,
+        recorder: Rc<SessionRecorder>,
+        started: Instant,
+        host_keys: OwnHostKeys,
+    ) -> Self {
+        Self {
+            judge,
+            trail,
+            recorder,
+            started,
+            now: Duration::ZERO,
+            clock: now(),
+            channels: Vec::new(),
+            notes: NOTES,
+            agent: false,
+            held: None,
+            greet: Vec::new(),
+            closing: Vec::new(),
+            failure: None,
+            exit_status: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            host_keys,
+        }
+    }
+
+    /// Reads the clocks for what passes next.
+    pub(super) fn tick(&mut self) {
+        self.now = self.started.elapsed();
+        self.clock = now();
+    }
+
+    /// The transports' time at the last tick.
+    pub(super) const fn clock(&self) -> Duration {
+        self.clock
+    }
+
+    /// The session's time at the last tick.
+    pub(super) const fn elapsed(&self) -> Duration {
+        self.now
+    }
+
+    /// True while the audit log has more waiting than it likes.
+    pub(super) fn congested(&self) -> bool {
+        self.trail.log().congested()
+    }
+
+    /// True when nothing more should be read in this turn.
+    pub(super) fn must_pause(&self) -> bool {
+        self.failure.is_some() || !self.recorder.has_room()
+    }
+
+    /// Counts every channel as over. For the end of a session.
+    pub(super) fn close_all(&mut self) {
+        let keys: Vec<_> = self.channels.iter().flatten().map(|channel| channel.key).collect();
+        for key in keys {
+            self.closed(key, Totals::default());
+        }
+    }
+
+    fn channel(&mut self, key: ChannelKey) -> Option<&mut Channel> {
+        self.channels.get_mut(key.slot())?.as_mut().filter(|channel| channel.key == key)
+    }
+
+    fn submit(&mut self, outcome: Outcome, severity: Severity, body: Body) -> Option<Pending> {
+        match self.trail.log().submit(self.trail.event(outcome, severity, body)) {
+            Ok(pending) => Some(pending),
+            Err(error) => {
+                self.failure.get_or_insert(error.into());
+                None
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, body: Body) {
+        self.submit(Outcome::Success, Severity::Info, body);
+    }
+
+    fn denied(&mut self, body: Body) {
+        self.submit(Outcome::Denied, Severity::Notice, body);
+    }
+
+    /// Takes one from the budget of cheap events; the last one says that there are more.
+    fn may_note(&mut self) -> bool {
+        match self.notes {
+            0 => false,
+            1 => {
+                self.notes = 0;
+                let what = "more requests than are logged one by one".to_owned();
+                let detail = format!("{NOTES} of unknown or repeated kinds were logged, later ones are not");
+                self.submit(Outcome::Success, Severity::Notice, Body::Anomaly { what, detail });
+                false
+            }
+            _ => {
+                self.notes -= 1;
+                true
+            }
+        }
+    }
+
+    fn open_event(&mut self, from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: Option<String>) {
+        let body = Body::ChannelOpen {
+            channel: ordinal,
+            kind: open.channel_type.name().to_owned(),
+            from: from.to_string(),
+            detail: describe::channel(&open.channel_type),
+            reason,
+        };
+        if matches!(&body, Body::ChannelOpen { reason: Some(_), .. }) {
+            self.denied(body)
+        } else {
+            self.note(body)
+        }
+    }
+
+    fn request_event(&mut self, key: ChannelKey, request: &RequestType<'_>, reason: Option<String>) {
+        if !self.may_note() {
+            return;
+        }
+        let denied = reason.is_some();
+        let body = Body::ChannelRequest {
+            channel: ordinal(key),
+            request: request.name().to_owned(),
+            detail: describe::request(request),
+            reason,
+        };
+        if denied { self.denied(body) } else { self.note(body) }
+    }
+
+    /// Judges a program; a permitted one waits until its event is durable.
+    fn program(&mut self, key: ChannelKey, asked: Asked<'_>) -> RequestVerdict {
+        let pty = self.channel(key).is_some_and(|channel| channel.pty || channel.pty_wanted.is_some());
+        if let Err(denial) = self.judge.program(asked, pty) {
+            self.denied(Body::AccessDeny {
+                action: denial.action,
+                detail: Some(describe::cut(text_of(asked))),
+                reason: denial.reason.clone(),
+                rules: denial.rules,
+            });
+            return RequestVerdict::Refuse { text: format!("bartizan: {}\n", denial.reason).into() };
+        }
+        let body = Body::Command {
+            channel: ordinal(key),
+            request: name_of(asked).to_owned(),
+            command: describe::cut(text_of(asked)),
+            length: text_of(asked).len() as u64,
+            pty,
+        };
+        match self.submit(Outcome::Success, Severity::Info, body) {
+            Some(receipt) => {
+                self.held = Some(Held { receipt });
+                RequestVerdict::Hold
+            }
+            None => RequestVerdict::Refuse { text: "bartizan: the audit log cannot be written\n".into() },
+        }
+    }
+
+    fn pty_request(&mut self, key: ChannelKey, pty: &PtyRequest<'_>, want_reply: bool) -> RequestVerdict {
+        if let Err(denied) = self.judge.pty() {
+            self.denied(Body::AccessDeny {
+                action: denied.action,
+                detail: None,
+                reason: denied.reason,
+                rules: denied.rules,
+            });
+            return RequestVerdict::Refuse { text: "".into() };
+        }
+        let (term, cols, rows) = (pty.term.to_vec(), pty.size.cols, pty.size.rows);
+        if let Some(channel) = self.channel(key) {
+            channel.pty_wanted = Some((term, cols, rows));
+        }
+        if !want_reply {
+            self.pty_granted(key);
+        }
+        RequestVerdict::Pass
+    }
+
+    fn pty_granted(&mut self, key: ChannelKey) {
+        let Some(channel) = self.channel(key) else { return };
+        if let Some((term, cols, rows)) = channel.pty_wanted.take() {
+            channel.pty = true;
+            self.recorder.set_pty(ordinal(key), &term, cols, rows, self.now);
+        }
+    }
+
+    fn client_request(&mut self, key: ChannelKey, request: &ChannelRequest<'_>) -> RequestVerdict {
+        let refuse = || RequestVerdict::Refuse { text: "".into() };
+        match request.request_type {
+            RequestType::Shell => return self.program(key, Asked::Shell),
+            RequestType::Exec { command } => return self.program(key, Asked::Exec(command)),
+            RequestType::Subsystem { name } => return self.program(key, Asked::Subsystem(name)),
+            RequestType::PtyReq(ref pty) => {
+                self.request_event(key, &request.request_type, None);
+                return self.pty_request(key, pty, request.want_reply);
+            }
+            RequestType::WindowChange(size) => {
+                self.recorder.resize(ordinal(key), size.cols, size.rows, self.now);
+                return RequestVerdict::Pass;
+            }
+            RequestType::Env { name, .. } if !self.judge.accepts_env(name) => {
+                self.request_event(key, &request.request_type, Some("not in accept_env".into()));
+                return refuse();
+            }
+            RequestType::AuthAgentReq | RequestType::AgentReq => {
+                match self.judge.permission(Permission::Agent) {
+                    Ok(()) => self.agent = true,
+                    Err(denial) => {
+                        self.request_event(key, &request.request_type, Some(denial.reason));
+                        return refuse();
+                    }
+                }
+            }
+            RequestType::X11Req(_) => {
+                self.request_event(key, &request.request_type, Some(describe::NOT_YET.into()));
+                return refuse();
+            }
+            RequestType::EndOfWrite | RequestType::Keepalive | RequestType::XonXoff { .. } => {
+                return RequestVerdict::Pass;
+            }
+            // `exit-status` and the like from a client mean nothing to a server; passed on and noted like any other.
+            _ => {}
+        }
+        self.request_event(key, &request.request_type, None);
+        RequestVerdict::Pass
+    }
+
+    fn target_request(&mut self, key: ChannelKey, request: &ChannelRequest<'_>) -> RequestVerdict {
+        match request.request_type {
+            RequestType::ExitStatus { status } => {
+                self.exit_status.get_or_insert(status);
+                if let Some(channel) = self.channel(key) {
+                    channel.exit_status = Some(status);
+                }
+            }
+            RequestType::ExitSignal(ref exit) => {
+                let signal = describe::cut(exit.name);
+                if let Some(channel) = self.channel(key) {
+                    channel.exit_signal = Some(signal);
+                }
+            }
+            RequestType::EndOfWrite | RequestType::Keepalive | RequestType::XonXoff { .. } => {}
+            _ => self.request_event(key, &request.request_type, None),
+        }
+        RequestVerdict::Pass
+    }
+}
+
+impl RelayHost for Host {
+    fn channel_open(&mut self, from: Side, key: ChannelKey, open: &ChannelOpen<'_>) -> OpenVerdict {
+        let verdict = match (from, &open.channel_type) {
+            (Side::Client, ChannelType::Session) => self.judge.connect().map_err(|denial| denial.reason),
+            (Side::Target, ChannelType::AuthAgent | ChannelType::AgentConnect) if self.agent => Ok(()),
+            (Side::Target, ChannelType::AuthAgent | ChannelType::AgentConnect) => {
+                Err("agent forwarding was not permitted".into())
+            }
+            _ => Err(describe::NOT_YET.into()),
+        };
+        if let Err(reason) = verdict {
+            let text = format!("bartizan: {reason}");
+            self.open_event(from, ordinal(key), open, Some(reason));
+            return OpenVerdict::prohibited(text);
+        }
+        self.open_event(from, ordinal(key), open, None);
+        let kind = open.channel_type.name().to_owned();
+        self.recorder.open_channel(ordinal(key), &kind, self.now);
+        if self.channels.len() <= key.slot() {
+            self.channels.resize_with(key.slot() + 1, || None);
+        }
+        self.channels[key.slot()] = Some(Channel {
+            key,
+            kind,
+            pty: false,
+            pty_wanted: None,
+            opened: self.now,
+            exit_status: None,
+            exit_signal: None,
+        });
+        OpenVerdict::Pass
+    }
+
+    fn channel_request(
+        &mut self,
+        from: Side,
+        key: ChannelKey,
+        request: &ChannelRequest<'_>,
+    ) -> RequestVerdict {
+        match from {
+            Side::Client => self.client_request(key, request),
+            Side::Target => self.target_request(key, request),
+        }
+    }
+
+    fn global_request(&mut self, from: Side, request: &GlobalRequest<'_>) -> GlobalVerdict {
+        match (from, &request.request_type) {
+            // The target's keys are ours to verify, not the client's to store.
+            (Side::Target, GlobalRequestType::HostKeys(_)) => GlobalVerdict::Swallow,
+            (Side::Client, GlobalRequestType::HostKeysProve(blobs)) => {
+                self.host_keys.prove(blobs).map_or(GlobalVerdict::Refuse, GlobalVerdict::Answer)
+            }
+            (
+                Side::Client,
+                GlobalRequestType::TcpipForward { .. } | GlobalRequestType::StreamlocalForward { .. },
+            ) => {
+                self.denied(Body::AccessDeny {
+                    action: Permission::ForwardRemote.to_string(),
+                    detail: describe::global(&request.request_type),
+                    reason: describe::NOT_YET.into(),
+                    rules: Vec::new(),
+                });
+                GlobalVerdict::Refuse
+            }
+            (_, GlobalRequestType::NoMoreSessions | GlobalRequestType::Keepalive) => GlobalVerdict::Pass,
+            (_, other) => {
+                if self.may_note() {
+                    let detail = describe::global(other).unwrap_or_default();
+                    self.note(Body::Anomaly { what: "global request passed on unread".into(), detail });
+                }
+                GlobalVerdict::Pass
+            }
+        }
+    }
+
+    fn data(&mut self, key: ChannelKey, from: Side, kind: DataKind, bytes: &[u8]) {
+        let stream = match (from, kind) {
+            (Side::Client, _) => Stream::Input,
+            (Side::Target, DataKind::Data) => Stream::Output,
+            (Side::Target, DataKind::Extended(_)) => Stream::Error,
+        };
+        match from {
+            Side::Client => self.bytes_in += bytes.len() as u64,
+            Side::Target => self.bytes_out += bytes.len() as u64,
+        }
+        self.recorder.data(ordinal(key), stream, self.now, bytes);
+    }
+
+    fn channel_open_failed(&mut self, key: ChannelKey, _: OpenFailureReason, _: &[u8]) {
+        self.closed(key, Totals::default());
+    }
+
+    fn channel_refused(&mut self, from: Side, open: &ChannelOpen<'_>, why: Refusal) {
+        if self.may_note() {
+            self.open_event(from, u32::MAX, open, Some(format!("{why:?}")));
+        }
+    }
+
+    fn channel_request_reply(&mut self, key: ChannelKey, from: Side, request: RequestKind, ok: bool) {
+        if from != Side::Target {
+            return;
+        }
+        match request {
+            RequestKind::PtyReq if ok => self.pty_granted(key),
+            RequestKind::PtyReq => {
+                if let Some(channel) = self.channel(key) {
+                    channel.pty_wanted = None;
+                }
+            }
+            RequestKind::Shell if ok && self.channel(key).is_some_and(|channel| channel.pty) => {
+                self.greet.push(key)
+            }
+            _ => {}
+        }
+    }
+
+    fn global_request_reply(&mut self, _: Side, _: GlobalKind, _: bool, _: &[u8]) {}
+
+    fn closed(&mut self, key: ChannelKey, _: Totals) {
+        let Some(slot) = self.channels.get_mut(key.slot()) else { return };
+        let Some(channel) = slot.take_if(|channel| channel.key == key) else { return };
+        self.closing.push(Closing {
+            channel: ordinal(key),
+            kind: channel.kind,
+            exit_status: channel.exit_status,
+            exit_signal: channel.exit_signal,
+            duration: self.now.saturating_sub(channel.opened),
+        });
+    }
+}
+
+/// A channel's ordinal in its session. A session cannot live long enough for more than 2^32 channels to be logged.
+fn ordinal(key: ChannelKey) -> u32 {
+    u32::try_from(key.serial()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,102 @@
+//! Policy as one session asks it, on the directory as it is at that moment.
+
+use std::sync::Arc;
+
+use bartizan_access::{Action, Asked, Decision, Permit, Request, classify};
+use bartizan_model::{GrantId, Permission, Timestamp};
+
+use crate::grant::Grant;
+use crate::parts::Shared;
+
+/// The name of a request that starts a program (RFC 4254 §6.5).
+pub(super) const fn name_of(asked: Asked<'_>) -> &'static str {
+    match asked {
+        Asked::Shell => "shell",
+        Asked::Exec(_) => "exec",
+        Asked::Subsystem(_) => "subsystem",
+    }
+}
+
+/// The command or the subsystem's name.
+pub(super) const fn text_of(asked: Asked<'_>) -> &[u8] {
+    match asked {
+        Asked::Shell => b"",
+        Asked::Exec(text) | Asked::Subsystem(text) => text,
+    }
+}
+
+/// Why something was refused.
+pub(super) struct Denied {
+    /// What was asked for: `connect`, or permissions.
+    pub(super) action: String,
+    /// Why, in words for the person.
+    pub(super) reason: String,
+    /// The rules that forbid it.
+    pub(super) rules: Vec<GrantId>,
+}
+
+/// Asks policy for one session.
+pub(super) struct Judge {
+    shared: Arc<Shared>,
+    grant: Grant,
+}
+
+impl Judge {
+    pub(super) const fn new(shared: Arc<Shared>, grant: Grant) -> Self {
+        Self { shared, grant }
+    }
+
+    /// Whether the session may still be, and so open another channel.
+    pub(super) fn connect(&self) -> Result<(), Denied> {
+        self.ask(Action::Continue).map(drop)
+    }
+
+    /// Whether the person has a permission here and now.
+    pub(super) fn permission(&self, permission: Permission) -> Result<(), Denied> {
+        self.ask(Action::Permission(permission)).map(drop)
+    }
+
+    /// Whether a terminal may be asked for.
+    pub(super) fn pty(&self) -> Result<(), Denied> {
+        match self.ask(Action::Continue)? {
+            permit if permit.pty() => Ok(()),
+            _ => Err(self.denied("pty", "the certificate does not permit a terminal".into())),
+        }
+    }
+
+    /// Whether a program may run: one of the ways in which it can be permitted is enough.
+    pub(super) fn program(&self, asked: Asked<'_>, pty: bool) -> Result<(), Denied> {
+        let needs = classify(asked, pty);
+        let permit = self.ask(Action::Continue)?;
+        if needs.met_by(permit.allow()) {
+            return Ok(());
+        }
+        let Grant { login, target, .. } = &self.grant;
+        let reason = format!("no grant permits {needs} for {login} on {}", target.name);
+        Err(self.denied(&needs.to_string(), reason))
+    }
+
+    fn denied(&self, action: &str, reason: String) -> Denied {
+        Denied { action: action.to_owned(), reason, rules: Vec::new() }
+    }
+
+    /// Whether a client may set this environment variable.
+    pub(super) fn accepts_env(&self, name: &[u8]) -> bool {
+        self.shared.settings.accept_env.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix.as_bytes()),
+            None => name == pattern.as_bytes(),
+        })
+    }
+
+    fn ask(&self, action: Action) -> Result<Permit, Denied> {
+        let Grant { who, login, target, source, .. } = &self.grant;
+        let request = Request { target: &target.name, login, action, source: source.ip() };
+        match self.shared.directory().judge(who, &request, Timestamp::now()) {
+            Decision::Permit(permit) => Ok(permit),
+            Decision::Deny(denial) => {
+                let action = action.as_str().to_owned();
+                Err(Denied { action, reason: denial.reason.to_string(), rules: denial.rules })
+            }
+        }
+    }
+}

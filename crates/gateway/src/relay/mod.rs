@@ -1,0 +1,178 @@
+//! From two authenticated hops to the end of the session.
+//!
+//! [`pump`] moves the bytes, [`host`] is what the protocol's relay asks and tells, [`judge`] asks policy,
+//! [`host_keys`] proves our keys to the client. What a session may do is decided nowhere else.
+
+mod describe;
+mod host;
+mod host_keys;
+mod judge;
+mod pump;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bartizan_record::SessionRecorder;
+use bartizan_ssh::connection::relay::{Relay, RelayLimits, Side};
+use bartizan_ssh::key::HostKey;
+use bartizan_ssh::transport::DisconnectReason;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use self::host::{Failure, Host};
+use self::host_keys::OwnHostKeys;
+use self::judge::Judge;
+use self::pump::{Both, Pump, Stop};
+use crate::grant::Grant;
+use crate::hop::{Hop, HopError};
+use crate::parts::Shared;
+use crate::trail::Trail;
+
+/// A peer gets so long to take our last words.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a relay left behind when it ended.
+pub(crate) struct Ended {
+    /// Why, for `session.end`.
+    pub(crate) reason: String,
+    /// True when the recording lacks the end.
+    pub(crate) truncated: bool,
+    /// Exit status of the first session channel that had one.
+    pub(crate) exit_status: Option<u32>,
+    /// Bytes from client to target.
+    pub(crate) bytes_in: u64,
+    /// Bytes from target to client.
+    pub(crate) bytes_out: u64,
+}
+
+/// Everything a relay needs besides its two hops.
+pub(crate) struct Session {
+    pub(crate) grant: Grant,
+    pub(crate) trail: Trail,
+    pub(crate) recorder: Rc<SessionRecorder>,
+    pub(crate) started: Instant,
+    /// The host keys of the hop towards the client.
+    pub(crate) host_keys: Vec<HostKey>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Relays until one end, a failure or the server ends the session; says goodbye to both ends.
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    client: Hop<S>,
+    target: Hop<TcpStream>,
+    session: Session,
+) -> Ended {
+    let Session { grant, trail, recorder, started, host_keys, shared } = session;
+    let greeting = shared
+        .settings
+        .banner
+        .then(|| format!("NOTE: this session is recorded. Audit key: {}\r\n", grant.session));
+    let own_keys = OwnHostKeys::new(host_keys, client.transport.session_id().unwrap_or_default());
+    let judge = Judge::new(shared.clone(), grant);
+    let host = Host::new(judge, trail.clone(), recorder.clone(), started, own_keys);
+    let mut pump = Box::new(Pump::new(client, target, Relay::new(RelayLimits::default()), host, greeting));
+    pump.announce_host_keys();
+
+    let stop = {
+        let mut ours = pin!(async {
+            tokio::select! {
+                error = recorder.failure() => Stop::Failure(error.into()),
+                error = trail.log().failed() => Stop::Failure(error.into()),
+                () = shared.stopping() => Stop::Stopping,
+            }
+        });
+        poll_fn(|cx| match ours.as_mut().poll(cx) {
+            Poll::Ready(stop) => Poll::Ready(stop),
+            Poll::Pending => pump.poll(cx),
+        })
+        .await
+    };
+    tracing::debug!(?stop, "relay stopped");
+    let reason = farewell(&mut pump, stop).await;
+    let logged = pump.log_closed().await;
+    let truncated = logged.is_err() || recorder.failed().is_some();
+    let Host { exit_status, bytes_in, bytes_out, .. } = pump.host;
+    Ended { reason, truncated, exit_status, bytes_in, bytes_out }
+}
+
+/// Tells both ends what each has to know, in that order, and gives the reason for the log.
+async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(pump: &mut Pump<S>, stop: Stop) -> String {
+    let words = Words::of(&stop);
+    {
+        let Pump { client, target, relay, host, .. } = pump;
+        let mut out = Both { client, target };
+        match &stop {
+            Stop::Client(_) => {}
+            Stop::Target(_) => relay.lost_target(host, &mut out),
+            _ => relay.terminate(&words.text, host, &mut out),
+        }
+    }
+    // What was recorded so far is recorded; what cannot be must not be relayed either: no more is read.
+    let (client, target) = (&mut pump.client, &mut pump.target);
+    tokio::join!(
+        target.disconnect(DisconnectReason::ByApplication, "session ended", FAREWELL),
+        client.disconnect(words.to_client, &words.text, FAREWELL),
+    );
+    words.reason
+}
+
+/// What is said at the end of a session, and to whom.
+struct Words {
+    /// For the log.
+    reason: String,
+    /// For the person.
+    text: String,
+    to_client: DisconnectReason,
+}
+
+impl Words {
+    fn of(stop: &Stop) -> Self {
+        let to_client = match stop {
+            Stop::Client(_) | Stop::Failure(_) | Stop::Stopping | Stop::Internal(_) => {
+                DisconnectReason::ByApplication
+            }
+            Stop::Target(_) => DisconnectReason::ConnectionLost,
+            Stop::Violation(..) => DisconnectReason::ProtocolError,
+        };
+        let (reason, text) = match stop {
+            Stop::Client(HopError::Closed | HopError::Disconnected { reason: 11, .. }) => {
+                ("client left".to_owned(), "goodbye".to_owned())
+            }
+            Stop::Client(error) => (format!("client lost: {error}"), "connection error".to_owned()),
+            Stop::Target(error) => {
+                (format!("target lost: {error}"), format!("bartizan: the connection to the target was lost: {error}"))
+            }
+            Stop::Violation(Side::Client, error) => {
+                (format!("client broke the protocol: {error}"), format!("bartizan: protocol error: {error}"))
+            }
+            Stop::Violation(Side::Target, error) => (
+                format!("target broke the protocol: {error}"),
+                format!("bartizan: the target broke the SSH protocol: {error}"),
+            ),
+            Stop::Failure(Failure::Record(error)) => (
+                format!("recording failed: {error}"),
+                "bartizan: this session ends because its recording cannot be written (disk full or failing). \
+                 Please tell an operator."
+                    .to_owned(),
+            ),
+            Stop::Failure(Failure::Log(error)) => (
+                format!("audit log failed: {error}"),
+                "bartizan: this session ends because the audit log cannot be written. Please tell an operator.".to_owned(),
+            ),
+            Stop::Stopping => ("server stopped".to_owned(), "bartizan: the server is stopping".to_owned()),
+            Stop::Internal(what) => (format!("internal error: {what}"), "bartizan: internal error".to_owned()),
+        };
+        Self { reason, text, to_client }
+    }
+}
+
+impl Ended {
+    /// A session that ended before anything was relayed.
+    pub(crate) const fn before_relay(reason: String) -> Self {
+        Self { reason, truncated: false, exit_status: None, bytes_in: 0, bytes_out: 0 }
+    }
+}

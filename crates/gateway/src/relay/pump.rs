@@ -1,0 +1,373 @@
+//! The relay's loop: one client, one target, everything that passes between them.
+//!
+//! One hand-written poll, because both hops, the recorder's room and a held request must be looked at together
+//! and in order. Backpressure is here: an end is not read while the other end's send buffer is above
+//! [`HIGH_WATER`], while the other end exchanges keys, while the recorder has no room, or while its request is held.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bartizan_record::{Answer, ChannelDigests, SessionRecorder};
+use bartizan_ssh::connection::ConnectionError;
+use bartizan_ssh::connection::relay::{DataKind, Flow, Output, Relay, RelayError, RequestVerdict, Side};
+use bartizan_ssh::transport::{Incoming, TransportError};
+use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, HostKeyBlobs};
+use bartizan_ssh::wire::{Reader, Writer as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
+
+use super::host::{Closing, Failure, Host};
+use crate::hop::{Hop, HopError, at, now};
+
+/// Bytes in one end's send buffer above which the other end is not read. Also the least that a busy relay
+/// writes in one system call.
+const HIGH_WATER: usize = 128 * 1024;
+/// Turns before other connections of the worker get theirs.
+const TURNS: usize = 16;
+/// While the audit log has more waiting than it likes, a session looks again after so long.
+const CONGESTION_PAUSE: Duration = Duration::from_millis(5);
+
+/// Why a relay stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The client's connection ended.
+    Client(HopError),
+    /// The target's connection ended.
+    Target(HopError),
+    /// One end broke the connection protocol.
+    Violation(Side, ConnectionError),
+    /// Something of ours failed.
+    Failure(Failure),
+    /// The server stops.
+    Stopping,
+    /// A fault of ours in driving the relay.
+    Internal(&'static str),
+}
+
+/// Both hops of a session and what stands between them.
+pub(super) struct Pump<S> {
+    pub(super) client: Hop<S>,
+    pub(super) target: Hop<TcpStream>,
+    pub(super) relay: Relay,
+    pub(super) host: Host,
+    /// Payloads for the end that is being read, which is borrowed meanwhile.
+    back: Vec<Vec<u8>>,
+    room: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    timer_at: Duration,
+    /// Channels that are over and whose digests the recorder still owes.
+    closing: Vec<(Closing, Answer<ChannelDigests>)>,
+    greeting: Option<String>,
+}
+
+/// Sends to either end while neither is borrowed.
+pub(super) struct Both<'a, S> {
+    pub(super) client: &'a mut Hop<S>,
+    pub(super) target: &'a mut Hop<TcpStream>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Output for Both<'_, S> {
+    fn to(&mut self, side: Side, payload: &[u8]) {
+        self.to_parts(side, payload, &[]);
+    }
+
+    fn to_parts(&mut self, side: Side, head: &[u8], body: &[u8]) {
+        // A transport that is over keeps its error: the next poll of that hop reports it.
+        let _ = match side {
+            Side::Client => self.client.send_parts(head, body),
+            Side::Target => self.target.send_parts(head, body),
+        };
+    }
+}
+
+/// Sends to one end at once, and queues for the other, whose packet is being read.
+struct Onward<'a, T> {
+    to: &'a mut Hop<T>,
+    side: Side,
+    back: &'a mut Vec<Vec<u8>>,
+    error: Option<TransportError>,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Output for Onward<'_, T> {
+    fn to(&mut self, side: Side, payload: &[u8]) {
+        self.to_parts(side, payload, &[]);
+    }
+
+    fn to_parts(&mut self, side: Side, head: &[u8], body: &[u8]) {
+        if side != self.side {
+            return self.back.push([head, body].concat());
+        }
+        if let Err(error) = self.to.send_parts(head, body) {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
+    pub(super) fn new(
+        client: Hop<S>,
+        target: Hop<TcpStream>,
+        relay: Relay,
+        host: Host,
+        greeting: Option<String>,
+    ) -> Self {
+        Self {
+            client,
+            target,
+            relay,
+            host,
+            back: Vec::new(),
+            room: None,
+            timer: None,
+            timer_at: Duration::MAX,
+            closing: Vec::new(),
+            greeting,
+        }
+    }
+
+    /// Tells the client which host keys are ours, where there is more than the one it has seen.
+    pub(super) fn announce_host_keys(&mut self) {
+        let mut wire = Vec::new();
+        for blob in self.host.host_keys.blobs() {
+            wire.put_string(&blob);
+        }
+        let Ok(blobs) = HostKeyBlobs::parse(Reader::new(&wire)) else { return };
+        let request = GlobalRequest { want_reply: false, request_type: GlobalRequestType::HostKeys(blobs) };
+        let mut out = Both { client: &mut self.client, target: &mut self.target };
+        // Nothing can pile up without a reply; a client that does not know the request ignores it.
+        let _ = self.relay.send_global_request(Side::Client, &request, &mut out);
+    }
+
+    /// Runs until something ends the session.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        for _ in 0..TURNS {
+            self.host.tick();
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(stop) => return Poll::Ready(stop),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One look at everything. `Ok(true)` when something moved and more may.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        self.keep_time(cx)?;
+        let mut moved = self.settle_held(cx)?;
+        if self.may_read(cx) {
+            moved |= self.carry(Side::Client, cx)?;
+            moved |= self.carry(Side::Target, cx)?;
+        }
+        self.greet();
+        self.follow_closing(cx)?;
+        self.rekey()?;
+        if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
+            return Err(Stop::Client(error));
+        }
+        if let Poll::Ready(Err(error)) = self.target.poll_flush(cx) {
+            return Err(Stop::Target(error));
+        }
+        match self.host.failure.take() {
+            Some(failure) => Err(Stop::Failure(failure)),
+            None => Ok(moved),
+        }
+    }
+
+    /// True unless what passes could not be recorded or logged fast enough.
+    fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.host.recorder.has_room() {
+            let recorder: Rc<SessionRecorder> = self.host.recorder.clone();
+            let room = self.room.get_or_insert_with(|| Box::pin(async move { recorder.room().await }));
+            if room.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.room = None;
+        }
+        if self.host.congested() {
+            self.wake_at(now() + CONGESTION_PAUSE, cx);
+            return false;
+        }
+        true
+    }
+
+    /// Reads one end and passes on what it sent, until nothing more comes or the other end has enough.
+    fn carry(&mut self, from: Side, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let Self { client, target, relay, host, back, .. } = self;
+        match from {
+            Side::Client => carry(from, client, target, relay, host, back, cx),
+            Side::Target => carry(from, target, client, relay, host, back, cx),
+        }
+    }
+
+    /// Lets a held request go once its event is durable.
+    fn settle_held(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let Some(held) = &mut self.host.held else { return Ok(false) };
+        match Pin::new(&mut held.receipt).poll(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Err(error)) => return Err(Stop::Failure(error.into())),
+            Poll::Ready(Ok(_)) => self.host.held = None,
+        }
+        let mut out = Both { client: &mut self.client, target: &mut self.target };
+        match self.relay.release_request(Side::Client, RequestVerdict::Pass, &mut self.host, &mut out) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(stop_of(error)),
+        }
+    }
+
+    /// Tells interactive channels that they are recorded, out of the reserve of their window.
+    fn greet(&mut self) {
+        for key in std::mem::take(&mut self.host.greet) {
+            if let Some(greeting) = &self.greeting {
+                let mut out = Both { client: &mut self.client, target: &mut self.target };
+                self.relay.inject(key, DataKind::Data, greeting.as_bytes(), &mut out);
+            }
+        }
+    }
+
+    /// Logs the end of channels as the recorder gives their digests.
+    fn follow_closing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        for closing in std::mem::take(&mut self.host.closing) {
+            let digests = self.host.recorder.close_channel(closing.channel, self.host.elapsed());
+            self.closing.push((closing, digests));
+        }
+        // In order of closing: the writer answers in that order.
+        while let Some((_, digests)) = self.closing.first_mut() {
+            match Pin::new(digests).poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(digests)) => {
+                    let (closing, _) = self.closing.remove(0);
+                    self.host.note(closing.event(digests));
+                }
+                Poll::Ready(Err(error)) => return Err(Stop::Failure(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a key exchange where one is due, on one hop at a time: two of our own at once could wait for each other.
+    fn rekey(&mut self) -> Result<(), Stop> {
+        if self.client.transport.rekey_in_progress() || self.target.transport.rekey_in_progress() {
+            return Ok(());
+        }
+        if self.client.transport.wants_rekey() {
+            return self.client.transport.start_rekey().map_err(|error| Stop::Client(error.into()));
+        }
+        if self.target.transport.wants_rekey() {
+            return self.target.transport.start_rekey().map_err(|error| Stop::Target(error.into()));
+        }
+        Ok(())
+    }
+
+    /// Keeps the transports' deadlines.
+    fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let due = |hop: Option<Duration>| hop.unwrap_or(Duration::MAX);
+        let next = due(self.client.transport.next_deadline()).min(due(self.target.transport.next_deadline()));
+        if next == Duration::MAX {
+            return Ok(());
+        }
+        if next <= self.host.clock() {
+            let time = now();
+            self.client.transport.handle_deadline(time).map_err(|error| Stop::Client(error.into()))?;
+            self.target.transport.handle_deadline(time).map_err(|error| Stop::Target(error.into()))?;
+        } else {
+            self.wake_at(next, cx);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the task is woken at `when` or earlier.
+    fn wake_at(&mut self, when: Duration, cx: &mut Context<'_>) {
+        let elapsed = self.timer.as_ref().is_none_or(|timer| timer.is_elapsed());
+        if elapsed || when < self.timer_at {
+            self.timer_at = when;
+            self.timer = Some(Box::pin(sleep_until(at(when))));
+        }
+        if let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Waits for the digests of channels that are over and logs them. For the end of a session.
+    pub(super) async fn log_closed(&mut self) -> Result<(), Failure> {
+        self.host.close_all();
+        for closing in std::mem::take(&mut self.host.closing) {
+            let digests = self.host.recorder.close_channel(closing.channel, self.host.elapsed());
+            self.closing.push((closing, digests));
+        }
+        for (closing, digests) in self.closing.drain(..) {
+            let digests = digests.await?;
+            self.host.note(closing.event(digests));
+        }
+        self.host.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Reads `from` and passes on what it sent.
+fn carry<F, T>(
+    side: Side,
+    from: &mut Hop<F>,
+    to: &mut Hop<T>,
+    relay: &mut Relay,
+    host: &mut Host,
+    back: &mut Vec<Vec<u8>>,
+    cx: &mut Context<'_>,
+) -> Result<bool, Stop>
+where
+    F: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let lost = |side, error: HopError| match side {
+        Side::Client => Stop::Client(error),
+        Side::Target => Stop::Target(error),
+    };
+    let mut moved = false;
+    while to.transport.can_send() && to.transport.outgoing().len() < HIGH_WATER && !relay.is_held(side) {
+        match from.transport.poll(host.clock()).map_err(|error| lost(side, error.into()))? {
+            Some(Incoming::Packet(payload)) => {
+                let mut out = Onward { to, side: side.other(), back, error: None };
+                let flow = relay.on_packet(side, payload, host, &mut out);
+                if let Some(error) = out.error {
+                    return Err(lost(side.other(), error.into()));
+                }
+                match flow {
+                    Ok(Flow::Continue | Flow::Held) => {}
+                    Err(RelayError::Violation { error: ConnectionError::Unimplemented(_), .. }) => {
+                        from.transport.unimplemented().map_err(|error| lost(side, error.into()))?;
+                    }
+                    Err(error) => return Err(stop_of(error)),
+                }
+                for payload in back.drain(..) {
+                    from.send(&payload).map_err(|error| lost(side, error.into()))?;
+                }
+                moved = true;
+            }
+            Some(Incoming::Disconnect { reason, description }) => {
+                return Err(lost(side, HopError::Disconnected { reason, description: description.to_vec() }));
+            }
+            Some(_) => moved = true,
+            None => match from.poll_fill(cx) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(error)) => return Err(lost(side, error)),
+                Poll::Pending => break,
+            },
+        }
+        if host.must_pause() {
+            break;
+        }
+    }
+    Ok(moved)
+}
+
+fn stop_of(error: RelayError) -> Stop {
+    match error {
+        RelayError::Violation { from, error } => Stop::Violation(from, error),
+        _ => Stop::Internal("the relay was driven wrongly"),
+    }
+}

@@ -1,0 +1,249 @@
+//! One session, stage by stage: the table of the design as code, and nothing else.
+//!
+//! | stage | gives |
+//! |---|---|
+//! | authorize | a [`Grant`], or a reason |
+//! | log | `Logged<Grant>`: `session.start` is durable |
+//! | record | a recorder, before any channel can be confirmed |
+//! | connect | an authenticated hop to the target, its host key verified |
+//! | relay | until one end leaves |
+//! | close | `session.end` with the digests of every recording file |
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bartizan_access::{Action, Authenticated, Decision, Request};
+use bartizan_audit::{LogError, Logged};
+use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::{LoginName, SessionId, Target, TargetName, Timestamp, Way, escape};
+use bartizan_record::{RecordError, SessionMeta, SessionRecorder};
+use bartizan_ssh::key::HostKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::grant::Grant;
+use crate::hop::Hop;
+use crate::identify::client_of;
+use crate::parts::Shared;
+use crate::refuse;
+use crate::relay::{self, Ended};
+use crate::trail::Trail;
+use crate::upstream::{self, ConnectError, Upstream};
+
+/// Where a visit wants to go.
+pub(crate) enum Destination {
+    /// A name to look up.
+    Named(TargetName),
+    /// A target that was looked up already.
+    Found(Box<Target>),
+}
+
+/// An identified person on the way to a login on a target.
+pub(crate) struct Visit {
+    pub(crate) who: Authenticated,
+    pub(crate) source: SocketAddr,
+    pub(crate) way: Way,
+    pub(crate) login: LoginName,
+    pub(crate) destination: Destination,
+    pub(crate) trail: Trail,
+    /// The host keys of the hop towards the client.
+    pub(crate) host_keys: Vec<HostKey>,
+}
+
+/// Why a session did not come to be. The text is for the person.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Nobody knows the target.
+    #[error("there is no target named {0} (ask an operator: bartizan target list)")]
+    UnknownTarget(TargetName),
+    /// Policy says no.
+    #[error("access denied: {0}")]
+    Denied(String),
+    /// The log can't be written, so nothing new is allowed.
+    #[error("the audit log cannot be written, so no session can start; please tell an operator")]
+    Log(#[from] LogError),
+    /// The recording can't be written.
+    #[error(
+        "the recording cannot be written (disk full or failing), so no session can start; please tell an operator"
+    )]
+    Record(#[from] RecordError),
+    /// The target can't be reached.
+    #[error("cannot connect to {target}: {error}")]
+    Connect {
+        /// The target.
+        target: TargetName,
+        /// Why.
+        error: ConnectError,
+    },
+}
+
+/// Runs a session from the decision to its end. The client is told in its own terms when it does not come to be.
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    client: Hop<S>,
+    visit: Visit,
+    shared: Arc<Shared>,
+) {
+    let started = Instant::now();
+    let (session, client_name) = (SessionId::new(), client_of(&client));
+    let (target_trail, authorized) = authorize(&visit, session, &shared);
+    let grant = match authorized {
+        Ok(grant) => grant,
+        Err(refusal) => return refuse::explain(client, &refusal).await,
+    };
+    let trail = target_trail.in_session(session);
+    let grant = match log_start(grant, &client_name, &trail).await {
+        Ok(grant) => grant,
+        Err(error) => return refuse::explain(client, &error.into()).await,
+    };
+    let recorder = match open_recording(grant.as_ref(), client_name, &shared).await {
+        Ok(recorder) => Rc::new(recorder),
+        Err(error) => {
+            close(None, Ended::before_relay(format!("recording failed: {error}")), started, &trail).await;
+            return refuse::explain(client, &error.into()).await;
+        }
+    };
+    let upstream = match connect(&grant, &shared, &trail).await {
+        Ok(upstream) => upstream,
+        Err(refusal) => {
+            close(Some(&recorder), Ended::before_relay(refusal.to_string()), started, &trail).await;
+            return refuse::explain(client, &refusal).await;
+        }
+    };
+    let relay = relay::Session {
+        grant: grant.into_inner(),
+        trail: trail.clone(),
+        recorder: recorder.clone(),
+        started,
+        host_keys: visit.host_keys,
+        shared,
+    };
+    let ended = relay::run(client, upstream.hop, relay).await;
+    close(Some(&recorder), ended, started, &trail).await;
+}
+
+/// Asks policy about the resolved target. Gives the trail towards it too, as far as it is known.
+fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Result<Grant, Refusal>) {
+    let directory = shared.directory();
+    let (name, found) = match &visit.destination {
+        Destination::Named(name) => (name, directory.target(name).cloned()),
+        Destination::Found(target) => (&target.name, Some((**target).clone())),
+    };
+    let trail = visit.trail.clone().towards(name.clone(), visit.login.clone());
+    let Some(target) = found else {
+        let deny = deny_event("no such target".into(), Vec::new());
+        let refusal = trail.denied(deny).map_or_else(Refusal::Log, |_| Refusal::UnknownTarget(name.clone()));
+        return (trail, Err(refusal));
+    };
+    let request = Request {
+        target: &target.name,
+        login: &visit.login,
+        action: Action::Connect,
+        source: visit.source.ip(),
+    };
+    let permit = match directory.judge(&visit.who, &request, Timestamp::now()) {
+        Decision::Permit(permit) => permit,
+        Decision::Deny(denial) => {
+            let deny = deny_event(denial.reason.to_string(), denial.rules.clone());
+            let refusal =
+                trail.denied(deny).map_or_else(Refusal::Log, |_| Refusal::Denied(denial.reason.to_string()));
+            return (trail, Err(refusal));
+        }
+    };
+    let body = Body::AccessPermit { rules: permit.rules().to_vec(), allow: permit.allow().clone() };
+    if let Err(error) = trail.note(body) {
+        return (trail, Err(error.into()));
+    }
+    let Visit { who, login, way, source, .. } = visit;
+    let grant =
+        Grant { session, who: who.clone(), login: login.clone(), target, permit, way: *way, source: *source };
+    (trail, Ok(grant))
+}
+
+fn deny_event(reason: String, rules: Vec<bartizan_model::GrantId>) -> Body {
+    Body::AccessDeny { action: "connect".into(), detail: None, reason, rules }
+}
+
+/// Makes the beginning of the session durable: the dialler's ticket.
+async fn log_start(grant: Grant, client: &str, trail: &Trail) -> Result<Logged<Grant>, LogError> {
+    let body = Body::SessionStart {
+        way: grant.way,
+        allow: grant.permit.allow().clone(),
+        channel_cap: grant.permit.recording().channel_cap,
+        input: grant.permit.recording().input,
+        client: client.to_owned(),
+    };
+    trail.log().append_for(trail.event(Outcome::Success, Severity::Info, body), grant).await
+}
+
+async fn open_recording(
+    grant: &Grant,
+    client: String,
+    shared: &Shared,
+) -> Result<SessionRecorder, RecordError> {
+    let meta = SessionMeta {
+        session: grant.session,
+        started: Timestamp::now(),
+        person: grant.who.person().clone(),
+        login: grant.login.clone(),
+        target: grant.target.name.clone(),
+        way: grant.way,
+        source: grant.source,
+        node: shared.node.clone(),
+        client,
+    };
+    shared.recordings.begin(meta, grant.permit.recording()).await
+}
+
+/// Connects upstream, and logs how that went.
+async fn connect(grant: &Logged<Grant>, shared: &Shared, trail: &Trail) -> Result<Upstream, Refusal> {
+    match upstream::connect(grant, shared, trail).await {
+        Ok(upstream) => {
+            let _pending = trail.note(upstream.connected.clone())?;
+            Ok(upstream)
+        }
+        Err(error) => {
+            let severity = if error.host_key().is_some() { Severity::High } else { Severity::Notice };
+            let body = Body::UpstreamFail {
+                stage: error.stage().into(),
+                reason: escape(error.to_string().as_bytes()),
+                host_key: error.host_key(),
+            };
+            let _pending = trail.failed(severity, body)?;
+            Err(Refusal::Connect { target: grant.as_ref().target.name.clone(), error })
+        }
+    }
+}
+
+/// Closes the recording and logs the end, durably.
+async fn close(recorder: Option<&SessionRecorder>, ended: Ended, started: Instant, trail: &Trail) {
+    let recording = match recorder {
+        Some(recorder) => recorder.finish(started.elapsed()).await.map_err(|error| error.to_string()),
+        None => Ok(Vec::new()),
+    };
+    let (truncated, reason) = match &recording {
+        Ok(_) => (ended.truncated, ended.reason),
+        Err(error) if ended.truncated => (true, format!("{}; {error}", ended.reason)),
+        Err(error) => (true, format!("{}; the recording could not be closed: {error}", ended.reason)),
+    };
+    let (outcome, severity) = match truncated {
+        false => (Outcome::Success, Severity::Info),
+        true => (Outcome::Failure, Severity::High),
+    };
+    let body = Body::SessionEnd {
+        reason,
+        duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        bytes_in: ended.bytes_in,
+        bytes_out: ended.bytes_out,
+        exit_status: ended.exit_status,
+        truncated,
+        recording: recording.unwrap_or_default(),
+    };
+    let logged = match trail.log().submit(trail.event(outcome, severity, body)) {
+        Ok(pending) => pending.await.map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = logged {
+        tracing::error!(%error, "the end of a session could not be logged");
+    }
+}

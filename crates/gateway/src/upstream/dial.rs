@@ -1,0 +1,52 @@
+//! From a target's host and port to a TCP connection.
+
+use std::io;
+use std::time::Duration;
+
+use bartizan_model::Target;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::ConnectError;
+
+/// Resolving a name may take so long.
+const RESOLVE: Duration = Duration::from_secs(10);
+/// Each address may take so long to accept.
+const PER_ADDRESS: Duration = Duration::from_secs(8);
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 6;
+
+/// Connects to the first address of the target that accepts.
+///
+/// # Errors
+/// [`ConnectError::Resolve`], [`ConnectError::Dial`] with the last address's answer, or [`ConnectError::TimedOut`].
+pub(super) async fn dial(target: &Target) -> Result<TcpStream, ConnectError> {
+    let unresolved = |error| ConnectError::Resolve { host: target.host.clone(), error };
+    let addresses = timeout(RESOLVE, lookup_host((target.host.as_str(), target.port)))
+        .await
+        .map_err(|_| ConnectError::TimedOut { stage: "resolve", patience: RESOLVE })?
+        .map_err(unresolved)?;
+    let mut last = unresolved(io::Error::other("the name has no address"));
+    for address in addresses.take(ADDRESSES) {
+        match timeout(PER_ADDRESS, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                return tune(&stream).map(|()| stream).map_err(|error| ConnectError::Dial { address, error });
+            }
+            Ok(Err(error)) => last = ConnectError::Dial { address, error },
+            Err(_) => last = ConnectError::TimedOut { stage: "connect", patience: PER_ADDRESS },
+        }
+    }
+    Err(last)
+}
+
+/// Sets what every SSH stream wants: no delay for keystrokes, and keepalives that notice a dead peer in minutes.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20));
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}

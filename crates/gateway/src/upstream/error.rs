@@ -1,0 +1,128 @@
+//! The ways in which a target can fail, in the words the person reads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bartizan_model::Fingerprint;
+use bartizan_ssh::key::CertificateError;
+
+use crate::hop::HopError;
+
+/// Why a target was not reached. The message is shown to the person, and says what to do where they can do something.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The name has no address.
+    #[error("the name {host} does not resolve: {error}")]
+    Resolve {
+        /// The host as the target's record has it.
+        host: String,
+        /// The resolver's words.
+        error: io::Error,
+    },
+    /// No address accepted a connection; this is the last one's answer.
+    #[error("{address} cannot be reached: {error}")]
+    Dial {
+        /// The last address tried.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A stage took too long.
+    #[error("no answer within {} s while trying to {stage}", .patience.as_secs())]
+    TimedOut {
+        /// What was tried.
+        stage: &'static str,
+        /// How long we waited.
+        patience: Duration,
+    },
+    /// The target's SSH server ended the handshake, or nothing could be agreed upon.
+    #[error("the SSH handshake failed: {0}")]
+    Handshake(HopError),
+    /// The target showed another key than the one it is known by. No credential was sent.
+    #[error(
+        "its HOST KEY IS NOT THE ONE KNOWN ({shown} was shown, {} is known). It may have been reinstalled, or someone \
+         may be impersonating it. No credential was sent. Ask an operator to check the new key and then to register it \
+         (bartizan target remove, bartizan target add --host-key)", list(.known)
+    )]
+    HostKeyChanged {
+        /// What it showed.
+        shown: Fingerprint,
+        /// What it is known by.
+        known: Vec<Fingerprint>,
+    },
+    /// The target showed no host certificate that its CA vouches for. No credential was sent.
+    #[error("its host certificate is not good: {error}. No credential was sent")]
+    HostCertificate {
+        /// The certified (or bare) key that was shown.
+        shown: Fingerprint,
+        /// Why not; `None` when it showed a bare key.
+        error: HostCertificateFault,
+    },
+    /// What the directory says of the target's key cannot be used.
+    #[error("what is registered as its host key cannot be read: {0}")]
+    BadRecord(String),
+    /// The target refused our credentials.
+    #[error(
+        "it refused Bartizan's credentials for login {login} (it offers: {left}). The login must exist there, and the target must \
+         trust Bartizan's user CA (TrustedUserCAKeys, see: bartizan ca show user)"
+    )]
+    Refused {
+        /// The login.
+        login: String,
+        /// The methods it would go on with, escaped.
+        left: String,
+    },
+    /// The connection broke while we logged in.
+    #[error("the login failed: {0}")]
+    Login(HopError),
+    /// The target broke the authentication protocol.
+    #[error("its answers to our login make no sense: {0}")]
+    AuthProtocol(String),
+    /// Our own fault: a credential could not be made, a pin not stored, the log not written.
+    #[error("Bartizan could not {what}: {error}")]
+    Ours {
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        error: String,
+    },
+}
+
+/// What is wrong with a host certificate.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostCertificateFault {
+    /// There was none.
+    #[error("it showed a bare key instead of a certificate")]
+    Missing,
+    /// It does not hold.
+    #[error(transparent)]
+    Bad(#[from] CertificateError),
+}
+
+impl ConnectError {
+    /// The stage as `upstream.fail` names it.
+    pub(crate) const fn stage(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Dial { .. } => "connect",
+            Self::TimedOut { stage, .. } => stage,
+            Self::Handshake(_) => "handshake",
+            Self::HostKeyChanged { .. } | Self::HostCertificate { .. } | Self::BadRecord(_) => "host_key",
+            Self::Refused { .. } | Self::Login(_) | Self::AuthProtocol(_) => "authenticate",
+            Self::Ours { .. } => "internal",
+        }
+    }
+
+    /// The host key that was shown, where that is what the failure is about.
+    pub(crate) const fn host_key(&self) -> Option<Fingerprint> {
+        match self {
+            Self::HostKeyChanged { shown, .. } | Self::HostCertificate { shown, .. } => Some(*shown),
+            _ => None,
+        }
+    }
+}
+
+fn list(fingerprints: &[Fingerprint]) -> String {
+    fingerprints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}

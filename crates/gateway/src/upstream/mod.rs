@@ -1,0 +1,199 @@
+//! Our connection to the target: dial, verify its host key, only then log in.
+//!
+//! The order is the point of this room. [`connect`] takes a [`Logged`] grant, which exists only once
+//! `session.start` is durable; the host key is judged in [`host_key`] before [`credential`] makes anything that
+//! a target could keep.
+
+mod credential;
+mod dial;
+mod error;
+mod host_key;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bartizan_audit::Logged;
+use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::{Target, Timestamp, escape};
+use bartizan_ssh::auth::client::{ClientAuth, ClientEvent};
+use bartizan_ssh::key::HostIdentity;
+use bartizan_ssh::transport::{DisconnectReason, Transport};
+use bartizan_store::{DirectoryStore as _, PinOutcome};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+pub(crate) use dial::tune;
+pub(crate) use error::{ConnectError, HostCertificateFault};
+
+use crate::evidence::fingerprint;
+use crate::grant::Grant;
+use crate::hop::{Hop, HopError, Step, now};
+use crate::parts::Shared;
+use crate::trail::Trail;
+use host_key::Verified;
+
+/// The SSH handshake may take so long.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Logging in may take so long.
+const LOGIN: Duration = Duration::from_secs(30);
+/// A goodbye may take so long.
+const GOODBYE: Duration = Duration::from_millis(200);
+
+/// An established, authenticated connection to a target.
+pub(crate) struct Upstream {
+    /// The connection.
+    pub(crate) hop: Hop<TcpStream>,
+    /// What `upstream.connect` says of it.
+    pub(crate) connected: Body,
+}
+
+/// Dials the target of a logged grant, verifies its host key and logs in.
+///
+/// # Errors
+/// Says at which stage it failed, in words for the person.
+pub(crate) async fn connect(
+    grant: &Logged<Grant>,
+    shared: &Shared,
+    trail: &Trail,
+) -> Result<Upstream, ConnectError> {
+    let grant = grant.as_ref();
+    let stream = dial::dial(&grant.target).await?;
+    let address = stream
+        .peer_addr()
+        .map_err(|error| ConnectError::Ours { what: "use its socket", error: error.to_string() })?;
+    let wanted = host_key::wanted_algorithms(&grant.target.host_key)?;
+    let transport = Transport::client(shared.client_config(wanted), now())
+        .map_err(|error| ConnectError::Handshake(error.into()))?;
+    let mut hop = Hop::new(transport, stream);
+
+    let handshake = timeout(HANDSHAKE, handshake(&mut hop, &grant.target, shared, trail)).await;
+    let (identity, verified) = match handshake {
+        Ok(done) => done?,
+        Err(_) => return Err(ConnectError::TimedOut { stage: "handshake", patience: HANDSHAKE }),
+    };
+    let credential = match timeout(LOGIN, login(&mut hop, grant, shared)).await {
+        Ok(done) => done?,
+        Err(_) => return Err(ConnectError::TimedOut { stage: "authenticate", patience: LOGIN }),
+    };
+    let connected = describe(address, &identity, verified, credential, &hop);
+    Ok(Upstream { hop, connected })
+}
+
+/// Key exchange up to a trusted host key.
+async fn handshake(
+    hop: &mut Hop<TcpStream>,
+    target: &Target,
+    shared: &Shared,
+    trail: &Trail,
+) -> Result<(HostIdentity, Verified), ConnectError> {
+    let mut trusted = None;
+    loop {
+        match hop.next().await.map_err(ConnectError::Handshake)? {
+            Step::HostKey(identity) => {
+                let verdict = match host_key::verify(target, &identity, Timestamp::now().unix_seconds()) {
+                    Ok(Verified::FirstUse) => pin(target, &identity, shared, trail).await,
+                    verdict => verdict,
+                };
+                match verdict {
+                    Ok(verified) => {
+                        hop.transport
+                            .accept_host_key()
+                            .map_err(|error| ConnectError::Handshake(error.into()))?;
+                        trusted = Some((*identity, verified));
+                    }
+                    Err(error) => {
+                        hop.disconnect(
+                            DisconnectReason::HostKeyNotVerifiable,
+                            "host key not accepted",
+                            GOODBYE,
+                        )
+                        .await;
+                        return Err(error);
+                    }
+                }
+            }
+            Step::Established => {
+                return trusted.ok_or(ConnectError::Ours {
+                    what: "verify its host key",
+                    error: "none was shown".into(),
+                });
+            }
+            Step::Packet(_) => {} // The transport lets nothing of the upper layers through before.
+        }
+    }
+}
+
+/// First use: pins the key, unless another session was faster; then that key decides.
+async fn pin(
+    target: &Target,
+    shown: &HostIdentity,
+    shared: &Shared,
+    trail: &Trail,
+) -> Result<Verified, ConnectError> {
+    let ours = |what, error: &dyn std::fmt::Display| ConnectError::Ours { what, error: error.to_string() };
+    let host_key = fingerprint(shown.key());
+    let event = trail.event(Outcome::Success, Severity::Notice, Body::HostKeyFirstUse { host_key });
+    let pending =
+        trail.log().submit(event).map_err(|error| ours("log the first use of its host key", &error))?;
+    pending.await.map_err(|error| ours("log the first use of its host key", &error))?;
+    let line = shown.key().to_openssh("");
+    match shared.store.pin_host_key(&target.name, line.trim()).await {
+        Ok(PinOutcome::Pinned(_)) => Ok(Verified::FirstUse),
+        Ok(PinOutcome::Already(host_key)) => {
+            let target = Target { host_key, ..target.clone() };
+            host_key::verify(&target, shown, Timestamp::now().unix_seconds())
+        }
+        Err(error) => Err(ours("pin its host key", &error)),
+    }
+}
+
+/// User authentication. Gives what was used, as `upstream.connect` says it.
+async fn login(hop: &mut Hop<TcpStream>, grant: &Grant, shared: &Shared) -> Result<String, ConnectError> {
+    let session_id = hop.transport.session_id().unwrap_or_default().to_vec();
+    let (credentials, description) = credential::for_session(grant, &shared.keys)?;
+    let nonsense = |error: &dyn std::fmt::Display| ConnectError::AuthProtocol(error.to_string());
+    let mut auth = ClientAuth::new(&session_id, grant.login.as_str(), credentials);
+    auth.set_server_sig_algs(hop.transport.peer_extensions().server_sig_algs());
+    let mut out = Vec::new();
+    auth.start(&mut out);
+    loop {
+        for payload in out.drain(..) {
+            hop.send(&payload).map_err(|error| ConnectError::Login(error.into()))?;
+        }
+        let Step::Packet(payload) = hop.next().await.map_err(ConnectError::Login)? else { continue };
+        match auth.on_packet(&payload, &mut out).map_err(|error| nonsense(&error))? {
+            Some(ClientEvent::Success) => return Ok(description),
+            Some(ClientEvent::Failure { left, .. }) => {
+                hop.disconnect(DisconnectReason::NoMoreAuthMethodsAvailable, "no more credentials", GOODBYE)
+                    .await;
+                return Err(ConnectError::Refused {
+                    login: grant.login.to_string(),
+                    left: escape(left.as_bytes()),
+                });
+            }
+            _ => {} // Banners of targets are not ours to show before the session; prompts have no answer here.
+        }
+    }
+}
+
+fn describe(
+    address: SocketAddr,
+    identity: &HostIdentity,
+    verified: Verified,
+    credential: String,
+    hop: &Hop<TcpStream>,
+) -> Body {
+    Body::UpstreamConnect {
+        address,
+        host_key: fingerprint(identity.key()),
+        verified: verified.as_str().into(),
+        credential,
+        server: escape(hop.transport.peer_identification().unwrap_or_default()),
+    }
+}
+
+impl From<HopError> for ConnectError {
+    fn from(error: HopError) -> Self {
+        Self::Login(error)
+    }
+}
