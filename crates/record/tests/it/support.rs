@@ -70,3 +70,45 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
+
+/// Small and repeatable pseudo-random numbers.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.roll() as u8).collect()
+    }
+}
+
+/// A terminal session with everything in it: text, colours, split and broken characters, keystrokes, sizes.
+pub(crate) async fn terminal(rig: &Rig) -> (PathBuf, Vec<u8>) {
+    let (recorder, folder) = rig.begin(ALL).await;
+    recorder.open_channel(0, "session", ms(0));
+    recorder.set_pty(0, b"xterm", 80, 24, ms(1));
+    let mut output = Vec::new();
+    for number in 0..3000_u64 {
+        let line = format!("\x1b[3{}m{number} größe 名前 \"quoted\" \\ \u{9b}0m\t|\r\n", number % 8);
+        let mut line = line.into_bytes();
+        if number % 7 == 0 {
+            line.extend_from_slice(b"\xff\xf0\x9f");
+        }
+        for piece in line.chunks(11) {
+            recorder.data(0, Stream::Output, ms(2 + number), piece);
+        }
+        output.extend_from_slice(&line);
+        if number % 500 == 0 {
+            recorder.data(0, Stream::Input, ms(2 + number), b"x");
+            recorder.resize(0, 100, 30, ms(2 + number));
+            recorder.marker(0, "remark", ms(2 + number));
+        }
+    }
+    let _ = recorder.finish(ms(4000)).await.unwrap();
+    (folder, output)
+}
