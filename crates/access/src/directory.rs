@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use bartizan_model::{
     DirectoryData, Fingerprint, Grant, GrantId, Person, PersonName, Target, TargetName, TargetSelector,
 };
-use cedar_policy::{Entities, Entity, EntityUid, PolicySet, RestrictedExpression};
+use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, RestrictedExpression};
 
 use crate::policy::{Kind, Policies, compile};
 
@@ -102,6 +102,11 @@ impl Directory {
     /// Whose key this is.
     pub fn holder(&self, key: &Fingerprint) -> Option<&PersonName> {
         self.holders.get(key)
+    }
+
+    /// The Cedar policy that a person's grant compiles to, as operators read it.
+    pub fn policy_text(&self, person: &PersonName, grant: &GrantId) -> Option<String> {
+        self.entry(person)?.policies.policy(&PolicyId::new(&grant.0)).map(ToString::to_string)
     }
 
     pub(crate) fn person_called(&self, name: &str) -> Option<&Person> {

@@ -94,8 +94,12 @@ fn read(file: &str, text: &str) -> Result<Vec<Policy>, Vec<PolicyError>> {
     }
     let validator = Validator::new(schema().map_err(|e| vec![fault(file, None, e)])?);
     let checked = validator.validate(&set, ValidationMode::Strict);
-    let faults: Vec<_> =
-        checked.validation_errors().map(|error| fault(file, line(text, error), error.to_string())).collect();
+    let errors = checked.validation_errors().map(|error| fault(file, line(text, error), error.to_string()));
+    // A warning is a policy that can never apply, or letters that look like others: a `forbid` with such a
+    // slip would forbid nothing.
+    let warnings =
+        checked.validation_warnings().map(|error| fault(file, line(text, error), error.to_string()));
+    let faults: Vec<_> = errors.chain(warnings).collect();
     if !faults.is_empty() {
         return Err(faults);
     }

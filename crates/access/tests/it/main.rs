@@ -1,0 +1,10 @@
+//! What `access` decides: tables, properties, and the lessons of other gateways.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod authenticate;
+mod judge;
+mod lessons;
+mod operators;
+mod properties;
+mod world;

@@ -1,0 +1,120 @@
+//! Operators' own policies in Cedar.
+
+use bartizan_access::{Action, Policies};
+use bartizan_model::{Grant, Permission};
+
+use crate::world::{Ask, NOW, connect, deny, grant, ids, permit, seconds, who, with_policies};
+
+#[test]
+fn a_forbid_wins_over_grants_and_is_named() {
+    let directory = with_policies(
+        vec![grant("g1", "alice", "*", "shell,exec")],
+        r#"@id("no-root")
+           forbid (principal, action, resource == Target::"db-1") when { context.login == "root" };
+           @id("no-exec")
+           forbid (principal, action == Action::"exec", resource in Selector::"*");"#,
+    );
+    let alice = who(&directory, "alice");
+    let denial = deny(&directory, &alice, &connect("db-1"));
+    assert_eq!((denial.reason.as_str(), ids(&denial.rules)), ("forbidden", vec!["base.cedar:no-root"]));
+    assert_eq!(denial.to_string(), "a policy forbids it: base.cedar:no-root");
+    let other = permit(&directory, &alice, &Ask { login: "app", ..connect("db-1") });
+    assert_eq!(other.allow().to_string(), "shell");
+    let exec = Ask { action: Action::Permission(Permission::Exec), login: "app", ..connect("db-1") };
+    assert_eq!(ids(&deny(&directory, &alice, &exec).rules), ["base.cedar:no-exec"]);
+}
+
+#[test]
+fn a_permit_works_beside_grants_and_knows_no_end() {
+    let expiring = Grant { expires: Some(seconds(NOW + 5)), ..grant("g1", "alice", "web-1", "exec") };
+    let directory = with_policies(
+        vec![expiring],
+        r#"permit (principal, action in [Action::"connect", Action::"shell"], resource)
+           when { principal.name like "a*" && resource.name like "web-*" && context.source.isInRange(ip("10.0.0.0/8"))
+                  && context.now > 0 && context.method == "publickey" };"#,
+    );
+    let alice = who(&directory, "alice");
+    let both = permit(&directory, &alice, &connect("web-1"));
+    assert_eq!(ids(both.rules()), ["g1", "base.cedar:policy0"]);
+    assert_eq!(both.allow().to_string(), "shell,exec");
+    assert_eq!((both.until(), both.judge_again_at()), (None, Some(seconds(NOW + 5))));
+    let alone = permit(&directory, &alice, &connect("web-2"));
+    assert_eq!((ids(alone.rules()), alone.recording()), (vec!["base.cedar:policy0"], Default::default()));
+    deny(&directory, &alice, &connect("db-1"));
+    deny(&directory, &alice, &Ask { source: "192.168.0.1", ..connect("web-2") });
+    deny(&directory, &who(&directory, "bob"), &connect("web-1"));
+}
+
+#[test]
+fn a_policy_with_the_id_of_a_grant_borrows_nothing_from_it() {
+    let recorded = Grant {
+        record: bartizan_model::Recording { channel_cap: Some(0), input: true },
+        ..grant("base.cedar:x", "alice", "db-1", "x11")
+    };
+    let directory = with_policies(
+        vec![recorded],
+        r#"@id("x") permit (principal, action == Action::"connect", resource);"#,
+    );
+    let session = permit(&directory, &who(&directory, "alice"), &connect("web-1"));
+    assert_eq!(session.recording(), Default::default());
+    assert!(session.allow().is_empty());
+}
+
+#[test]
+fn a_forbid_that_cannot_be_evaluated_forbids() {
+    let directory = with_policies(
+        vec![grant("g1", "alice", "*", "shell")],
+        r#"@id("overflow") forbid (principal, action, resource)
+           when { context.login == "root" && context.now * 9223372036854775807 > 0 };"#,
+    );
+    let alice = who(&directory, "alice");
+    let denial = deny(&directory, &alice, &connect("web-1"));
+    assert_eq!((denial.reason.as_str(), ids(&denial.rules)), ("policy_failed", vec!["base.cedar:overflow"]));
+    permit(&directory, &alice, &Ask { login: "app", ..connect("web-1") });
+}
+
+#[test]
+fn a_permit_that_cannot_be_evaluated_permits_nothing_and_hinders_nothing() {
+    let directory = with_policies(
+        vec![grant("g1", "alice", "web-1", "shell")],
+        "permit (principal, action, resource) when { context.now * 9223372036854775807 > 0 };",
+    );
+    let alice = who(&directory, "alice");
+    assert_eq!(ids(permit(&directory, &alice, &connect("web-1")).rules()), ["g1"]);
+    assert_eq!(deny(&directory, &alice, &connect("web-2")).reason.as_str(), "no_rule");
+}
+
+#[test]
+fn faults_are_told_with_file_and_line() {
+    for (text, line, part) in [
+        ("permit (principal, action, resource);\n\npermit (principal, action);", Some(3), "resource"),
+        ("permit (\n  principal,\n  action,\n  resource\n) when { context.mfa };", Some(5), "mfa"),
+        ("\nforbid (principal, action == Action::\"shel\", resource);", Some(2), "shel"),
+        ("permit (principal == Persons::\"alice\", action, resource);", Some(1), "Persons"),
+        ("permit (principal == ?principal, action, resource);", None, "template"),
+        (
+            "@id(\"a\") permit (principal, action, resource);\n@id(\"a\") forbid (principal, action, resource);",
+            None,
+            "base.cedar:a",
+        ),
+        ("permit (principal, action, resource) when { \"x\" == 5 };", Some(1), "impossible"),
+    ] {
+        let errors = Policies::parse([("base.cedar", text)]).unwrap_err();
+        let first = &errors.0[0];
+        assert_eq!((first.file.as_str(), first.line), ("base.cedar", line), "{errors}");
+        assert!(first.message.contains(part), "{errors}");
+        let start = line.map_or("base.cedar: ".into(), |line| format!("base.cedar:{line}: "));
+        assert!(errors.to_string().starts_with(&start), "{errors}");
+    }
+    assert!(Policies::parse([("a.cedar", ""), ("b.cedar", "// nothing yet\n")]).unwrap().is_empty());
+}
+
+#[test]
+fn files_are_checked_as_a_whole() {
+    let errors = Policies::parse([
+        ("a.cedar", "permit"),
+        ("b.cedar", "forbid (principal, action, resource) when { x };"),
+    ]);
+    let files: Vec<_> = errors.unwrap_err().0.iter().map(|e| e.file.clone()).collect();
+    assert!(files.contains(&"a.cedar".into()) && files.contains(&"b.cedar".into()), "{files:?}");
+}

@@ -1,0 +1,160 @@
+//! Cedar's answer against a plain model of what grants mean, over random directories.
+
+use bartizan_access::{Action, Decision, Directory, Policies};
+use bartizan_model::{Grant, Permission, Recording};
+use proptest::prelude::*;
+
+use crate::world::{Ask, NOW, data, decide, grant, ids, ip, permit, seconds, who};
+
+const PEOPLE: [&str; 2] = ["alice", "bob"];
+const TARGETS: [&str; 3] = ["web-1", "web-2", "db-1"];
+const SELECTORS: [&str; 7] = ["web-1", "db-1", "web-*", "*", "?eb-2", "*-1", "x*"];
+const LOGINS: [&str; 3] = ["root", "app", "DOMAIN\\x"];
+const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "192.0.2.7"];
+const SOURCES: [&str; 5] = ["10.0.0.1", "10.1.0.1", "192.0.2.7", "fd00::1", "::ffff:10.1.0.1"];
+
+type Written =
+    (&'static str, &'static str, Option<Vec<&'static str>>, Vec<Permission>, Vec<&'static str>, Option<u64>);
+
+fn grants() -> impl Strategy<Value = Vec<Grant>> {
+    let pick = |of: &'static [&'static str]| prop::sample::select(of);
+    let one = (
+        pick(&PEOPLE),
+        pick(&SELECTORS),
+        prop::option::of(prop::collection::vec(pick(&LOGINS), 0..3)),
+        prop::collection::vec(prop::sample::select(Permission::ALL.to_vec()), 0..4),
+        prop::collection::vec(pick(&NETWORKS), 0..3),
+        prop::option::of(NOW - 2..NOW + 3),
+    );
+    prop::collection::vec(one, 0..8).prop_map(|grants| {
+        let grant = |(n, (person, selector, logins, allow, sources, expires)): (usize, Written)| Grant {
+            logins: logins.map(|logins| logins.iter().map(|l| l.parse().unwrap()).collect()),
+            allow: allow.into_iter().collect(),
+            sources: sources.iter().map(|s| s.parse().unwrap()).collect(),
+            expires: expires.map(seconds),
+            record: Recording::default(),
+            ..grant(&format!("g{n}"), person, selector, "")
+        };
+        grants.into_iter().enumerate().map(grant).collect()
+    })
+}
+
+fn asks() -> impl Strategy<Value = (&'static str, Ask<'static>)> {
+    let pick = |of: &'static [&'static str]| prop::sample::select(of);
+    let action = prop_oneof![
+        Just(Action::Connect),
+        Just(Action::Continue),
+        prop::sample::select(Permission::ALL.to_vec()).prop_map(Action::Permission),
+    ];
+    (pick(&PEOPLE), pick(&TARGETS), pick(&LOGINS), action, pick(&SOURCES), NOW - 3..NOW + 4).prop_map(
+        |(person, target, login, action, source, now)| {
+            (person, Ask { target, login, action, source, now: seconds(now) })
+        },
+    )
+}
+
+/// What a grant means, in plain words of Rust.
+fn covers(grant: &Grant, person: &str, ask: &Ask<'_>) -> bool {
+    grant.person.as_str() == person
+        && grant.target.matches(&ask.target.parse().unwrap())
+        && grant.logins.as_ref().is_none_or(|logins| logins.iter().any(|l| l.as_str() == ask.login))
+        && (grant.sources.is_empty() || grant.sources.iter().any(|n| n.contains(ip(ask.source))))
+        && grant.expires.is_none_or(|end| ask.now < end)
+}
+
+fn build(grants: &[Grant], policies: &str) -> Directory {
+    Directory::build(&data(grants.to_vec()), Policies::parse([("p", policies)]).unwrap()).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn deny_unless_a_rule_permits(grants in grants(), (person, ask) in asks()) {
+        let directory = build(&grants, "");
+        let covering: Vec<_> = grants.iter().filter(|g| covers(g, person, &ask)).collect();
+        let permitting: Vec<_> = match ask.action {
+            Action::Permission(p) => covering.iter().filter(|g| g.allow.contains(p)).collect(),
+            Action::Connect | Action::Continue => covering.iter().collect(),
+        };
+        match decide(&directory, &who(&directory, person), &ask) {
+            Decision::Permit(permit) => {
+                let expected: Vec<_> = permitting.iter().map(|g| g.id.0.as_str()).collect();
+                prop_assert!(!expected.is_empty());
+                prop_assert_eq!(ids(permit.rules()), expected);
+                let allow = covering.iter().flat_map(|g| g.allow.iter()).collect();
+                prop_assert_eq!(permit.allow(), &allow);
+                if let Some(until) = permit.until() {
+                    prop_assert!(until.at > ask.now && permit.judge_again_at().unwrap() <= until.at);
+                }
+            }
+            Decision::Deny(denial) => {
+                prop_assert!(permitting.is_empty(), "{}", denial);
+                prop_assert_eq!(denial.reason.as_str(), "no_rule");
+                prop_assert!(denial.rules.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn forbid_wins(grants in grants(), (person, ask) in asks(), login in prop::sample::select(&LOGINS[..])) {
+        let text = format!("@id(\"f\") forbid (principal, action, resource) when {{ context.login == {login:?} }};");
+        let (free, bound) = (build(&grants, ""), build(&grants, &text));
+        let answer = decide(&bound, &who(&bound, person), &ask);
+        if ask.login == login {
+            let forbidden = matches!(&answer, Decision::Deny(d) if ids(&d.rules) == ["p:f"]);
+            prop_assert!(forbidden, "{:?}", answer);
+        } else {
+            prop_assert_eq!(answer, decide(&free, &who(&free, person), &ask));
+        }
+    }
+
+    #[test]
+    fn a_permit_grants_exactly_what_is_permitted_one_by_one(grants in grants(), (person, ask) in asks()) {
+        let directory = build(&grants, "");
+        let who = who(&directory, person);
+        let session = decide(&directory, &who, &Ask { action: Action::Connect, ..ask.clone() });
+        for permission in Permission::ALL {
+            let one = decide(&directory, &who, &Ask { action: Action::Permission(permission), ..ask.clone() });
+            let allowed = matches!(&session, Decision::Permit(p) if p.allow().contains(permission));
+            prop_assert_eq!(matches!(one, Decision::Permit(_)), allowed, "{}", permission);
+        }
+    }
+
+    #[test]
+    fn nothing_changes_before_the_permit_says_so(grants in grants(), (person, ask) in asks()) {
+        let directory = build(&grants, "");
+        let who = who(&directory, person);
+        let ask = Ask { action: Action::Connect, ..ask };
+        if let Decision::Permit(first) = decide(&directory, &who, &ask) {
+            let end = first.judge_again_at().map_or(NOW + 10, |at| at.unix_seconds());
+            for second in ask.now.unix_seconds()..end {
+                let later = permit(&directory, &who, &Ask { now: seconds(second), ..ask.clone() });
+                prop_assert_eq!(&later, &first);
+            }
+            if let Some(until) = first.until() {
+                let after = decide(&directory, &who, &Ask { now: until.at, ..ask.clone() });
+                prop_assert!(matches!(after, Decision::Deny(_)));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_compiled_grant_is_valid_cedar_of_our_schema() {
+    use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
+    let (schema, _) = Schema::from_cedarschema_str(&bartizan_access::schema_text()).unwrap();
+    let full = Grant {
+        logins: Some(vec!["root".parse().unwrap()]),
+        sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+        expires: Some(seconds(NOW)),
+        ..grant("g", "alice", "web-*", "")
+    };
+    let full = Grant { allow: bartizan_model::PermissionSet::all(), ..full };
+    let directory = build(&[full, grant("h", "alice", "web-1", "shell")], "");
+    for id in ["g", "h"] {
+        let text =
+            directory.policy_text(&"alice".parse().unwrap(), &bartizan_model::GrantId(id.into())).unwrap();
+        let set: PolicySet = text.parse().unwrap();
+        let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+        assert!(result.validation_passed_without_warnings(), "{text}\n{result}");
+    }
+}
