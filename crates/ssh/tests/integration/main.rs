@@ -1,0 +1,13 @@
+//! The crate against real OpenSSH programs. Needs `ssh`, `sshd` and `ssh-keygen` (packages
+//! `openssh-client` and `openssh-server`); nothing outside a temporary folder is touched.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod client_transport;
+mod server_transport;
+mod wire;
