@@ -121,6 +121,16 @@ pub enum HostKeyTrust {
 #[serde(transparent)]
 pub struct GrantId(pub String);
 
+impl GrantId {
+    /// An id out of 32 bits of the system's randomness: `g-` and 8 hexadecimal digits. Whether it is free is
+    /// for the caller to check.
+    pub fn random() -> Self {
+        let random = uuid::Uuid::now_v7();
+        let [.., a, b, c, d] = random.into_bytes();
+        Self(format!("g-{a:02x}{b:02x}{c:02x}{d:02x}"))
+    }
+}
+
 impl fmt::Display for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
