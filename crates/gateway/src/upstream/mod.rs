@@ -153,7 +153,6 @@ async fn login(hop: &mut Hop<TcpStream>, grant: &Grant, shared: &Shared) -> Resu
     let (credentials, description) = credential::for_session(grant, &shared.keys)?;
     let nonsense = |error: &dyn std::fmt::Display| ConnectError::AuthProtocol(error.to_string());
     let mut auth = ClientAuth::new(&session_id, grant.login.as_str(), credentials);
-    auth.set_server_sig_algs(hop.transport.peer_extensions().server_sig_algs());
     let mut out = Vec::new();
     auth.start(&mut out);
     loop {
@@ -161,6 +160,10 @@ async fn login(hop: &mut Hop<TcpStream>, grant: &Grant, shared: &Shared) -> Resu
             hop.send(&payload).map_err(|error| ConnectError::Login(error.into()))?;
         }
         let Step::Packet(payload) = hop.next().await.map_err(ConnectError::Login)? else { continue };
+        // EXT_INFO comes after the key exchange is complete, and before the server's first answer.
+        let extensions = hop.transport.peer_extensions();
+        auth.set_server_sig_algs(extensions.server_sig_algs());
+        auth.set_hostbound(hop.transport.host_blob().filter(|_| extensions.hostbound));
         match auth.on_packet(&payload, &mut out).map_err(|error| nonsense(&error))? {
             Some(ClientEvent::Success) => return Ok(description),
             Some(ClientEvent::Failure { left, .. }) => {

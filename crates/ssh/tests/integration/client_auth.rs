@@ -154,7 +154,9 @@ fn a_certificate_for_another_login_and_an_unknown_key_are_passed_over() {
     let Ending::Failure { left, tried } = refused else { panic!("{refused:?}") };
     assert!(left.contains("publickey"), "{left}");
     assert_eq!(tried, [AuthMethod::PublicKey]);
-    assert!(matches!(sshd.login(Vec::new(), None), Ending::Failure { tried, .. } if tried == [AuthMethod::None]));
+    assert!(
+        matches!(sshd.login(Vec::new(), None), Ending::Failure { tried, .. } if tried == [AuthMethod::None])
+    );
 }
 
 #[test]
@@ -181,9 +183,8 @@ fn two_keys_where_the_server_demands_two() {
 
 #[test]
 fn rsa_follows_what_the_server_verifies() {
-    for only in ["rsa-sha2-256", "rsa-sha2-512"] {
-        let sshd = Sshd::new(&format!("PubkeyAcceptedAlgorithms {only}\n"));
-        let rsa = Credential::key(sshd.keys[4].clone());
-        assert_eq!(sshd.login(vec![rsa], None), Ending::Success { requests: 1 }, "{only}");
-    }
+    // Without `server-sig-algs` it would have been rsa-sha2-256.
+    let sshd = Sshd::new("PubkeyAcceptedAlgorithms rsa-sha2-512\n");
+    let rsa = Credential::key(sshd.keys[4].clone());
+    assert_eq!(sshd.login(vec![rsa], None), Ending::Success { requests: 1 });
 }

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod client_auth;
 mod client_transport;
+mod server_auth;
 mod server_transport;
 mod wire;

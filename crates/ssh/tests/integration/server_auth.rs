@@ -54,7 +54,8 @@ impl Ssh {
     /// An `SSH_ASKPASS` program that answers by what the prompt says.
     fn askpass(&self) -> PathBuf {
         let file = self.path("askpass");
-        let script = "#!/bin/sh\ncase \"$1\" in *assword*) echo right;; *ode*) echo 42;; *) echo wrong;; esac\n";
+        let script =
+            "#!/bin/sh\ncase \"$1\" in *assword*) echo right;; *ode*) echo 42;; *) echo wrong;; esac\n";
         fs::write(&file, script).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
         file
@@ -141,7 +142,9 @@ const LEFT: &[AuthMethod] = &[AuthMethod::PublicKey, AuthMethod::Password, AuthM
 fn every_kind_of_key_and_user_certificate() {
     let ssh = Ssh::new();
     let ca = ssh.generate("ca", "ed25519", "256");
-    for (kind, bits) in [("ed25519", "256"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521"), ("rsa", "3072")] {
+    for (kind, bits) in
+        [("ed25519", "256"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521"), ("rsa", "3072")]
+    {
         let name = format!("{kind}{bits}");
         let key = ssh.generate(&name, kind, bits);
         for certified in [false, true] {
@@ -154,7 +157,9 @@ fn every_kind_of_key_and_user_certificate() {
                 match &request {
                     AuthRequest::None { .. } => auth.reject(LEFT, out).unwrap(),
                     // `ssh` offers the plain key as well as the certificate; the second is what is wanted.
-                    AuthRequest::Offered(offered) if offered.identity().certificate().is_some() == certified => {
+                    AuthRequest::Offered(offered)
+                        if offered.identity().certificate().is_some() == certified =>
+                    {
                         auth.pk_ok(out).unwrap();
                     }
                     AuthRequest::Offered(_) => auth.reject(LEFT, out).unwrap(),
@@ -162,7 +167,7 @@ fn every_kind_of_key_and_user_certificate() {
                         assert_eq!((proven.user(), proven.key()), ("alice", &key));
                         seen.push((proven.algorithm(), proven.hostbound()));
                         if let Some(certificate) = proven.identity().certificate() {
-                            certificate.check(&alices(&[ca.clone()])).unwrap();
+                            certificate.check(&alices(std::slice::from_ref(&ca))).unwrap();
                         }
                         auth.accept(out).unwrap();
                         return true;
@@ -194,7 +199,8 @@ fn alices(trusted: &[PublicKey]) -> CertificateCheck<'_> {
 fn a_password_then_a_code_and_a_banner_before() {
     let ssh = Ssh::new();
     let mut passed = Vec::new();
-    let arguments = [only("password,keyboard-interactive"), option("NumberOfPasswordPrompts", 1).into()].concat();
+    let arguments =
+        [only("password,keyboard-interactive"), option("NumberOfPasswordPrompts", 1).into()].concat();
     let (accepted, log) = ssh.login(&arguments, None, &mut |auth, request, out| {
         match &request {
             AuthRequest::None { .. } => {
@@ -206,8 +212,13 @@ fn a_password_then_a_code_and_a_banner_before() {
                 auth.partial_success(&[AuthMethod::KeyboardInteractive], out).unwrap();
             }
             AuthRequest::KeyboardInteractive { .. } => {
-                auth.prompt("Second factor", "Two numbers, please.", &[("Code: ", false), ("Again: ", true)], out)
-                    .unwrap();
+                auth.prompt(
+                    "Second factor",
+                    "Two numbers, please.",
+                    &[("Code: ", false), ("Again: ", true)],
+                    out,
+                )
+                .unwrap();
             }
             AuthRequest::Responses { responses, .. } if responses.len() == 2 => {
                 let texts: Vec<_> = responses.iter().map(|secret| secret.expose_str().unwrap()).collect();

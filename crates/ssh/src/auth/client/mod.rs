@@ -152,11 +152,15 @@ impl ClientAuth {
     }
 
     /// What the server verifies (`server-sig-algs`, RFC 8308), if it said so; chooses between RSA's two algorithms.
+    ///
+    /// Tell it before each payload: EXT_INFO comes after the server's NEWKEYS, so it is not known yet when the key exchange
+    /// is complete, and is when SERVICE_ACCEPT comes.
     pub fn set_server_sig_algs(&mut self, algorithms: Option<&[SignatureAlgorithm]>) {
         self.server_sig_algs = algorithms.map(<[_]>::to_vec);
     }
 
-    /// Given the host key blob, signatures cover it too. Only for servers that announced `publickey-hostbound@openssh.com`.
+    /// Given the host key blob, signatures cover it too. Only for servers that announced `publickey-hostbound@openssh.com`,
+    /// which is known as late as `server-sig-algs`.
     pub fn set_hostbound(&mut self, host_blob: Option<&[u8]>) {
         self.host_blob = host_blob.map(Into::into);
     }
