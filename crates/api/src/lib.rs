@@ -1,1 +1,106 @@
-//! api
+//! The admin API: HTTP/1.1 with JSON on the Unix socket of the data folder.
+//!
+//! ```text
+//!   bartizan ──► admin.sock ──► routes ─┬─ reads ──► store (directory, index)
+//!                                       └─ changes ─► audit log first, then store   (change)
+//! ```
+//!
+//! Who may connect to the socket is admin: the data folder's owner, and root. Each change is an event that
+//! is durable before the change is made ([`Change`](change::Change) is applied to a `Logged` only), and so
+//! is each look at a recording or search of the log. Every refusal is JSON: what happened, and what to do.
+//!
+//! This is the only room that knows the web framework. It does not know SSH: keys are read by a
+//! [`KeyParser`] that its owner hands in. It does not carry sessions, and it never writes recordings.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod cas;
+mod change;
+mod error;
+mod events;
+mod grants;
+mod keys;
+mod lines;
+mod peer;
+mod people;
+mod sessions;
+mod state;
+mod status;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{delete, get, post};
+use tokio::net::UnixListener;
+
+pub use keys::{KeyParser, ParsedKey};
+pub use state::{ApiState, OwnCas, Parts};
+
+/// Longest request body: a file of keys.
+const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// Answers on `listener` until `shutdown` resolves, then ends requests in order: those that follow the log end,
+/// the others are finished.
+///
+/// # Errors
+/// When the socket fails for good.
+pub async fn serve(
+    listener: UnixListener,
+    state: ApiState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let stopping = state.stopping();
+    let shutdown = async move {
+        shutdown.await;
+        stopping.send_replace(true);
+    };
+    let service = router(state).into_make_service_with_connect_info::<peer::Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+}
+
+/// Every route. Paths are stable within `/v1`.
+fn router(state: ApiState) -> Router {
+    let v1 = Router::new()
+        .route("/status", get(status::status))
+        .route("/people", get(people::list).post(people::add))
+        .route("/people/{name}", get(people::show).delete(people::remove))
+        .route("/people/{name}/lock", post(people::lock))
+        .route("/people/{name}/unlock", post(people::unlock))
+        .route("/keys", get(keys::list).post(keys::add))
+        .route("/keys/{fingerprint}", delete(keys::remove))
+        .route("/targets", get(targets::list).post(targets::add))
+        .route("/targets/{name}", get(targets::show).delete(targets::remove))
+        .route("/grants", get(grants::list).post(grants::add))
+        .route("/grants/{id}", delete(grants::remove))
+        .route("/cas", get(cas::list).post(cas::trust))
+        .route("/cas/{fingerprint}", delete(cas::untrust))
+        .route("/own-cas/{which}", get(cas::own))
+        .route("/access/check", post(access::check))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::show))
+        .route("/sessions/{id}/reads", post(sessions::read))
+        .route("/events", get(events::search))
+        .route("/events/follow", get(events::follow))
+        .route("/log/reads", post(events::read));
+    Router::new()
+        .nest("/v1", v1)
+        .route("/healthz", get(status::alive))
+        .route("/readyz", get(status::ready))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::from_fn(peer::only_owner))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(Arc::new(state))
+}
+
+/// The address that a question about access is asked for when it names none.
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

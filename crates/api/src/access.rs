@@ -1,0 +1,84 @@
+//! `/v1/access/check`: what the policy would answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use bartizan_access::{Action, Attempt, Decision, Directory, Evidence, Policies, Request};
+use bartizan_model::api::{AccessAnswer, AccessQuestion};
+use bartizan_model::{AuthorizedKey, DirectoryData, Fingerprint, GrantId, PermissionSet, Timestamp};
+use bartizan_store::DirectoryStore as _;
+
+use crate::LOOPBACK;
+use crate::error::{ApiError, Result};
+use crate::people::known_person;
+use crate::state::ApiState;
+use crate::targets::known_target;
+
+pub(crate) async fn check(
+    State(state): State<Arc<ApiState>>,
+    body: std::result::Result<Json<AccessQuestion>, JsonRejection>,
+) -> Result<Json<AccessAnswer>> {
+    let Json(question) = body?;
+    let data = state.parts.store.snapshot().await?;
+    known_person(&data, &question.person)?;
+    known_target(&data, &question.target)?;
+    answer(data, &state.parts.policies, &question, Timestamp::now()).map(Json)
+}
+
+/// Answers as if the person had just proven a key: the policy is asked, not their means of login.
+fn answer(
+    mut data: DirectoryData,
+    policies: &Policies,
+    question: &AccessQuestion,
+    now: Timestamp,
+) -> Result<AccessAnswer> {
+    let AccessQuestion { person, login, target, action, source } = question;
+    let action = action_of(action)?;
+    // A key that nobody can have: this snapshot is asked one question and dropped.
+    let fingerprint = Fingerprint::from_sha256([0; 32]);
+    let (key, comment) = (String::new(), String::new());
+    data.keys = vec![AuthorizedKey { person: person.clone(), key, fingerprint, comment, added: now }];
+    let directory = Directory::build(&data, policies.clone())
+        .map_err(|e| ApiError::unavailable(format!("the directory cannot be judged: {e}")))?;
+
+    let source = source.unwrap_or(LOOPBACK);
+    let attempt = Attempt { named: Some(person), source };
+    let who = match directory.authenticate(Evidence::PublicKey { key: fingerprint }, &attempt, now) {
+        Ok(who) => who,
+        Err(rejected) => return Ok(denied(&rejected, Vec::new())),
+    };
+    Ok(match directory.judge(&who, &Request { target, login, action, source }, now) {
+        Decision::Permit(permit) => {
+            let until = permit.until().map_or(String::new(), |until| format!(", until {}", until.at));
+            let reason = format!("{person} may {} as {login} on {target}{until}", doing(action));
+            AccessAnswer { permitted: true, rules: permit.rules().to_vec(), reason }
+        }
+        Decision::Deny(denial) => denied(&denial.reason, denial.rules),
+    })
+}
+
+fn denied(reason: &dyn std::fmt::Display, rules: Vec<GrantId>) -> AccessAnswer {
+    AccessAnswer { permitted: false, rules, reason: reason.to_string() }
+}
+
+fn action_of(text: &str) -> Result<Action> {
+    if text == Action::Connect.as_str() {
+        return Ok(Action::Connect);
+    }
+    text.parse().map(Action::Permission).map_err(|_| {
+        ApiError::invalid("that is no action").hint(format!(
+            "there are: {},{}",
+            Action::Connect.as_str(),
+            PermissionSet::all()
+        ))
+    })
+}
+
+fn doing(action: Action) -> &'static str {
+    match action {
+        Action::Connect | Action::Continue => "connect",
+        Action::Permission(permission) => permission.as_str(),
+    }
+}

@@ -1,0 +1,64 @@
+//! `/v1/cas` and `/v1/own-cas`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{ConnectInfo, Path, State};
+use bartizan_model::api::{NewCas, OwnCa};
+use bartizan_model::{Timestamp, TrustedCa};
+use bartizan_store::{DirectoryStore as _, RecordKind, StoreError};
+
+use crate::change::{self, TrustCa, UntrustCa};
+use crate::error::{ApiError, Result};
+use crate::keys::{ParsedKey, fingerprint_of};
+use crate::lines::{self, Lines};
+use crate::peer::Peer;
+use crate::state::ApiState;
+
+type WithState = State<Arc<ApiState>>;
+
+pub(crate) async fn list(State(state): WithState) -> Result<Json<Vec<TrustedCa>>> {
+    Ok(Json(state.parts.store.snapshot().await?.cas))
+}
+
+pub(crate) async fn own(State(state): WithState, Path(which): Path<String>) -> Result<Json<OwnCa>> {
+    let cas = &state.parts.own_cas;
+    match which.as_str() {
+        "user" => Ok(Json(cas.user.clone())),
+        "host" => Ok(Json(cas.host.clone())),
+        _ => Err(ApiError::not_found("there are two CAs of Bartizan's own: user and host")),
+    }
+}
+
+pub(crate) async fn trust(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: std::result::Result<Json<NewCas>, JsonRejection>,
+) -> Result<Json<Vec<TrustedCa>>> {
+    let Json(NewCas { keys }) = body?;
+    let added = Timestamp::now();
+    let ca = |ParsedKey { key, fingerprint, comment }| TrustedCa { key, fingerprint, comment, added };
+    let cas: Vec<_> = lines::read(&state.parts.parse_key, &keys, Lines::Plain)?.into_iter().map(ca).collect();
+    let known = state.parts.store.snapshot().await?.cas;
+    // Checked before the first is added, so that a file is taken whole or not at all.
+    if let Some(ca) = cas.iter().find(|ca| known.iter().any(|known| known.fingerprint == ca.fingerprint)) {
+        return Err(StoreError::Exists { record: RecordKind::Ca, name: ca.fingerprint.to_string() }.into());
+    }
+    for ca in &cas {
+        change::make(&state, peer, TrustCa(ca.clone())).await?;
+    }
+    Ok(Json(cas))
+}
+
+pub(crate) async fn untrust(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(fingerprint): Path<String>,
+) -> Result<Json<TrustedCa>> {
+    let fingerprint = fingerprint_of(&fingerprint)?;
+    let known = state.parts.store.snapshot().await?.cas;
+    let missing = || StoreError::NotFound { record: RecordKind::Ca, name: fingerprint.to_string() };
+    let ca = known.into_iter().find(|ca| ca.fingerprint == fingerprint).ok_or_else(missing)?;
+    change::make(&state, peer, UntrustCa(ca)).await.map(Json)
+}

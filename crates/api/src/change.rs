@@ -1,0 +1,220 @@
+//! Changes of the directory: evidence before effect.
+//!
+//! A change describes itself, the description becomes an event, and only what is `Logged` is applied. When
+//! the store then refuses, a second event says so.
+
+use std::sync::Arc;
+
+use bartizan_audit::Logged;
+use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::{AuthorizedKey, Grant, Person, PersonState, Target, TrustedCa};
+use bartizan_store::{DirectoryStore as _, Removal, RemovedPerson, RemovedTarget, Store, StoreError};
+use serde_json::{Value, json};
+
+use crate::error::{ApiError, Result};
+use crate::peer::Peer;
+use crate::state::ApiState;
+
+type Stored<T> = std::result::Result<T, StoreError>;
+
+/// One change of the directory.
+pub(crate) trait Change: Send + 'static {
+    /// What the change gives back.
+    type Done: Send + 'static;
+
+    /// What the log says about it.
+    fn describe(&self) -> Description;
+
+    /// Makes it.
+    fn apply(self, store: &Store) -> impl Future<Output = Stored<Self::Done>> + Send;
+}
+
+/// What the log says about a change.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    action: &'static str,
+    record: &'static str,
+    name: String,
+    value: Value,
+}
+
+impl Description {
+    fn new(action: &'static str, record: &'static str, name: impl ToString, value: Value) -> Self {
+        Self { action, record, name: name.to_string(), value }
+    }
+
+    fn body(&self, value: Value, peer: Peer) -> Body {
+        Body::DirectoryChange {
+            action: self.action.into(),
+            record: self.record.into(),
+            name: self.name.clone(),
+            value,
+            by: peer.to_string(),
+        }
+    }
+}
+
+/// Logs a change and makes it. Goes on to the end even when the caller hangs up, so that no change
+/// is on record that was neither made nor marked as failed.
+pub(crate) async fn make<C: Change>(state: &Arc<ApiState>, peer: Peer, change: C) -> Result<C::Done> {
+    let state = state.clone();
+    let whole = tokio::spawn(async move {
+        let description = change.describe();
+        let mut event = state.event(description.body(description.value.clone(), peer));
+        event.severity = Severity::Notice;
+        let logged = state.parts.log.append_for(event, change).await?;
+        match apply(&state.parts.store, logged).await {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let mut event = state.event(description.body(json!({ "error": error.to_string() }), peer));
+                (event.severity, event.outcome) = (Severity::Warning, Outcome::Failure);
+                state.append(event).await?;
+                Err(error.into())
+            }
+        }
+    });
+    whole.await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "a change of the directory broke off");
+        Err(ApiError::unavailable("the change broke off inside the server").hint("see the server's log"))
+    })
+}
+
+async fn apply<C: Change>(store: &Store, change: Logged<C>) -> Stored<C::Done> {
+    change.into_inner().apply(store).await
+}
+
+fn value(record: &impl serde::Serialize) -> Value {
+    serde_json::to_value(record).unwrap_or(Value::Null)
+}
+
+pub(crate) struct AddPerson(pub(crate) Person, pub(crate) Vec<AuthorizedKey>);
+impl Change for AddPerson {
+    type Done = ();
+    fn describe(&self) -> Description {
+        let value = json!({ "person": value(&self.0), "keys": value(&self.1) });
+        Description::new("add", "person", &self.0.name, value)
+    }
+    async fn apply(self, store: &Store) -> Stored<()> {
+        store.add_person(&self.0, &self.1).await
+    }
+}
+
+/// The person as they are before, and the state they get.
+pub(crate) struct SetPersonState(pub(crate) Person, pub(crate) PersonState);
+impl Change for SetPersonState {
+    type Done = Person;
+    fn describe(&self) -> Description {
+        let action = match self.1 {
+            PersonState::Active => "unlock",
+            PersonState::Locked => "lock",
+        };
+        let after = Person { state: self.1, ..self.0.clone() };
+        Description::new(action, "person", &self.0.name, value(&after))
+    }
+    async fn apply(self, store: &Store) -> Stored<Person> {
+        store.set_person_state(&self.0.name, self.1).await
+    }
+}
+
+pub(crate) struct RemovePerson(pub(crate) RemovedPerson, pub(crate) Removal);
+impl Change for RemovePerson {
+    type Done = RemovedPerson;
+    fn describe(&self) -> Description {
+        let RemovedPerson { person, keys, grants } = &self.0;
+        let value = json!({ "person": value(person), "keys": value(keys), "grants": value(grants) });
+        Description::new("remove", "person", &person.name, value)
+    }
+    async fn apply(self, store: &Store) -> Stored<RemovedPerson> {
+        store.remove_person(&self.0.person.name, self.1).await
+    }
+}
+
+pub(crate) struct AddKey(pub(crate) AuthorizedKey);
+impl Change for AddKey {
+    type Done = ();
+    fn describe(&self) -> Description {
+        Description::new("add", "key", self.0.fingerprint, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<()> {
+        store.add_key(&self.0).await
+    }
+}
+
+pub(crate) struct RemoveKey(pub(crate) AuthorizedKey);
+impl Change for RemoveKey {
+    type Done = AuthorizedKey;
+    fn describe(&self) -> Description {
+        Description::new("remove", "key", self.0.fingerprint, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<AuthorizedKey> {
+        store.remove_key(&self.0.fingerprint).await
+    }
+}
+
+pub(crate) struct AddTarget(pub(crate) Target);
+impl Change for AddTarget {
+    type Done = ();
+    fn describe(&self) -> Description {
+        Description::new("add", "target", &self.0.name, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<()> {
+        store.add_target(&self.0).await
+    }
+}
+
+pub(crate) struct RemoveTarget(pub(crate) RemovedTarget, pub(crate) Removal);
+impl Change for RemoveTarget {
+    type Done = RemovedTarget;
+    fn describe(&self) -> Description {
+        let RemovedTarget { target, grants } = &self.0;
+        let value = json!({ "target": value(target), "grants": value(grants) });
+        Description::new("remove", "target", &target.name, value)
+    }
+    async fn apply(self, store: &Store) -> Stored<RemovedTarget> {
+        store.remove_target(&self.0.target.name, self.1).await
+    }
+}
+
+pub(crate) struct AddGrant(pub(crate) Grant);
+impl Change for AddGrant {
+    type Done = ();
+    fn describe(&self) -> Description {
+        Description::new("add", "grant", &self.0.id, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<()> {
+        store.add_grant(&self.0).await
+    }
+}
+
+pub(crate) struct RemoveGrant(pub(crate) Grant);
+impl Change for RemoveGrant {
+    type Done = Grant;
+    fn describe(&self) -> Description {
+        Description::new("remove", "grant", &self.0.id, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<Grant> {
+        store.remove_grant(&self.0.id).await
+    }
+}
+
+pub(crate) struct TrustCa(pub(crate) TrustedCa);
+impl Change for TrustCa {
+    type Done = ();
+    fn describe(&self) -> Description {
+        Description::new("add", "ca", self.0.fingerprint, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<()> {
+        store.add_ca(&self.0).await
+    }
+}
+
+pub(crate) struct UntrustCa(pub(crate) TrustedCa);
+impl Change for UntrustCa {
+    type Done = TrustedCa;
+    fn describe(&self) -> Description {
+        Description::new("remove", "ca", self.0.fingerprint, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<TrustedCa> {
+        store.remove_ca(&self.0.fingerprint).await
+    }
+}

@@ -1,0 +1,163 @@
+//! `/v1/sessions`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, State};
+use bartizan_model::api::{
+    ChannelDetail, Page, RecordingReading, SessionDetail, SessionSearch, UpstreamDetail,
+};
+use bartizan_model::event::{Body, Event};
+use bartizan_model::{PermissionSet, Recording, SessionSummary};
+use bartizan_store::{EventQuery, IndexStore as _, Order, RecordKind, SessionQuery, StoreError};
+
+use crate::error::{ApiError, Result};
+use crate::peer::Peer;
+use crate::state::ApiState;
+
+type WithState = State<Arc<ApiState>>;
+
+/// Most channels that the details of a session show.
+const MAX_CHANNELS: usize = 10_000;
+
+pub(crate) async fn list(
+    State(state): WithState,
+    search: std::result::Result<Query<SessionSearch>, QueryRejection>,
+) -> Result<Json<Page<SessionSummary>>> {
+    let Query(search) = search?;
+    state.index_is_current().await?;
+    let SessionSearch { person, login, target, state: in_state, source, since, until, limit, after } = search;
+    let query = SessionQuery {
+        id_prefix: None,
+        person,
+        login,
+        target,
+        state: in_state,
+        source,
+        since,
+        until,
+        after,
+        limit,
+    };
+    let page = state.parts.store.sessions(&query).await?;
+    Ok(Json(Page { items: page.items, next: page.next }))
+}
+
+pub(crate) async fn show(State(state): WithState, Path(prefix): Path<String>) -> Result<Json<SessionDetail>> {
+    let session = by_prefix(&state, &prefix).await?;
+    detail(&state, session).await.map(Json)
+}
+
+/// Notes that a recording is about to be read, and tells whose.
+pub(crate) async fn read(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(prefix): Path<String>,
+    body: std::result::Result<Json<RecordingReading>, JsonRejection>,
+) -> Result<Json<SessionSummary>> {
+    let Json(RecordingReading { how }) = body?;
+    let session = by_prefix(&state, &prefix).await?;
+    let how = format!("{} by {peer}", &how[..how.floor_char_boundary(256)]);
+    let mut event = state.event(Body::RecordingRead { how });
+    event.session = Some(session.id);
+    event.target = Some(session.target.clone());
+    event.login = Some(session.login.clone());
+    state.append(event).await?;
+    Ok(Json(session))
+}
+
+/// The one session whose id starts with `prefix`.
+async fn by_prefix(state: &ApiState, prefix: &str) -> Result<SessionSummary> {
+    state.index_is_current().await?;
+    let query =
+        SessionQuery { id_prefix: Some(prefix.to_owned()), limit: Some(2), ..SessionQuery::default() };
+    let mut found = state.parts.store.sessions(&query).await?.items;
+    match (found.pop(), found.len()) {
+        (Some(session), 0) if !prefix.is_empty() => Ok(session),
+        (None, _) => {
+            Err(StoreError::NotFound { record: RecordKind::Session, name: prefix.to_owned() }.into())
+        }
+        (Some(_), _) => Err(ApiError::conflict(format!("several sessions start with {prefix}"))
+            .hint("write more of the id; `bartizan session list --json` shows it whole")),
+    }
+}
+
+async fn detail(state: &ApiState, session: SessionSummary) -> Result<SessionDetail> {
+    let mut detail = SessionDetail {
+        allow: PermissionSet::default(),
+        record: Recording::default(),
+        client: String::new(),
+        upstream: None,
+        channels: Vec::new(),
+        recording: Vec::new(),
+        session,
+    };
+    let mut query =
+        EventQuery { session: Some(detail.session.id), order: Order::OldestFirst, ..EventQuery::default() };
+    loop {
+        let page = state.parts.store.events(&query).await?;
+        for event in &page.items {
+            // An event of a type that a later version wrote says nothing to this one.
+            if let Ok(event) = serde_json::from_str::<Event>(&event.json) {
+                take(&mut detail, event);
+            }
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(detail),
+        }
+    }
+}
+
+/// Adds what one event tells.
+fn take(detail: &mut SessionDetail, event: Event) {
+    match event.body {
+        Body::SessionStart { allow, channel_cap, input, client, .. } => {
+            (detail.allow, detail.client) = (allow, client);
+            detail.record = Recording { channel_cap, input };
+        }
+        Body::UpstreamConnect { address, host_key, verified, credential, server } => {
+            detail.upstream = Some(UpstreamDetail { address, host_key, verified, credential, server });
+        }
+        Body::ChannelOpen { channel, kind, reason, .. } => {
+            if let Some(of) = channel_of(detail, channel) {
+                (of.kind, of.refused) = (kind, reason);
+            }
+        }
+        Body::ChannelRequest { channel, request, reason, .. } => {
+            if let (Some(of), "pty-req", None) = (channel_of(detail, channel), request.as_str(), reason) {
+                of.pty = true;
+            }
+        }
+        Body::Command { channel, request, command, pty, .. } => {
+            if let Some(of) = channel_of(detail, channel) {
+                (of.request, of.pty) = (Some(request), pty);
+                of.command = Some(command).filter(|command| !command.is_empty());
+            }
+        }
+        Body::ChannelClose { channel, kind, input, output, error, exit_status, exit_signal, duration_us } => {
+            if let Some(of) = channel_of(detail, channel) {
+                (of.kind, of.exit_status, of.exit_signal) = (kind, exit_status, exit_signal);
+                (of.input, of.output, of.error) = (Some(input), Some(output), Some(error));
+                of.duration_us = Some(duration_us);
+            }
+        }
+        Body::SessionEnd { recording, .. } => detail.recording = recording,
+        _ => {}
+    }
+}
+
+/// The channel with this ordinal, new if it was not there; none beyond what is shown.
+fn channel_of(detail: &mut SessionDetail, channel: u32) -> Option<&mut ChannelDetail> {
+    let channels = &mut detail.channels;
+    let at = match channels.binary_search_by_key(&channel, |known| known.channel) {
+        Ok(at) => at,
+        Err(_) if channels.len() >= MAX_CHANNELS => return None,
+        Err(at) => {
+            channels.insert(at, ChannelDetail { channel, ..ChannelDetail::default() });
+            at
+        }
+    };
+    channels.get_mut(at)
+}

@@ -1,0 +1,96 @@
+//! What every request shares.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bartizan_access::Policies;
+use bartizan_audit::Log;
+use bartizan_model::api::OwnCa;
+use bartizan_model::event::{Body, Event};
+use bartizan_model::{NodeId, Timestamp};
+use bartizan_store::Store;
+use tokio::sync::watch;
+
+use crate::KeyParser;
+use crate::error::{ApiError, Result};
+
+/// How long a query waits for the index to reach what was durable when it came.
+const INDEX_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the API is built from.
+pub struct Parts {
+    /// The directory and the index.
+    pub store: Store,
+    /// The audit log.
+    pub log: Log,
+    /// How far the index has followed the log: the index of the entry that it expects next.
+    pub indexed: watch::Receiver<u64>,
+    /// Operators' own policies, the same as the gateway judges by.
+    pub policies: Policies,
+    /// Reads keys.
+    pub parse_key: KeyParser,
+    /// The public keys of Bartizan's own CAs.
+    pub own_cas: OwnCas,
+    /// The node's name.
+    pub node: NodeId,
+    /// Where SSH clients are accepted.
+    pub listen: Vec<SocketAddr>,
+    /// The jump host as clients write it.
+    pub public_address: String,
+}
+
+/// The public keys of Bartizan's own CAs.
+#[derive(Clone, Debug)]
+pub struct OwnCas {
+    /// Signs the user certificates that targets see.
+    pub user: OwnCa,
+    /// Signs the host certificates that clients see.
+    pub host: OwnCa,
+}
+
+/// What every request shares.
+pub struct ApiState {
+    pub(crate) parts: Parts,
+    pub(crate) started: Timestamp,
+    stopping: watch::Sender<bool>,
+}
+
+impl ApiState {
+    /// The state of an API that starts now.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, started: Timestamp::now(), stopping: watch::Sender::new(false) }
+    }
+
+    /// Set to true, it ends the requests that follow the log.
+    pub(crate) fn stopping(&self) -> watch::Sender<bool> {
+        self.stopping.clone()
+    }
+
+    /// An event of this node, now.
+    pub(crate) fn event(&self, body: Body) -> Event {
+        Event::new(&self.parts.node, Timestamp::now(), body)
+    }
+
+    /// Makes an event durable.
+    pub(crate) async fn append(&self, event: Event) -> Result<()> {
+        self.parts.log.submit(event)?.await?;
+        Ok(())
+    }
+
+    /// Waits until the index holds everything that is durable now, so that an answer misses nothing.
+    ///
+    /// # Errors
+    /// When the index does not get there in time, rather than an answer that looks whole and is not.
+    pub(crate) async fn index_is_current(&self) -> Result<()> {
+        let head = self.parts.log.head();
+        let mut indexed = self.parts.indexed.clone();
+        let reached = indexed.wait_for(|&next| next >= head);
+        match tokio::time::timeout(INDEX_PATIENCE, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => {
+                Err(ApiError::unavailable("the index does not keep up with the audit log")
+                    .hint("see the server's log; the log itself is read with `bartizan log export`"))
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `/v1/targets`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::StatusCode;
+use bartizan_model::api::{NewHostKeyTrust, NewTarget, RemoveOptions, TargetDetail};
+use bartizan_model::{DirectoryData, Fingerprint, HostKeyTrust, Target, TargetName, Timestamp};
+use bartizan_store::{DirectoryStore as _, RecordKind, Removal, RemovedTarget, StoreError};
+
+use crate::change::{self, AddTarget, RemoveTarget};
+use crate::error::{ApiError, Result};
+use crate::keys::KeyParser;
+use crate::lines::{self, Lines};
+use crate::peer::Peer;
+use crate::state::ApiState;
+
+type WithState = State<Arc<ApiState>>;
+type WithName = std::result::Result<Path<TargetName>, PathRejection>;
+
+pub(crate) async fn list(State(state): WithState) -> Result<Json<Vec<Target>>> {
+    Ok(Json(state.parts.store.snapshot().await?.targets))
+}
+
+pub(crate) async fn show(State(state): WithState, name: WithName) -> Result<Json<TargetDetail>> {
+    let Path(name) = name?;
+    let data = state.parts.store.snapshot().await?;
+    let target = known_target(&data, &name)?;
+    let grants = data.grants.into_iter().filter(|grant| grant.target.matches(&name)).collect();
+    let fingerprints = fingerprints(&state.parts.parse_key, &target.host_key);
+    Ok(Json(TargetDetail { target, fingerprints, grants }))
+}
+
+pub(crate) async fn add(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    body: std::result::Result<Json<NewTarget>, JsonRejection>,
+) -> Result<(StatusCode, Json<TargetDetail>)> {
+    let Json(NewTarget { name, host, port, host_key }) = body?;
+    Target::check_host(&host).map_err(|e| ApiError::invalid(e.to_string()))?;
+    if port == 0 {
+        return Err(ApiError::invalid("port 0 cannot be dialled"));
+    }
+    let host_key = trust(&state.parts.parse_key, host_key)?;
+    let data = state.parts.store.snapshot().await?;
+    if data.targets.iter().any(|target| target.name == name) {
+        return Err(StoreError::Exists { record: RecordKind::Target, name: name.to_string() }.into());
+    }
+    let target = Target { name, host, port, host_key, created: Timestamp::now() };
+    change::make(&state, peer, AddTarget(target.clone())).await?;
+    let grants = data.grants.into_iter().filter(|grant| grant.target.matches(&target.name)).collect();
+    let fingerprints = fingerprints(&state.parts.parse_key, &target.host_key);
+    Ok((StatusCode::CREATED, Json(TargetDetail { target, fingerprints, grants })))
+}
+
+pub(crate) async fn remove(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    name: WithName,
+    options: std::result::Result<Query<RemoveOptions>, QueryRejection>,
+) -> Result<Json<TargetDetail>> {
+    let (Path(name), Query(options)) = (name?, options?);
+    let data = state.parts.store.snapshot().await?;
+    let target = known_target(&data, &name)?;
+    let named = |selector: &bartizan_model::TargetSelector| selector.as_str() == name.as_str();
+    let grants: Vec<_> = data.grants.into_iter().filter(|grant| named(&grant.target)).collect();
+    if !options.with_grants && !grants.is_empty() {
+        let grants = grants.into_iter().map(|grant| grant.id).collect();
+        return Err(StoreError::InUse { record: RecordKind::Target, name: name.to_string(), grants }.into());
+    }
+    let removal = if options.with_grants { Removal::Cascade } else { Removal::Refuse };
+    let change = RemoveTarget(RemovedTarget { target, grants }, removal);
+    let RemovedTarget { target, grants } = change::make(&state, peer, change).await?;
+    let fingerprints = fingerprints(&state.parts.parse_key, &target.host_key);
+    Ok(Json(TargetDetail { target, fingerprints, grants }))
+}
+
+/// The target of that name.
+pub(crate) fn known_target(data: &DirectoryData, name: &TargetName) -> Result<Target> {
+    let missing = || StoreError::NotFound { record: RecordKind::Target, name: name.to_string() };
+    Ok(data.targets.iter().find(|target| target.name == *name).cloned().ok_or_else(missing)?)
+}
+
+fn trust(parse: &KeyParser, host_key: NewHostKeyTrust) -> Result<HostKeyTrust> {
+    let keys = |text: &str, lines| {
+        Ok::<_, ApiError>(lines::read(parse, text, lines)?.into_iter().map(|key| key.key).collect())
+    };
+    Ok(match host_key {
+        NewHostKeyTrust::FirstUse => HostKeyTrust::FirstUse,
+        NewHostKeyTrust::Pinned(text) => HostKeyTrust::Pinned(keys(&text, Lines::Hosts)?),
+        NewHostKeyTrust::Authority(text) => HostKeyTrust::Authority(keys(&text, Lines::HostAuthorities)?),
+    })
+}
+
+fn fingerprints(parse: &KeyParser, trust: &HostKeyTrust) -> Vec<Fingerprint> {
+    match trust {
+        HostKeyTrust::FirstUse => Vec::new(),
+        // Keys in the directory were read when they were added.
+        HostKeyTrust::Pinned(keys) | HostKeyTrust::Authority(keys) => {
+            keys.iter().filter_map(|key| parse(key).ok()).map(|key| key.fingerprint).collect()
+        }
+    }
+}

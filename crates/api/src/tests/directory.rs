@@ -1,0 +1,176 @@
+//! The directory by the API, and what the log says about its changes.
+
+use bartizan_model::PersonState;
+use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_store::DirectoryStore as _;
+use serde_json::{Value, json};
+
+use super::{Api, fingerprint};
+use crate::change::{self, SetPersonState};
+use crate::peer::Peer;
+
+const NOTHING: Value = Value::Null;
+
+/// A directory with one person, target and grant.
+async fn furnished() -> Api {
+    let api = Api::start().await;
+    api.ok("POST", "/v1/people", json!({"name": "alice", "keys": ["ssh-ed25519 AAAA alice@laptop\n"]})).await;
+    let target = json!({"name": "web-1", "host": "10.0.0.5", "port": 22, "host_key": "first_use"});
+    api.ok("POST", "/v1/targets", target).await;
+    let grant = json!({"person": "alice", "target": "web-*", "logins": ["root"], "allow": ["shell", "exec"]});
+    api.ok("POST", "/v1/grants", grant).await;
+    api
+}
+
+#[tokio::test]
+async fn a_persons_life() {
+    let api = Api::start().await;
+    let text =
+        "# laptop and desk\nssh-ed25519 AAAA alice@laptop\n\nssh-ed25519 BBBB\nssh-ed25519 AAAA again\n";
+    let added = api.ok("POST", "/v1/people", json!({"name": "alice", "keys": [text]})).await;
+    assert_eq!(added["keys"].as_array().unwrap().len(), 2, "one key is not added twice");
+    assert_eq!(added["keys"][0]["comment"], "alice@laptop");
+    assert_eq!(api.get("/v1/people").await[0]["state"], "active");
+    assert_eq!(api.ok("POST", "/v1/people/alice/lock", json!(null)).await["state"], "locked");
+    assert_eq!(api.get("/v1/people/alice").await["state"], "locked");
+    assert_eq!(api.ok("POST", "/v1/people/alice/unlock", NOTHING).await["state"], "active");
+
+    api.ok("POST", "/v1/keys", json!({"person": "alice", "keys": "ssh-ed25519 CCCC"})).await;
+    assert_eq!(api.get("/v1/keys?person=alice").await.as_array().unwrap().len(), 3);
+    let encoded = fingerprint("CCCC").to_string().replace('/', "%2F").replace('+', "%2B");
+    api.ok("DELETE", &format!("/v1/keys/{encoded}"), NOTHING).await;
+    let removed = api.ok("DELETE", "/v1/people/alice", NOTHING).await;
+    assert_eq!(removed["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(api.get("/v1/people").await, json!([]));
+
+    let key = fingerprint("CCCC");
+    assert_eq!(
+        api.changes(),
+        [
+            "Success add person alice".to_owned(),
+            "Success lock person alice".into(),
+            "Success unlock person alice".into(),
+            format!("Success add key {key}"),
+            format!("Success remove key {key}"),
+            "Success remove person alice".into(),
+        ]
+    );
+    let Body::DirectoryChange { value, by, .. } = &api.events()[5].body else { panic!() };
+    assert_eq!(value["keys"].as_array().unwrap().len(), 2, "what was removed is on record");
+    assert_eq!(*by, format!("uid {}", rustix::process::geteuid().as_raw()));
+}
+
+#[tokio::test]
+async fn targets_take_keys_in_every_form_that_tools_print() {
+    let api = Api::start().await;
+    let add = async |name: &str, host_key: Value| {
+        let target = json!({"name": name, "host": "10.0.0.5", "port": 22, "host_key": host_key});
+        api.call("POST", "/v1/targets", target).await
+    };
+    let scan =
+        "# 10.0.0.5:22 SSH-2.0-OpenSSH_9.2\n10.0.0.5 ssh-ed25519 AAAA\n[h]:22,10.0.0.5 ssh-ed25519 BBBB c\n";
+    let (_, added) = add("scan", json!({"pinned": scan})).await;
+    assert_eq!(added["host_key"]["pinned"], json!(["ssh-ed25519 AAAA", "ssh-ed25519 BBBB"]));
+    assert_eq!(added["fingerprints"].as_array().unwrap().len(), 2);
+    let (_, added) = add("pub", json!({"pinned": "ssh-ed25519 AAAA root@web"})).await;
+    assert_eq!(added["host_key"]["pinned"], json!(["ssh-ed25519 AAAA"]));
+    let (_, added) = add("ca", json!({"authority": "@cert-authority *.example.com ssh-ed25519 AAAA"})).await;
+    assert_eq!(added["host_key"]["authority"], json!(["ssh-ed25519 AAAA"]));
+
+    for (host_key, told) in [
+        (json!({"pinned": "@cert-authority * ssh-ed25519 AAAA"}), "line 1: is a host CA"),
+        (json!({"pinned": "@revoked * ssh-ed25519 AAAA"}), "line 1: is a revoked key"),
+        (json!({"pinned": "\n\nnonsense"}), "line 3: is no public key"),
+        (json!({"pinned": "# nothing\n"}), "there is no key in the file"),
+    ] {
+        let (status, answer) = add("bad", host_key).await;
+        assert_eq!((status, answer["error"].as_str().unwrap().starts_with(told)), (422, true), "{answer}");
+    }
+    assert_eq!(api.changes().len(), 3, "nothing refused is on record as a change");
+}
+
+#[tokio::test]
+async fn grants_go_by_the_start_of_their_id() {
+    let api = furnished().await;
+    let grants = api.get("/v1/grants?person=alice").await;
+    let id = grants[0]["id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with("g-") && id.len() == 10, "{id}");
+    let grant = json!({"person": "alice", "target": "web-1", "logins": null, "allow": ["shell"]});
+    api.ok("POST", "/v1/grants", grant).await;
+    let (status, told) = api.refused("DELETE", "/v1/grants/g-", NOTHING).await;
+    assert_eq!((status, told.starts_with("several grants start with g-")), (409, true), "{told}");
+    assert_eq!(api.refused("DELETE", "/v1/grants/zzz", NOTHING).await.0, 404);
+    assert_eq!(api.ok("DELETE", &format!("/v1/grants/{id}"), NOTHING).await["id"], id);
+
+    assert_eq!(api.refused("DELETE", "/v1/targets/web-1", NOTHING).await.0, 409, "a grant names it");
+    let removed = api.ok("DELETE", "/v1/targets/web-1?with_grants=true", NOTHING).await;
+    assert_eq!(removed["grants"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn access_is_explained() {
+    let api = furnished().await;
+    let ask = async |login: &str, action: &str, source: Value| {
+        let question =
+            json!({"person": "alice", "login": login, "target": "web-1", "action": action, "source": source});
+        api.ok("POST", "/v1/access/check", question).await
+    };
+    let grant = api.get("/v1/grants").await[0]["id"].clone();
+    for action in ["connect", "shell"] {
+        let answer = ask("root", action, NOTHING).await;
+        assert_eq!((&answer["permitted"], &answer["rules"][0]), (&json!(true), &grant), "{answer}");
+    }
+    for (login, action) in [("root", "agent"), ("nobody", "connect"), ("nobody", "shell")] {
+        let answer = ask(login, action, NOTHING).await;
+        assert_eq!(answer["permitted"], false, "{answer}");
+        assert_eq!(answer["reason"], "no grant permits it");
+    }
+    api.ok("POST", "/v1/people/alice/lock", NOTHING).await;
+    assert_eq!(ask("root", "shell", NOTHING).await["reason"], "this person is locked");
+
+    let question = json!({"person": "alice", "login": "root", "target": "web-1", "action": "sudo"});
+    let (status, told) = api.refused("POST", "/v1/access/check", question).await;
+    assert_eq!((status, told.contains("there are: connect,shell,")), (422, true), "{told}");
+    assert_eq!(api.store.snapshot().await.unwrap().keys.len(), 1, "the question's key is nowhere");
+}
+
+#[tokio::test]
+async fn cas_are_trusted_and_our_own_are_shown() {
+    let api = Api::start().await;
+    assert_eq!(api.get("/v1/own-cas/user").await["key"], "ssh-ed25519 user user CA");
+    assert_eq!(api.get("/v1/own-cas/host").await["fingerprint"], fingerprint("host").to_string());
+    assert_eq!(api.refused("GET", "/v1/own-cas/other", NOTHING).await.0, 404);
+    let body = json!({"keys": "ssh-ed25519 CAAA company CA"});
+    api.ok("POST", "/v1/cas", body.clone()).await;
+    assert_eq!(api.refused("POST", "/v1/cas", body).await.0, 409);
+    assert_eq!(api.get("/v1/cas").await[0]["comment"], "company CA");
+    let path = format!("/v1/cas/{}", fingerprint("CAAA").to_string().replace('/', "%2F").replace('+', "%2B"));
+    api.ok("DELETE", &path, NOTHING).await;
+    assert_eq!(api.refused("DELETE", &path, NOTHING).await.0, 404);
+}
+
+#[tokio::test]
+async fn without_a_log_nothing_is_changed() {
+    let api = furnished().await;
+    api.log.clone().close().unwrap();
+    let (status, told) = api.refused("POST", "/v1/people/alice/lock", NOTHING).await;
+    assert_eq!((status, told.contains("nothing was done")), (503, true), "{told}");
+    assert_eq!(api.refused("POST", "/v1/people", json!({"name": "bob"})).await.0, 503);
+    let people = api.store.snapshot().await.unwrap().people;
+    assert_eq!((people.len(), people[0].state), (1, PersonState::Active));
+}
+
+#[tokio::test]
+async fn a_change_that_the_store_refuses_is_on_record_as_failed() {
+    let api = furnished().await;
+    // Between the look and the change somebody else removes the person.
+    let mut person = api.store.snapshot().await.unwrap().people.remove(0);
+    person.name = "gone".parse().unwrap();
+    let done = change::make(&api.spare, Peer(Some(7)), SetPersonState(person, PersonState::Locked)).await;
+    assert!(done.is_err());
+    assert_eq!(api.changes()[3..], ["Success lock person gone", "Failure lock person gone"]);
+    let last = api.events().pop().unwrap();
+    assert_eq!((last.outcome, last.severity), (Outcome::Failure, Severity::Warning));
+    let Body::DirectoryChange { value, by, .. } = last.body else { panic!() };
+    assert_eq!((value["error"].as_str(), by.as_str()), (Some("no person gone"), "uid 7"));
+}

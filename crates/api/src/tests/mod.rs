@@ -1,0 +1,198 @@
+//! The API over a real Unix socket, with a real store, log and index.
+
+mod directory;
+mod log;
+mod refusals;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bartizan_access::Policies;
+use bartizan_audit::{Log, LogOptions, Origin};
+use bartizan_model::api::OwnCa;
+use bartizan_model::event::{Body, Event};
+use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
+use bartizan_sinks::IndexFollower;
+use bartizan_store::Store;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::{ApiState, KeyParser, OwnCas, ParsedKey, Parts, serve};
+
+/// A running API.
+struct Api {
+    socket: PathBuf,
+    store: Store,
+    log: Log,
+    /// For what is tested below HTTP.
+    spare: Arc<ApiState>,
+    shutdown: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<std::io::Result<()>>>,
+    _stop_index: watch::Sender<bool>,
+    _folder: tempfile::TempDir,
+}
+
+/// Stands for the SSH room: `ssh-ed25519 WORD [comment]`, where the word is the key.
+fn key_parser() -> KeyParser {
+    Arc::new(|line| {
+        let mut words = line.splitn(3, ' ');
+        match (words.next(), words.next().filter(|word| !word.is_empty())) {
+            (Some("ssh-ed25519"), Some(key)) => Ok(ParsedKey {
+                key: format!("ssh-ed25519 {key}"),
+                fingerprint: fingerprint(key),
+                comment: words.next().unwrap_or_default().to_owned(),
+            }),
+            _ => Err("is no public key".into()),
+        }
+    })
+}
+
+fn fingerprint(key: &str) -> Fingerprint {
+    let mut digest = [0xff; 32];
+    for (place, byte) in digest.iter_mut().zip(key.bytes()) {
+        *place = byte;
+    }
+    Fingerprint::from_sha256(digest)
+}
+
+impl Api {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("db")).await.unwrap();
+        let origin: Origin = "test/api".parse().unwrap();
+        Log::create(&folder.path().join("log"), &origin).unwrap();
+        let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;
+        let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
+        let stop_index = watch::Sender::new(false);
+        let indexed = follower.indexed();
+        tokio::spawn(follower.run(stop_index.subscribe()));
+
+        let ca = |name: &str| OwnCa {
+            key: format!("ssh-ed25519 {name} {name} CA"),
+            fingerprint: fingerprint(name),
+        };
+        let parts = || Parts {
+            store: store.clone(),
+            log: log.clone(),
+            indexed: indexed.clone(),
+            policies: Policies::default(),
+            parse_key: key_parser(),
+            own_cas: OwnCas { user: ca("user"), host: ca("host") },
+            node: NodeId("node-1".into()),
+            listen: vec!["127.0.0.1:2222".parse().unwrap()],
+            public_address: "bastion:2222".into(),
+        };
+        let (state, spare) = (ApiState::new(parts()), ApiState::new(parts()));
+        let socket = folder.path().join("admin.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (shutdown, wanted) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, state, async move { drop(wanted.await) }));
+        Self {
+            socket,
+            store,
+            log,
+            shutdown: Some(shutdown),
+            served: Some(served),
+            spare: Arc::new(spare),
+            _stop_index: stop_index,
+            _folder: folder,
+        }
+    }
+
+    async fn send(&self, method: &str, path: &str, body: String) -> Response<Incoming> {
+        let stream = UnixStream::connect(&self.socket).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "test")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .unwrap();
+        sender.send_request(request).await.unwrap()
+    }
+
+    /// Status and JSON of the answer.
+    async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.call_raw(method, path, body).await
+    }
+
+    async fn call_raw(&self, method: &str, path: &str, body: String) -> (u16, Value) {
+        let response = self.send(method, path, body).await;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let json = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
+        (status, json)
+    }
+
+    /// The answer to a request that must succeed.
+    async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(method, path, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.ok("GET", path, Value::Null).await
+    }
+
+    /// The status and the message of a request that must be refused.
+    async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String) {
+        let (status, answer) = self.call(method, path, body).await;
+        assert!(status >= 400, "{method} {path}: {status} {answer}");
+        let text = answer["error"].as_str().unwrap_or_else(|| panic!("no error: {answer}"));
+        let whole =
+            format!("{text}{}", answer["hint"].as_str().map(|hint| format!(" | {hint}")).unwrap_or_default());
+        assert!(!whole.chars().any(char::is_control), "{whole:?}");
+        (status, whole)
+    }
+
+    /// Every event in the log so far.
+    fn events(&self) -> Vec<Event> {
+        let (reader, mut events) = (self.log.reader(), Vec::new());
+        loop {
+            let entries = reader.read(events.len() as u64, 1000).unwrap();
+            if entries.is_empty() {
+                return events;
+            }
+            events.extend(entries.iter().map(|entry| entry.event().unwrap()));
+        }
+    }
+
+    /// The changes in the log: `outcome action record name`.
+    fn changes(&self) -> Vec<String> {
+        let change = |event: &Event| match &event.body {
+            Body::DirectoryChange { action, record, name, .. } => {
+                Some(format!("{:?} {action} {record} {name}", event.outcome))
+            }
+            _ => None,
+        };
+        self.events().iter().filter_map(change).collect()
+    }
+
+    /// Ends the API and waits for it.
+    async fn stop(&mut self) {
+        self.shutdown.take().unwrap().send(()).unwrap();
+        self.served.take().unwrap().await.unwrap().unwrap();
+    }
+}
+
+/// An event of a session.
+fn of_session(id: SessionId, body: Body) -> Event {
+    let mut event = Event::new(&NodeId("node-1".into()), Timestamp::now(), body);
+    event.session = Some(id);
+    event.person = Some("alice".parse().unwrap());
+    event.target = Some("web-1".parse().unwrap());
+    event.login = Some("root".parse().unwrap());
+    event.source = Some("10.0.0.9:50000".parse().unwrap());
+    event
+}
