@@ -16,6 +16,8 @@
 mod channel_key;
 pub mod endpoint;
 mod error;
+#[cfg(test)]
+mod model;
 mod progress;
 pub mod relay;
 

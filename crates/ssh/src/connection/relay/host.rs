@@ -101,7 +101,8 @@ pub enum RequestVerdict {
     Pass,
     /// Is answered by us with `CHANNEL_FAILURE` if it wants a reply; the other end learns nothing.
     Refuse {
-        /// Text for the person, put on the channel's standard error out of the reserve; may be empty.
+        /// Text for the person whose client asked, out of the reserve: on the terminal if the channel
+        /// has one, else on standard error. May be empty.
         text: Cow<'static, str>,
     },
     /// Is answered by us with `CHANNEL_SUCCESS` if it wants a reply; the other end learns nothing.

@@ -121,7 +121,9 @@ fn decide_request(
             note_passed(channel, from, kind, host, out);
         }
         RequestVerdict::Refuse { text } => {
-            put_text(channel, text, out);
+            if from == Side::Client {
+                put_text(channel, text, out);
+            }
             if request.want_reply {
                 answer(channel, from, false, out);
             } else if from == Side::Client && kind.starts_program() && channel.withholds_from_target() {

@@ -1,8 +1,8 @@
 //! Two models of ends converse at random through a relay, with delays on every way.
 
 use super::super::*;
-use super::peer::{Dice, Peer};
 use super::rig::*;
+use crate::connection::model::{Dice, Peer, Wish};
 use crate::wire::connection::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
+use crate::connection::model::Wish;
 use crate::wire::connection::*;
 
 const EOF_C: Message<'static> = Message::Eof { recipient_channel: C };

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
+use crate::connection::model::Wish;
 use crate::wire::connection::*;
 
 #[test]

@@ -3,7 +3,6 @@
 mod conversations;
 mod endings;
 mod limits;
-mod peer;
 mod replies;
 mod rig;
 mod states;

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
+use crate::connection::model::Wish;
 use crate::wire::connection::*;
 
 /// Feeds the requests of `asker`, lets the other end answer those that reached it, and returns the replies.

@@ -1,83 +1,9 @@
 //! A relay with a host that judges by what the request says, and outputs that are kept.
 
 use super::super::*;
+use crate::connection::model::{Wish, wish_of, wish_of_global, wish_of_open};
 use crate::wire::connection::*;
 use std::borrow::Cow;
-
-/// What a request asks to become of itself: carried in `exec` commands, names of unknown requests, and global requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Passed; the other end answers with success or failure.
-    Pass(bool),
-    Refuse,
-    Swallow,
-    /// Held, then as the second letter says.
-    HoldPass(bool),
-    HoldRefuse,
-}
-
-impl Wish {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Pass(true),
-        Self::Pass(false),
-        Self::Refuse,
-        Self::Swallow,
-        Self::HoldPass(true),
-        Self::HoldPass(false),
-        Self::HoldRefuse,
-    ];
-
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::Pass(true) => "pass+",
-            Self::Pass(false) => "pass-",
-            Self::Refuse => "refuse",
-            Self::Swallow => "swallow",
-            Self::HoldPass(true) => "hold+",
-            Self::HoldPass(false) => "hold-",
-            Self::HoldRefuse => "holdrefuse",
-        }
-    }
-
-    pub(super) fn of(text: &[u8]) -> Self {
-        Self::ALL.into_iter().find(|wish| wish.text().as_bytes() == text).unwrap_or(Self::Pass(true))
-    }
-
-    /// The reply that the asker gets in the end.
-    pub(super) const fn reply(self) -> bool {
-        matches!(self, Self::Pass(true) | Self::HoldPass(true) | Self::Swallow)
-    }
-
-    pub(super) const fn reaches_other_end(self) -> bool {
-        matches!(self, Self::Pass(_) | Self::HoldPass(_))
-    }
-
-    const fn is_held(self) -> bool {
-        matches!(self, Self::HoldPass(_) | Self::HoldRefuse)
-    }
-}
-
-pub(super) fn wish_of(request: &RequestType<'_>) -> Wish {
-    match request {
-        RequestType::Exec { command } => Wish::of(command),
-        RequestType::Unknown { data, .. } => Wish::of(data),
-        _ => Wish::Pass(true),
-    }
-}
-
-pub(super) fn wish_of_global(request: &GlobalRequestType<'_>) -> Wish {
-    match request {
-        GlobalRequestType::Unknown { data, .. } => Wish::of(data),
-        _ => Wish::Pass(true),
-    }
-}
-
-pub(super) fn wish_of_open(channel_type: &ChannelType<'_>) -> Wish {
-    match channel_type {
-        ChannelType::Unknown { data, .. } => Wish::of(data),
-        _ => Wish::Pass(true),
-    }
-}
 
 /// What is held, to be released by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
+use crate::connection::model::Wish;
 use crate::wire::connection::*;
 
 /// States of a channel as one end has brought it about; the table asks what that end may send next.

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
+use crate::connection::model::Wish;
 use crate::wire::connection::*;
 
 const RESERVE: u32 = 4096;
@@ -258,6 +259,14 @@ fn a_refused_program_says_why_on_standard_error() {
         rig.sent(),
         ["client CHANNEL_EXTENDED_DATA \"exec is not permitted\\nask for it\\n\"", "client CHANNEL_FAILURE"]
     );
+}
+
+#[test]
+fn the_person_is_not_told_what_the_target_was_refused() {
+    let mut rig = Rig::with_program();
+    rig.host.refusal_text = "no";
+    rig.target_sends(&wishing(C, Wish::Refuse));
+    assert_eq!(rig.sent(), ["target CHANNEL_FAILURE"]);
 }
 
 #[test]

@@ -1,17 +1,91 @@
 //! A model of an SSH end: it does at random whatever it legally may, and panics at whatever it may not be sent.
 //!
-//! It knows nothing of the relay's code; its rules are those of RFC 4254 §4 and §5.
+//! It knows nothing of the code under test; its rules are those of RFC 4254 §4 and §5.
 
-use super::super::Side;
-use super::rig::{Wish, wish_of, wish_of_global, wish_of_open};
+use super::Side;
 use crate::wire::connection::*;
 use std::collections::{BTreeMap, VecDeque};
 
+/// What a request asks to become of itself: carried in `exec` commands, names of unknown requests, and global requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Passed; the other end answers with success or failure.
+    Pass(bool),
+    Refuse,
+    Swallow,
+    /// Held, then as the second letter says.
+    HoldPass(bool),
+    HoldRefuse,
+}
+
+impl Wish {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Pass(true),
+        Self::Pass(false),
+        Self::Refuse,
+        Self::Swallow,
+        Self::HoldPass(true),
+        Self::HoldPass(false),
+        Self::HoldRefuse,
+    ];
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Pass(true) => "pass+",
+            Self::Pass(false) => "pass-",
+            Self::Refuse => "refuse",
+            Self::Swallow => "swallow",
+            Self::HoldPass(true) => "hold+",
+            Self::HoldPass(false) => "hold-",
+            Self::HoldRefuse => "holdrefuse",
+        }
+    }
+
+    pub(crate) fn of(text: &[u8]) -> Self {
+        Self::ALL.into_iter().find(|wish| wish.text().as_bytes() == text).unwrap_or(Self::Pass(true))
+    }
+
+    /// The reply that the asker gets in the end.
+    pub(crate) const fn reply(self) -> bool {
+        matches!(self, Self::Pass(true) | Self::HoldPass(true) | Self::Swallow)
+    }
+
+    pub(crate) const fn reaches_other_end(self) -> bool {
+        matches!(self, Self::Pass(_) | Self::HoldPass(_))
+    }
+
+    pub(crate) const fn is_held(self) -> bool {
+        matches!(self, Self::HoldPass(_) | Self::HoldRefuse)
+    }
+}
+
+pub(crate) fn wish_of(request: &RequestType<'_>) -> Wish {
+    match request {
+        RequestType::Exec { command } => Wish::of(command),
+        RequestType::Unknown { data, .. } => Wish::of(data),
+        _ => Wish::Pass(true),
+    }
+}
+
+pub(crate) fn wish_of_global(request: &GlobalRequestType<'_>) -> Wish {
+    match request {
+        GlobalRequestType::Unknown { data, .. } => Wish::of(data),
+        _ => Wish::Pass(true),
+    }
+}
+
+pub(crate) fn wish_of_open(channel_type: &ChannelType<'_>) -> Wish {
+    match channel_type {
+        ChannelType::Unknown { data, .. } => Wish::of(data),
+        _ => Wish::Pass(true),
+    }
+}
+
 /// A small generator; the seed is all that a failing case needs.
-pub(super) struct Dice(pub(super) u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub(super) const fn below(&mut self, n: u64) -> u64 {
+    pub(crate) const fn below(&mut self, n: u64) -> u64 {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -20,7 +94,7 @@ impl Dice {
         (z ^ (z >> 31)) % n
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 }
@@ -56,7 +130,7 @@ impl Channel {
     }
 }
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     side: Side,
     channels: BTreeMap<u32, Channel>,
     /// Their opens that I have not answered.
@@ -65,9 +139,9 @@ pub(super) struct Peer {
     owed: VecDeque<bool>,
     wishes: Vec<Wish>,
     /// After the relay ended everything, replies may be failures whatever was wished.
-    pub(super) ended: bool,
-    pub(super) received: u64,
-    pub(super) sent: u64,
+    pub(crate) ended: bool,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -78,7 +152,7 @@ struct ChannelOpenCopy {
 }
 
 impl Peer {
-    pub(super) fn new(side: Side, wishes: &[Wish]) -> Self {
+    pub(crate) fn new(side: Side, wishes: &[Wish]) -> Self {
         Self {
             side,
             channels: BTreeMap::new(),
@@ -93,12 +167,12 @@ impl Peer {
     }
 
     /// Everything that I opened or confirmed is over, and nothing is owed to me.
-    pub(super) fn settled(&self) -> bool {
+    pub(crate) fn settled(&self) -> bool {
         self.channels.is_empty() && self.asked.is_empty() && self.expected.is_empty()
     }
 
     #[track_caller]
-    pub(super) fn receive(&mut self, payload: &[u8]) {
+    pub(crate) fn receive(&mut self, payload: &[u8]) {
         let message = Message::parse(payload).expect("what I am sent parses");
         let side = self.side;
         match message {
@@ -193,7 +267,7 @@ impl Peer {
     }
 
     /// Does one legal thing, if the dice find one.
-    pub(super) fn act(&mut self, dice: &mut Dice) -> Option<Vec<u8>> {
+    pub(crate) fn act(&mut self, dice: &mut Dice) -> Option<Vec<u8>> {
         match dice.below(20) {
             0 | 1 => self.open(dice),
             2 | 3 => self.answer_open(dice),
@@ -213,7 +287,7 @@ impl Peer {
     }
 
     /// Winds up: answers what is owed and closes what is open.
-    pub(super) fn wind_up(&mut self, dice: &mut Dice) -> Option<Vec<u8>> {
+    pub(crate) fn wind_up(&mut self, dice: &mut Dice) -> Option<Vec<u8>> {
         if !self.asked.is_empty() {
             return self.answer_open(dice);
         }
