@@ -1,13 +1,13 @@
 //! The directory as decisions see it: an immutable snapshot with its grants compiled.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use bartizan_model::{
     DirectoryData, Fingerprint, Grant, GrantId, Person, PersonName, Target, TargetName, TargetSelector,
 };
 use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, RestrictedExpression};
 
-use crate::policy::{Kind, Policies, compile};
+use crate::policy::{Names, Policies, compile};
 
 /// An immutable snapshot of the directory. A change of the directory makes another.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Directory {
     targets: HashMap<TargetName, Target>,
     /// People and targets as Cedar knows them; a target is in every glob that covers it.
     pub(crate) entities: Entities,
+    pub(crate) names: Names,
     pub(crate) operators: Policies,
 }
 
@@ -49,6 +50,8 @@ impl Directory {
     /// # Errors
     /// When a grant does not compile, or two records claim one id or one key.
     pub fn build(data: &DirectoryData, operators: Policies) -> Result<Self, BuildError> {
+        let broken = |why| fault("directory", &data.generation, why);
+        let names = Names::new().map_err(broken)?;
         let mut people = HashMap::with_capacity(data.people.len());
         for person in &data.people {
             let entry = Entry { person: person.clone(), grants: HashMap::new(), policies: PolicySet::new() };
@@ -69,7 +72,8 @@ impl Directory {
             holders,
             authorities: data.cas.iter().map(|ca| ca.fingerprint).collect(),
             targets: data.targets.iter().map(|t| (t.name.clone(), t.clone())).collect(),
-            entities: entities(data).map_err(|why| fault("directory", &data.generation, why))?,
+            entities: entities(data, &names).map_err(broken)?,
+            names,
             operators,
         })
     }
@@ -126,25 +130,24 @@ fn add_grant(people: &mut HashMap<PersonName, Entry>, grant: &Grant) -> Result<(
     Ok(())
 }
 
-fn entities(data: &DirectoryData) -> Result<Entities, String> {
-    let globs: BTreeSet<&str> =
-        data.grants.iter().map(|g| &g.target).filter(|t| !t.is_exact()).map(TargetSelector::as_str).collect();
-    let globs: Vec<TargetSelector> = globs.into_iter().filter_map(|glob| glob.parse().ok()).collect();
+fn entities(data: &DirectoryData, names: &Names) -> Result<Entities, String> {
+    let globs: HashSet<&TargetSelector> =
+        data.grants.iter().map(|grant| &grant.target).filter(|target| !target.is_exact()).collect();
     let mut all = Vec::with_capacity(data.people.len() + data.targets.len());
     for person in &data.people {
-        all.push(named(Kind::Person, person.name.as_str(), HashSet::new())?);
+        all.push(named(names.person(&person.name), person.name.as_str(), HashSet::new())?);
     }
     for target in &data.targets {
         let covering = globs.iter().filter(|glob| glob.matches(&target.name));
-        let parents = covering.map(|glob| Kind::Selector.entity(glob.as_str())).collect::<Result<_, _>>()?;
-        all.push(named(Kind::Target, target.name.as_str(), parents)?);
+        let parents = covering.map(|glob| names.selector(glob)).collect();
+        all.push(named(names.target(&target.name), target.name.as_str(), parents)?);
     }
     Entities::from_entities(all, None).map_err(|e| e.to_string())
 }
 
-fn named(kind: Kind, name: &str, parents: HashSet<EntityUid>) -> Result<Entity, String> {
-    let name_attribute = ("name".to_owned(), RestrictedExpression::new_string(name.to_owned()));
-    Entity::new(kind.entity(name)?, HashMap::from([name_attribute]), parents).map_err(|e| e.to_string())
+fn named(entity: EntityUid, name: &str, parents: HashSet<EntityUid>) -> Result<Entity, String> {
+    let attribute = ("name".to_owned(), RestrictedExpression::new_string(name.to_owned()));
+    Entity::new(entity, HashMap::from([attribute]), parents).map_err(|e| e.to_string())
 }
 
 fn fault(record: &'static str, name: &impl ToString, why: impl ToString) -> BuildError {

@@ -4,14 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bartizan_model::{
-    Grant, GrantId, LoginName, Permission, PermissionSet, Recording, TargetName, Timestamp,
+    Grant, GrantId, LoginName, Permission, PermissionSet, PersonName, Recording, TargetName, Timestamp,
 };
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, EntityUid, PolicyId, Response, RestrictedExpression,
 };
 
 use crate::directory::Entry;
-use crate::policy::{CONNECT, Kind};
+use crate::policy::CONNECT;
 use crate::{Authenticated, Directory, Rejected};
 
 /// What is asked for.
@@ -57,6 +57,15 @@ pub enum Decision {
     Permit(Permit),
     /// It is not.
     Deny(Denial),
+}
+
+impl From<Result<Permit, Denial>> for Decision {
+    fn from(answer: Result<Permit, Denial>) -> Self {
+        match answer {
+            Ok(permit) => Self::Permit(permit),
+            Err(denial) => Self::Deny(denial),
+        }
+    }
 }
 
 /// What policy permits, and on what terms. Minted by [`Directory::judge`] only.
@@ -190,16 +199,20 @@ impl Directory {
     /// The person, what proved them, and the target are looked up in this snapshot, so that an answer never
     /// rests on an older one. A permission needs `connect` to be permitted too.
     pub fn judge(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Decision {
-        match self.permit(who, request, now) {
-            Ok(permit) => Decision::Permit(permit),
-            Err(denial) => Decision::Deny(denial),
-        }
+        let proven = self.still_proven(who, request.action == Action::Connect, now);
+        let proven = proven.map_err(|why| Denial::because(DenyReason::NotProven(why)));
+        proven.and_then(|()| self.permit(who, request, now)).into()
     }
 
+    /// Tells how a request of a person would be judged if they had just proven a plain key: what `access check`
+    /// answers. It opens nothing, since a session takes an [`Authenticated`] besides.
+    pub fn explain(&self, person: &PersonName, request: &Request<'_>, now: Timestamp) -> Decision {
+        let known = self.active(person).map_err(|why| Denial::because(DenyReason::NotProven(why)));
+        known.and_then(|_| self.permit(&Authenticated::supposed(person), request, now)).into()
+    }
+
+    /// What policy says to somebody who is who they say.
     fn permit(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Result<Permit, Denial> {
-        let fresh = request.action == Action::Connect;
-        let proven = self.still_proven(who, fresh, now);
-        proven.map_err(|why| Denial::because(DenyReason::NotProven(why)))?;
         let unknown = || Denial::because(DenyReason::NotProven(Rejected::UnknownPerson));
         let entry = self.entry(who.person()).ok_or_else(unknown)?;
         if self.target(request.target).is_none() {
@@ -208,17 +221,18 @@ impl Directory {
         let question = Question::new(self, entry, who, request, now)
             .map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
 
-        let connect = question.ask(CONNECT)?;
+        let names = &self.names;
+        let connect = question.ask(&names.connect)?;
         let grants: Vec<&Grant> = connect.grants.iter().filter_map(|id| entry.grants.get(id)).collect();
         let mut allow = question.candidates(&grants);
-        allow.retain(|p| who.may(*p) && question.ask(p.as_str()).is_ok());
+        allow.retain(|p| who.may(*p) && question.ask(names.action(*p)).is_ok());
         let terms = terms(&grants);
         // How long an operator's policy permits is in its conditions, so it counts as without end.
         let until = terms.until.filter(|_| connect.operators.is_empty());
         let rules = match request.action {
             Action::Connect | Action::Continue => connect,
             Action::Permission(wanted) => {
-                let rules = question.ask(wanted.as_str())?;
+                let rules = question.ask(names.action(wanted))?;
                 if !who.may(wanted) {
                     return Err(Denial::because(DenyReason::HeldBack));
                 }
@@ -289,8 +303,8 @@ impl<'a> Question<'a> {
             directory,
             entry,
             authorizer: Authorizer::new(),
-            principal: Kind::Person.entity(who.person().as_str())?,
-            resource: Kind::Target.entity(request.target.as_str())?,
+            principal: directory.names.person(who.person()),
+            resource: directory.names.target(request.target),
             context: context.map_err(|e| e.to_string())?,
         })
     }
@@ -308,16 +322,15 @@ impl<'a> Question<'a> {
     /// The person's grants and the operators' policies are two sets, judged one after the other so that grants
     /// of a thousand people need no thousand copies of the policies. The answer is the same as of one set:
     /// permitted when either permits and neither forbids. Grants never forbid.
-    fn ask(&self, action: &str) -> Result<Rules, Denial> {
-        let failed = |_| Denial::because(DenyReason::PolicyFailed);
+    fn ask(&self, action: &EntityUid) -> Result<Rules, Denial> {
         let request = cedar_policy::Request::new(
             self.principal.clone(),
-            Kind::Action.entity(action).map_err(failed)?,
+            action.clone(),
             self.resource.clone(),
             self.context.clone(),
             None,
         );
-        let request = request.map_err(|e| failed(e.to_string()))?;
+        let request = request.map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
         let operators = self.ask_operators(&request)?;
         let response =
             self.authorizer.is_authorized(&request, &self.entry.policies, &self.directory.entities);

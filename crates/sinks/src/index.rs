@@ -114,8 +114,17 @@ impl<S: IndexStore> IndexFollower<S> {
             if entries.is_empty() {
                 return Ok(());
             }
-            let applied = self.store.apply(&entries).await?;
-            self.next.send_replace(applied);
+            match self.store.apply(&entries).await {
+                Ok(applied) => {
+                    self.next.send_replace(applied);
+                }
+                // The index was emptied, or went back with its database, behind our back: go on from where it is.
+                Err(StoreError::Gap { expected, .. }) if expected < next => {
+                    tracing::warn!(was = next, is = expected, "the index went back and is filled again");
+                    self.next.send_replace(expected);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use bartizan_model::{Grant, LoginName, Permission, SourceNetwork};
 use cedar_policy::{Policy, PolicyId};
 use serde_json::{Value, json};
 
-use super::{CONNECT, Kind};
+use super::{ACTION, CONNECT, PERSON, SELECTOR, TARGET};
 
 /// Compiles a grant to the policy that permits it; its id is the grant's.
 ///
@@ -28,17 +28,17 @@ pub(crate) fn compile(grant: &Grant) -> Result<Policy, String> {
         conditions.into_iter().flatten().map(|body| json!({ "kind": "when", "body": body })).collect();
     let actions: Vec<Value> = std::iter::once(CONNECT)
         .chain(grant.allow.iter().map(Permission::as_str))
-        .map(|action| entity(Kind::Action, action))
+        .map(|action| entity(ACTION, action))
         .collect();
     let selector = grant.target.as_str();
     let resource = if grant.target.is_exact() {
-        json!({ "op": "==", "entity": entity(Kind::Target, selector) })
+        json!({ "op": "==", "entity": entity(TARGET, selector) })
     } else {
-        json!({ "op": "in", "entity": entity(Kind::Selector, selector) })
+        json!({ "op": "in", "entity": entity(SELECTOR, selector) })
     };
     let policy = json!({
         "effect": "permit",
-        "principal": { "op": "==", "entity": entity(Kind::Person, grant.person.as_str()) },
+        "principal": { "op": "==", "entity": entity(PERSON, grant.person.as_str()) },
         "action": { "op": "in", "entities": actions },
         "resource": resource,
         "conditions": conditions,
@@ -46,8 +46,8 @@ pub(crate) fn compile(grant: &Grant) -> Result<Policy, String> {
     Policy::from_json(Some(PolicyId::new(&grant.id.0)), policy).map_err(|e| e.to_string())
 }
 
-fn entity(kind: Kind, id: &str) -> Value {
-    json!({ "type": kind.as_str(), "id": id })
+fn entity(kind: &str, id: &str) -> Value {
+    json!({ "type": kind, "id": id })
 }
 
 fn fact(name: &str) -> Value {

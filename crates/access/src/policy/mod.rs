@@ -3,7 +3,7 @@
 mod compile;
 mod text;
 
-use bartizan_model::Permission;
+use bartizan_model::{Permission, PersonName, TargetName, TargetSelector};
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
 
 pub(crate) use compile::compile;
@@ -12,30 +12,57 @@ pub use text::{Policies, PolicyError, PolicyErrors};
 /// The action of opening a session; every grant implies it.
 pub(crate) const CONNECT: &str = "connect";
 
-/// The kinds of entities, as policies name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Person,
-    Target,
-    Selector,
-    Action,
+const PERSON: &str = "Person";
+const TARGET: &str = "Target";
+const SELECTOR: &str = "Selector";
+const ACTION: &str = "Action";
+
+/// Entities as Cedar names them. Made once a snapshot: reading the name of a type takes Cedar longer than
+/// judging by it. Ids are data: any text is one.
+#[derive(Debug)]
+pub(crate) struct Names {
+    person: EntityTypeName,
+    target: EntityTypeName,
+    selector: EntityTypeName,
+    pub(crate) connect: EntityUid,
+    actions: [EntityUid; Permission::ALL.len()],
 }
 
-impl Kind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Person => "Person",
-            Self::Target => "Target",
-            Self::Selector => "Selector",
-            Self::Action => "Action",
-        }
+impl Names {
+    pub(crate) fn new() -> Result<Self, String> {
+        let kind = |name: &str| name.parse::<EntityTypeName>().map_err(|e| e.to_string());
+        let actions = kind(ACTION)?;
+        let action = |name: &str| entity(&actions, name);
+        Ok(Self {
+            person: kind(PERSON)?,
+            target: kind(TARGET)?,
+            selector: kind(SELECTOR)?,
+            connect: action(CONNECT),
+            actions: Permission::ALL.map(|p| action(p.as_str())),
+        })
     }
 
-    /// The entity of this kind with this id. Ids are data: any text is one.
-    pub(crate) fn entity(self, id: &str) -> Result<EntityUid, String> {
-        let kind: EntityTypeName = self.as_str().parse().map_err(|e| format!("{e}"))?;
-        Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+    pub(crate) fn person(&self, name: &PersonName) -> EntityUid {
+        entity(&self.person, name.as_str())
     }
+
+    pub(crate) fn target(&self, name: &TargetName) -> EntityUid {
+        entity(&self.target, name.as_str())
+    }
+
+    pub(crate) fn selector(&self, glob: &TargetSelector) -> EntityUid {
+        entity(&self.selector, glob.as_str())
+    }
+
+    /// The action that a permission is.
+    pub(crate) fn action(&self, permission: Permission) -> &EntityUid {
+        // `ALL` lists the variants in their order; a test holds it to that.
+        &self.actions[permission as usize]
+    }
+}
+
+fn entity(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
 /// The schema that policies are written against, in Cedar's schema language.
@@ -58,4 +85,22 @@ pub fn schema_text() -> String {
 pub(crate) fn schema() -> Result<Schema, String> {
     let (schema, _warnings) = Schema::from_cedarschema_str(&schema_text()).map_err(|e| e.to_string())?;
     Ok(schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_permission_is_the_action_of_its_name() {
+        let names = Names::new().unwrap();
+        for permission in Permission::ALL {
+            assert_eq!(names.action(permission).id().unescaped(), permission.as_str());
+        }
+    }
+
+    #[test]
+    fn the_schema_is_valid() {
+        schema().unwrap();
+    }
 }

@@ -4,8 +4,8 @@ use bartizan_access::{Action, Directory, Evidence, Policies};
 use bartizan_model::{Grant, Permission, PersonState, Recording, Timestamp};
 
 use crate::world::{
-    Ask, NOW, anybody, certificate, connect, data, deny, directory, grant, ids, name, now, permit, seconds,
-    who,
+    Ask, NOW, anybody, certificate, connect, data, deny, directory, grant, ids, ip, name, now, permit,
+    seconds, who,
 };
 
 #[test]
@@ -225,4 +225,30 @@ fn names_are_data_and_not_policy() {
     assert_eq!(ids(exact.rules()), [odd]);
     deny(&directory, &alice, &connect("web-2"));
     deny(&directory, &who(&directory, "mallory"), &Ask { login: "a\\nb", ..connect("web-1") });
+}
+
+#[test]
+fn explaining_answers_as_judging_would_and_needs_no_key() {
+    let mut data = data(vec![grant("g1", "alice", "web-1", "shell"), grant("g2", "bob", "web-1", "exec")]);
+    data.keys.clear();
+    data.people[1].state = PersonState::Locked;
+    let without_keys = Directory::build(&data, Policies::default()).unwrap();
+    let with_keys = directory(data.grants.clone());
+    let (target, login) = ("web-1".parse().unwrap(), "root".parse().unwrap());
+    for action in
+        [Action::Connect, Action::Permission(Permission::Shell), Action::Permission(Permission::Exec)]
+    {
+        let request =
+            bartizan_access::Request { target: &target, login: &login, action, source: ip("10.0.0.1") };
+        let judged = with_keys.judge(&who(&with_keys, "alice"), &request, now());
+        assert_eq!(without_keys.explain(&name("alice"), &request, now()), judged);
+        for (person, reason) in [("bob", "person_locked"), ("stranger", "unknown_person")] {
+            let bartizan_access::Decision::Deny(denial) =
+                without_keys.explain(&name(person), &request, now())
+            else {
+                panic!("{person} is permitted");
+            };
+            assert_eq!(denial.reason.as_str(), reason);
+        }
+    }
 }

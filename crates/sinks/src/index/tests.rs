@@ -92,6 +92,20 @@ async fn an_index_that_is_ahead_of_its_log_is_made_again() {
     assert_eq!(positions(&store).await, [0, 1]);
 }
 
+#[tokio::test]
+async fn an_index_that_is_emptied_meanwhile_is_filled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let log = log(folder.path());
+    let (mut indexed, _stop, _task) = spawn(IndexFollower::start(store.clone(), &log).await.unwrap());
+    append(&log, 300).await;
+    indexed.wait_for(|&next| next == 300).await.unwrap();
+    store.reset().await.unwrap();
+    append(&log, 1).await;
+    indexed.wait_for(|&next| next == 301).await.unwrap();
+    assert_eq!(positions(&store).await, (0..301).collect::<Vec<_>>());
+}
+
 /// A store that refuses to apply, some times.
 #[derive(Clone)]
 struct Flaky {
