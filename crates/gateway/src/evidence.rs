@@ -4,7 +4,6 @@ use bartizan_access::{CertificateEvidence, Evidence};
 use bartizan_model::{Fingerprint, SourceNetwork};
 use bartizan_ssh::auth::UserIdentity;
 use bartizan_ssh::key::{Certificate, CertificateKind, PublicKey};
-use bartizan_ssh::wire::Reader;
 
 /// The one critical option that access enforces (OpenSSH PROTOCOL.certkeys).
 const SOURCE_ADDRESS: &str = "source-address";
@@ -49,18 +48,15 @@ fn certified(certificate: &Certificate) -> Result<CertificateEvidence, String> {
     })
 }
 
-/// A comma-separated list of CIDR networks inside an SSH string.
+/// A comma-separated list of CIDR networks.
 fn networks(option: &[u8]) -> Option<Vec<SourceNetwork>> {
-    let mut reader = Reader::new(option);
-    let text = reader.text(SOURCE_ADDRESS).ok()?;
-    reader.end(SOURCE_ADDRESS).ok()?;
+    let text = std::str::from_utf8(option).ok()?;
     text.split(',').map(|network| network.parse().ok()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use bartizan_ssh::key::{CertificateBuilder, KeyKind, PrivateKey};
-    use bartizan_ssh::wire::Writer as _;
 
     use super::*;
 
@@ -68,9 +64,7 @@ mod tests {
         let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
         let mut builder = CertificateBuilder::new(kind, key.public_key()).principal("alice").valid(0, 10);
         if let Some((name, value)) = option {
-            let mut wire = Vec::new();
-            wire.put_string(value);
-            builder = builder.critical_option(name, wire);
+            builder = builder.critical_option(name, value);
         }
         UserIdentity::from(builder.sign(&key).unwrap())
     }

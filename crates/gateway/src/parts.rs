@@ -56,6 +56,9 @@ impl Default for Settings {
     }
 }
 
+/// The host key algorithms to ask a target for; `None` is all of them.
+type WantedHostKeys = Option<Vec<PublicKeyAlgorithm>>;
+
 /// What every connection shares, on every worker.
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
@@ -70,7 +73,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Receiver<bool>,
     outer: Arc<ServerConfig>,
     /// Client configurations by the host key algorithms they ask for: they are few, and not small.
-    clients: Mutex<Vec<(Option<Vec<PublicKeyAlgorithm>>, Arc<ClientConfig>)>>,
+    clients: Mutex<Vec<(WantedHostKeys, Arc<ClientConfig>)>>,
 }
 
 impl Shared {

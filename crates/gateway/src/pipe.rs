@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::buffers;
+
 /// Bytes towards the client above which the inner connection must wait.
 const HIGH_WATER: usize = 256 * 1024;
 
@@ -53,11 +55,21 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-/// Drops a drained buffer's memory; an idle pipe holds none.
+/// Appends to a buffer that is read from `start` on.
+fn append(buffer: &mut Vec<u8>, start: &mut usize, bytes: &[u8]) {
+    if *start > 0 && buffer.len() + bytes.len() > buffer.capacity() {
+        buffer.drain(..*start);
+        *start = 0;
+    }
+    buffers::prepare(buffer, bytes.len());
+    buffer.extend_from_slice(bytes);
+}
+
+/// Gives a drained buffer's memory back; an idle pipe holds next to none.
 fn release_when_drained(buffer: &mut Vec<u8>, start: &mut usize) {
     if *start == buffer.len() {
         *start = 0;
-        if buffer.capacity() > 64 * 1024 { *buffer = Vec::new() } else { buffer.clear() }
+        buffers::release(buffer);
     }
 }
 
@@ -69,11 +81,8 @@ impl OuterEnd {
             state.consumed += bytes.len();
             return;
         }
-        if state.inbound_start > 0 && state.inbound.len() + bytes.len() > state.inbound.capacity() {
-            let start = std::mem::take(&mut state.inbound_start);
-            state.inbound.drain(..start);
-        }
-        state.inbound.extend_from_slice(bytes);
+        let state = &mut *state;
+        append(&mut state.inbound, &mut state.inbound_start, bytes);
         wake(&mut state.inner_reader);
     }
 
@@ -168,11 +177,8 @@ impl AsyncWrite for InnerEnd {
             state.inner_writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        if state.outbound_start > 0 && state.outbound.len() + buf.len() > state.outbound.capacity() {
-            let start = std::mem::take(&mut state.outbound_start);
-            state.outbound.drain(..start);
-        }
-        state.outbound.extend_from_slice(buf);
+        let state = &mut *state;
+        append(&mut state.outbound, &mut state.outbound_start, buf);
         wake(&mut state.outer);
         Poll::Ready(Ok(buf.len()))
     }

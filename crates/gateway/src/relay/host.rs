@@ -18,7 +18,7 @@ use bartizan_ssh::wire::connection::{
 
 use super::describe;
 use super::host_keys::OwnHostKeys;
-use super::judge::{Judge, name_of, text_of};
+use super::judge::{Denied, Judge, name_of, text_of};
 use crate::hop::now;
 use crate::trail::Trail;
 
@@ -158,6 +158,13 @@ impl Host {
     /// True when nothing more should be read in this turn.
     pub(super) fn must_pause(&self) -> bool {
         self.failure.is_some() || !self.recorder.has_room()
+    }
+
+    /// Logs that policy permits the session no longer.
+    pub(super) fn revoked(&mut self, denied: &Denied) {
+        let Denied { action, reason, rules } = denied;
+        let (action, reason, rules) = (action.clone(), reason.clone(), rules.clone());
+        self.denied(Body::AccessDeny { action, detail: None, reason, rules });
     }
 
     /// Counts every channel as over. For the end of a session.

@@ -1,12 +1,16 @@
 //! Policy as one session asks it, on the directory as it is at that moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_access::{Action, Asked, Decision, Permit, Request, classify};
 use bartizan_model::{GrantId, Permission, Timestamp};
 
 use crate::grant::Grant;
 use crate::parts::Shared;
+
+/// How long a change of the wall clock may go unnoticed.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 /// The name of a request that starts a program (RFC 4254 §6.5).
 pub(super) const fn name_of(asked: Asked<'_>) -> &'static str {
@@ -26,6 +30,7 @@ pub(super) const fn text_of(asked: Asked<'_>) -> &[u8] {
 }
 
 /// Why something was refused.
+#[derive(Debug)]
 pub(super) struct Denied {
     /// What was asked for: `connect`, or permissions.
     pub(super) action: String,
@@ -36,6 +41,7 @@ pub(super) struct Denied {
 }
 
 /// Asks policy for one session.
+#[derive(Clone)]
 pub(super) struct Judge {
     shared: Arc<Shared>,
     grant: Grant,
@@ -80,6 +86,25 @@ impl Judge {
         Denied { action: action.to_owned(), reason, rules: Vec::new() }
     }
 
+    /// Waits until policy no longer permits the session: after each change of the directory, and when a grant ends.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub(super) async fn revoked(&self) -> Denied {
+        let mut directory = self.shared.directory.clone();
+        loop {
+            let again = match self.ask(Action::Continue) {
+                Ok(permit) => permit.judge_again_at(),
+                Err(denied) => return denied,
+            };
+            tokio::select! {
+                // Without a publisher the server is stopping, which ends the session by itself.
+                changed = directory.changed() => if changed.is_err() { std::future::pending::<()>().await },
+                () = sleep_until_wall(again) => {}
+            }
+        }
+    }
+
     /// Whether a client may set this environment variable.
     pub(super) fn accepts_env(&self, name: &[u8]) -> bool {
         self.shared.settings.accept_env.iter().any(|pattern| match pattern.strip_suffix('*') {
@@ -98,5 +123,17 @@ impl Judge {
                 Err(Denied { action, reason: denial.reason.to_string(), rules: denial.rules })
             }
         }
+    }
+}
+
+/// Sleeps until the wall clock shows `when`, in short naps since that clock can jump; forever if `None`.
+async fn sleep_until_wall(when: Option<Timestamp>) {
+    let Some(when) = when else { return std::future::pending().await };
+    loop {
+        let left = when.unix_micros().saturating_sub(Timestamp::now().unix_micros());
+        if left == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_micros(left).min(LONGEST_NAP)).await;
     }
 }

@@ -73,6 +73,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         .then(|| format!("NOTE: this session is recorded. Audit key: {}\r\n", grant.session));
     let own_keys = OwnHostKeys::new(host_keys, client.transport.session_id().unwrap_or_default());
     let judge = Judge::new(shared.clone(), grant);
+    let watch = judge.clone();
     let host = Host::new(judge, trail.clone(), recorder.clone(), started, own_keys);
     let mut pump = Box::new(Pump::new(client, target, Relay::new(RelayLimits::default()), host, greeting));
     pump.announce_host_keys();
@@ -82,6 +83,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             tokio::select! {
                 error = recorder.failure() => Stop::Failure(error.into()),
                 error = trail.log().failed() => Stop::Failure(error.into()),
+                denied = watch.revoked() => Stop::Revoked(denied),
                 () = shared.stopping() => Stop::Stopping,
             }
         });
@@ -92,6 +94,9 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         .await
     };
     tracing::debug!(?stop, "relay stopped");
+    if let Stop::Revoked(denied) = &stop {
+        pump.host.revoked(denied);
+    }
     let reason = farewell(&mut pump, stop).await;
     let logged = pump.log_closed().await;
     let truncated = logged.is_err() || recorder.failed().is_some();
@@ -132,7 +137,7 @@ struct Words {
 impl Words {
     fn of(stop: &Stop) -> Self {
         let to_client = match stop {
-            Stop::Client(_) | Stop::Failure(_) | Stop::Stopping | Stop::Internal(_) => {
+            Stop::Client(_) | Stop::Failure(_) | Stop::Revoked(_) | Stop::Stopping | Stop::Internal(_) => {
                 DisconnectReason::ByApplication
             }
             Stop::Target(_) => DisconnectReason::ConnectionLost,
@@ -162,6 +167,10 @@ impl Words {
             Stop::Failure(Failure::Log(error)) => (
                 format!("audit log failed: {error}"),
                 "bartizan: this session ends because the audit log cannot be written. Please tell an operator.".to_owned(),
+            ),
+            Stop::Revoked(denied) => (
+                format!("access withdrawn: {}", denied.reason),
+                format!("bartizan: this session ends because access was withdrawn: {}", denied.reason),
             ),
             Stop::Stopping => ("server stopped".to_owned(), "bartizan: the server is stopping".to_owned()),
             Stop::Internal(what) => (format!("internal error: {what}"), "bartizan: internal error".to_owned()),

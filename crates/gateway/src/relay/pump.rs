@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
 use super::host::{Closing, Failure, Host};
+use super::judge::Denied;
 use crate::hop::{Hop, HopError, at, now};
 
 /// Bytes in one end's send buffer above which the other end is not read. Also the least that a busy relay
@@ -41,6 +42,8 @@ pub(super) enum Stop {
     Violation(Side, ConnectionError),
     /// Something of ours failed.
     Failure(Failure),
+    /// Policy permits the session no longer.
+    Revoked(Denied),
     /// The server stops.
     Stopping,
     /// A fault of ours in driving the relay.

@@ -7,8 +7,8 @@ use bartizan_audit::{Log, LogOptions, Origin};
 use bartizan_gateway::{GatewayHandle, Keys, Parts, Settings, start};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{
-    AuthorizedKey, Fingerprint, Grant, GrantId, HostKeyTrust, LoginName, NodeId, Person, PersonName, PersonState,
-    Recording, Target, TargetName, TargetSelector, Timestamp,
+    AuthorizedKey, Fingerprint, Grant, GrantId, HostKeyTrust, LoginName, NodeId, Person, PersonName,
+    PersonState, Recording, Target, TargetName, TargetSelector, Timestamp,
 };
 use bartizan_record::{Options, Recordings};
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey, PublicKey};
@@ -17,8 +17,8 @@ use bartizan_testkit::{KeyPair, KeyType, OpenSshServer, SshClient};
 use tempfile::TempDir;
 
 pub(crate) struct Fixture {
-    pub(crate) folder: TempDir,
-    pub(crate) server: OpenSshServer,
+    _folder: TempDir,
+    _server: OpenSshServer,
     pub(crate) client: SshClient,
     pub(crate) store: Store,
     pub(crate) log: Log,
@@ -75,7 +75,7 @@ impl Fixture {
         let login = server.login().to_owned();
         client.host("jump", "web-1:22", &login, &["ProxyJump bastion"]);
         client.host("name", &bastion, &format!("alice+{login}@web-1"), &[]);
-        Self { folder, server, client, store, log, runtime, gateway: Some(gateway) }
+        Self { _folder: folder, _server: server, client, store, log, runtime, gateway: Some(gateway) }
     }
 
     /// Stops the gateway and gives every event that was logged.
@@ -100,8 +100,13 @@ async fn fill(store: &Store, key: &KeyPair, server: &OpenSshServer) {
     let person = Person { name: alice.clone(), state: PersonState::Active, created };
     store.add_person(&person, &[authorized]).await.unwrap();
     let name = TargetName::new("web-1").unwrap();
-    let target =
-        Target { name, host: "127.0.0.1".into(), port: server.port(), host_key: HostKeyTrust::FirstUse, created };
+    let target = Target {
+        name,
+        host: "127.0.0.1".into(),
+        port: server.port(),
+        host_key: HostKeyTrust::FirstUse,
+        created,
+    };
     store.add_target(&target).await.unwrap();
     let grant = Grant {
         id: GrantId("g1".into()),

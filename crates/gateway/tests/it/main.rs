@@ -3,5 +3,7 @@
 //! What needs the whole product is in the workspace's end-to-end tests; here is what needs a hand inside: events as
 //! they were logged, disks that fail on demand.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up fails it")]
+
 mod fixture;
 mod sessions;

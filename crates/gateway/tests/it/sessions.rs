@@ -1,7 +1,11 @@
 //! Whole sessions, and what they leave in the log.
 
-use bartizan_model::Sha256Hex;
+use std::io::Read as _;
+use std::process::Stdio;
+
 use bartizan_model::event::Body;
+use bartizan_model::{PersonName, PersonState, Sha256Hex};
+use bartizan_store::DirectoryStore as _;
 use bartizan_testkit::{run, run_with_input, sha256};
 
 use crate::fixture::{Fixture, of_kind};
@@ -45,4 +49,29 @@ fn the_start_of_a_session_is_logged_before_the_target_sees_anything() {
     assert!(at("upstream.connect") < at("command"));
     assert!(at("command") < at("channel.close"));
     assert!(at("channel.close") < at("session.end"));
+}
+
+#[test]
+fn a_live_session_ends_when_its_person_is_locked() {
+    let fixture = Fixture::start();
+    let mut ssh = fixture.client.ssh();
+    let command = ssh
+        .args(["jump", "echo ready; cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut ready = [0; 6];
+    child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    let alice = PersonName::new("alice").unwrap();
+    fixture.runtime.block_on(fixture.store.set_person_state(&alice, PersonState::Locked)).unwrap();
+    // Its input stays open: only the gateway can end it.
+    let status = child.wait().unwrap();
+    assert!(!status.success());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("access was withdrawn: this person is locked"), "{said}");
+    let events = fixture.stop();
+    let Body::SessionEnd { reason, .. } = of_kind(&events, "session.end")[0] else { unreachable!() };
+    assert_eq!(reason, "access withdrawn: this person is locked");
 }
