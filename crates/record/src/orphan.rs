@@ -7,8 +7,8 @@ use bartizan_model::{RecordingFile, SessionId};
 
 use crate::disk::Disk;
 use crate::meta::{Closed, MANIFEST, MANIFEST_UNFINISHED, META, Manifest, MetaFile, SessionMeta};
-use crate::sync::write_manifest;
-use crate::{ReadError, RecordError, reader};
+use crate::sync::{MAX_LOGGED_FILES, write_manifest};
+use crate::{ReadError, RecordError, RecordedSession, reader};
 
 /// A recording that was closed as truncated.
 #[derive(Debug)]
@@ -46,6 +46,24 @@ pub(crate) fn close(
     }
     orphans.sort_by_key(|orphan| orphan.session);
     Ok(orphans)
+}
+
+impl RecordedSession {
+    /// The files of a closed recording for the log, as [`finish`](crate::SessionRecorder::finish) gives them: for a
+    /// session whose end was not logged before the server stopped. `None` when the recording was not closed.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub fn logged_files(&self) -> Result<Option<Vec<RecordingFile>>, ReadError> {
+        let Some(manifest) = self.manifest() else { return Ok(None) };
+        let path = self.folder().join(MANIFEST);
+        let (bytes, sha256) = reader::digest_file(&path).map_err(|e| ReadError::disk(&path, e))?;
+        let mut files = vec![RecordingFile { name: MANIFEST.into(), bytes, sha256 }];
+        if manifest.files.len() < MAX_LOGGED_FILES {
+            files.extend(manifest.files.iter().cloned());
+        }
+        Ok(Some(files))
+    }
 }
 
 fn close_one(disk: &dyn Disk, folder: &Path, session: SessionId) -> Result<Vec<RecordingFile>, RecordError> {

@@ -57,8 +57,8 @@ impl RecordedSession {
     /// Opens the recording in `folder`.
     ///
     /// # Errors
-    /// [`ReadError::NotFound`] when there is none, [`ReadError::Damaged`] when `meta.json` or `manifest.json` is no such
-    /// file, [`ReadError::Disk`] when the disk refuses. A missing `meta.json` is no error.
+    /// [`ReadError::NotFound`] when there is none, [`ReadError::Disk`] when the disk refuses. A missing or damaged
+    /// `meta.json` or `manifest.json` is no error here, so that the channels can be read all the same.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, ReadError> {
         let folder = folder.into();
         let mut formats: BTreeMap<u32, Vec<Format>> = BTreeMap::new();
@@ -153,11 +153,12 @@ impl RecordedSession {
     /// The files of the manifest that are missing or differ from it, in its order. Reads them all.
     ///
     /// # Errors
-    /// [`ReadError::Disk`] when a file that exists cannot be read; [`ReadError::NotFound`] when there is no manifest.
+    /// [`ReadError::Disk`] when a file that exists cannot be read; [`ReadError::NotFound`] and [`ReadError::Damaged`]
+    /// when there is no manifest or it is none.
     pub fn verify(&self) -> Result<Vec<String>, ReadError> {
-        let manifest = self.manifest().ok_or_else(|| ReadError::NotFound(self.folder.join(MANIFEST)))?;
+        let manifest: Manifest = read_json(&self.folder.join(MANIFEST))?;
         let mut differing = Vec::new();
-        for file in &manifest.files {
+        for file in manifest.files {
             let plain = Path::new(&file.name).components().count() == 1 && !file.name.starts_with('.');
             let path = self.folder.join(&file.name);
             let same = plain
@@ -167,7 +168,7 @@ impl RecordedSession {
                     Err(error) => return Err(ReadError::disk(&path, error)),
                 };
             if !same {
-                differing.push(file.name.clone());
+                differing.push(file.name);
             }
         }
         Ok(differing)
@@ -177,7 +178,7 @@ impl RecordedSession {
 fn optional<T>(read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(ReadError::NotFound(_)) => Ok(None),
+        Err(ReadError::NotFound(_) | ReadError::Damaged { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -50,7 +50,8 @@ struct Writer {
 /// The writer's state of one session.
 #[derive(Default)]
 pub(crate) struct Writing {
-    channels: BTreeMap<u32, Channel>,
+    /// Boxed, since a tree's node has room for eleven values.
+    channels: BTreeMap<u32, Box<Channel>>,
     closed: Vec<ManifestChannel>,
     files: Vec<RecordingFile>,
 }
@@ -124,7 +125,8 @@ impl Writer {
     ) -> Result<(), RecordError> {
         for item in run {
             let number = item.channel;
-            let channel = writing.channels.entry(number).or_insert_with(|| Channel::new(number, item.at));
+            let channel =
+                writing.channels.entry(number).or_insert_with(|| Box::new(Channel::new(number, item.at)));
             let content = batch.content(item);
             match item.op {
                 Op::Data(stream) => channel.data(session, stream, item.at, content, &mut self.pen)?,
@@ -157,7 +159,7 @@ impl Writer {
         number: u32,
         at: u64,
     ) -> Result<ChannelDigests, RecordError> {
-        let channel = writing.channels.remove(&number).unwrap_or_else(|| Channel::new(number, at));
+        let channel = writing.channels.remove(&number).unwrap_or_else(|| Box::new(Channel::new(number, at)));
         let closed = channel.close(at, &mut self.pen, &mut writing.files)?;
         self.note_unsynced(session);
         let digests = closed.digests;

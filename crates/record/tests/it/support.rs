@@ -81,10 +81,6 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0
     }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.roll() as u8).collect()
-    }
 }
 
 /// A terminal session with everything in it: text, colours, split and broken characters, keystrokes, sizes.
