@@ -75,7 +75,7 @@ pub struct ServerConfig {
     pub rekey: RekeyLimits,
     /// How long to wait for the client's KEXINIT, after its identification, before ours is sent. The
     /// client's order decides (RFC 4253 §7.1), and OpenSSH's begins with chacha20-poly1305 and AES-CTR,
-    /// which cost ten and seven times as much as AES-GCM: knowing the client's list, we can leave them out.
+    /// which cost ten times as much as AES-GCM and more: knowing the client's list, we can leave them out.
     /// `None`: don't wait, offer everything. Clients that wait for us too cost this long once.
     pub wait_for_client_kexinit: Option<Duration>,
     /// What `server-sig-algs` says (RFC 8308 §3.1): the signatures accepted from users.
