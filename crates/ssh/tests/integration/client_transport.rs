@@ -25,7 +25,7 @@ impl Sshd {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let user_key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
         fs::write(at("authorized_keys"), user_key.public_key().to_openssh("user") + "\n").unwrap();
-        run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &at("ca")]));
+        run(openssh("usr/bin/ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &at("ca")]));
         let mut config = format!(
             "UsePAM no\nStrictModes no\nPidFile none\nRekeyLimit 512K\nAuthorizedKeysFile {}\n\
              KexAlgorithms +diffie-hellman-group14-sha256\nPermitRootLogin yes\nLogLevel ERROR\n",
@@ -35,11 +35,18 @@ impl Sshd {
         {
             let file = at(&format!("{kind}{bits}"));
             let bits = bits.to_string();
-            run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-b", &bits, "-N", "", "-f", &file]));
+            run(openssh("usr/bin/ssh-keygen").args(["-q", "-t", kind, "-b", &bits, "-N", "", "-f", &file]));
             let ca = at("ca");
             let certify = ["-q", "-s", &ca, "-h", "-I", "host", "-n", "web-1", &format!("{file}.pub")];
-            run(Command::new("ssh-keygen").args(certify));
+            run(openssh("usr/bin/ssh-keygen").args(certify));
             config += &format!("HostKey {file}\nHostCertificate {file}-cert.pub\n");
+        }
+        for (option, program) in [("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth")] {
+            // Since 9.8 and 10.0 sshd has helpers, and knows only where they are installed.
+            let path = openssh_root().join("usr/lib/openssh").join(program);
+            if path.exists() {
+                config += &format!("{option} {}\n", path.display());
+            }
         }
         fs::write(at("sshd_config"), config).unwrap();
         Self { folder, user_key }
@@ -50,7 +57,7 @@ impl Sshd {
         let _ = fs::create_dir_all("/run/sshd");
         let (near, far) = tcp_pair();
         let (stdin, stdout) = (OwnedFd::from(far.try_clone().unwrap()), OwnedFd::from(far));
-        let mut sshd = Command::new("/usr/sbin/sshd");
+        let mut sshd = openssh("usr/sbin/sshd");
         sshd.args(["-i", "-e", "-f"]).arg(self.path("sshd_config"));
         let sshd = sshd.stdin(stdin).stdout(stdout).stderr(Stdio::null()).spawn();
         let sshd = Killed(sshd.expect("package openssh-server"));

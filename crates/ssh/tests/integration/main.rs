@@ -1,5 +1,6 @@
 //! The crate against real OpenSSH programs. Needs `ssh`, `sshd` and `ssh-keygen` (packages
 //! `openssh-client` and `openssh-server`); nothing outside a temporary folder is touched.
+//! `BARTIZAN_TEST_OPENSSH=FOLDER` runs it against another version, unpacked there.
 
 #![allow(
     clippy::unwrap_used,

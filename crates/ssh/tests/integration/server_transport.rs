@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use bartizan_ssh::key::{CertificateBuilder, CertificateKind, HostKey, KeyKind, PrivateKey};
@@ -42,7 +42,7 @@ impl Ssh {
     fn connect(&self, config: ServerConfig, options: &[String], command: &str) -> (Wire, Killed) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let known_hosts = self.folder.path().join("known_hosts");
-        let mut ssh = Command::new("ssh");
+        let mut ssh = openssh("usr/bin/ssh");
         ssh.args(["-v", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"])
             .args(["-o", "IdentityAgent=none", "-o", "IdentityFile=none"])
             .args(["-o", &format!("HostKeyAlias={HOST}")])

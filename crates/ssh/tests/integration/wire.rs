@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -112,9 +113,19 @@ pub(crate) fn run(command: &mut Command) {
     assert!(status.is_ok_and(|s| s.success()), "{command:?} (is OpenSSH installed?)");
 }
 
+/// One of OpenSSH's programs: `usr/bin/ssh`. Of another version than the installed one when
+/// `BARTIZAN_TEST_OPENSSH` names the folder that its packages were unpacked into.
+pub(crate) fn openssh(program: &str) -> Command {
+    Command::new(openssh_root().join(program))
+}
+
+pub(crate) fn openssh_root() -> PathBuf {
+    std::env::var_os("BARTIZAN_TEST_OPENSSH").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
 /// What `ssh -Q` says this OpenSSH can do.
 pub(crate) fn query(kind: &str) -> Vec<String> {
-    let output = Command::new("ssh").args(["-Q", kind]).output().expect("package openssh-client");
+    let output = openssh("usr/bin/ssh").args(["-Q", kind]).output().expect("package openssh-client");
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
