@@ -7,7 +7,8 @@ use bartizan_model::{
     Grant, GrantId, LoginName, Permission, PermissionSet, PersonName, Recording, TargetName, Timestamp,
 };
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Effect, EntityUid, PolicyId, Response, RestrictedExpression,
+    AuthorizationError, Authorizer, Context, Effect, EntityUid, PolicyId, PolicySet, Response,
+    RestrictedExpression,
 };
 
 use crate::directory::Entry;
@@ -224,8 +225,8 @@ impl Directory {
         let names = &self.names;
         let connect = question.ask(&names.connect)?;
         let grants: Vec<&Grant> = connect.grants.iter().filter_map(|id| entry.grants.get(id)).collect();
-        let mut allow = question.candidates(&grants);
-        allow.retain(|p| who.may(*p) && question.ask(names.action(*p)).is_ok());
+        let allow =
+            Permission::ALL.into_iter().filter(|p| who.may(*p) && question.permits(*p, &grants)).collect();
         let terms = terms(&grants);
         // How long an operator's policy permits is in its conditions, so it counts as without end.
         let until = terms.until.filter(|_| connect.operators.is_empty());
@@ -241,7 +242,7 @@ impl Directory {
         };
         Ok(Permit {
             rules: rules.grants.into_iter().chain(rules.operators).collect(),
-            allow: allow.into_iter().collect(),
+            allow,
             pty: who.may_have_pty(),
             recording: terms.recording,
             until,
@@ -309,12 +310,15 @@ impl<'a> Question<'a> {
         })
     }
 
-    /// The permissions that can be permitted at all: those of the grants that permit `connect` (a grant's
-    /// conditions are the same for all its actions), and any where operators' policies take part.
-    fn candidates(&self, grants: &[&Grant]) -> Vec<Permission> {
-        let any = !self.directory.operators.is_empty();
-        let named = |p: &Permission| any || grants.iter().any(|grant| grant.allow.contains(*p));
-        Permission::ALL.into_iter().filter(named).collect()
+    /// Whether a permission is permitted, given the grants that permit the session.
+    ///
+    /// A grant's conditions are the same for all its actions, so those grants permit what they list and no
+    /// other grant permits anything: the answer is that of [`Self::ask`] (a property of the tests) without
+    /// asking Cedar about every grant again for every permission.
+    fn permits(&self, permission: Permission, grants: &[&Grant]) -> bool {
+        let granted = grants.iter().any(|grant| grant.allow.contains(permission));
+        let operators = self.ask_operators(self.directory.names.action(permission));
+        operators.is_ok_and(|rules| granted || !rules.is_empty())
     }
 
     /// Asks whether an action is permitted, and by which rules.
@@ -323,31 +327,19 @@ impl<'a> Question<'a> {
     /// of a thousand people need no thousand copies of the policies. The answer is the same as of one set:
     /// permitted when either permits and neither forbids. Grants never forbid.
     fn ask(&self, action: &EntityUid) -> Result<Rules, Denial> {
-        let request = cedar_policy::Request::new(
-            self.principal.clone(),
-            action.clone(),
-            self.resource.clone(),
-            self.context.clone(),
-            None,
-        );
-        let request = request.map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
-        let operators = self.ask_operators(&request)?;
-        let response =
-            self.authorizer.is_authorized(&request, &self.entry.policies, &self.directory.entities);
-        let rules = Rules { grants: reasons(&response), operators };
-        if rules.grants.is_empty() && rules.operators.is_empty() {
+        let operators = self.ask_operators(action)?;
+        let grants = reasons(&self.answer(action, &self.entry.policies)?);
+        if grants.is_empty() && operators.is_empty() {
             return Err(Denial::because(DenyReason::NoRule));
         }
-        Ok(rules)
+        Ok(Rules { grants, operators })
     }
 
     /// The operators' policies that permit.
-    fn ask_operators(&self, request: &cedar_policy::Request) -> Result<Vec<GrantId>, Denial> {
+    fn ask_operators(&self, action: &EntityUid) -> Result<Vec<GrantId>, Denial> {
         let policies = &self.directory.operators;
-        if policies.is_empty() {
-            return Ok(Vec::new());
-        }
-        let response = self.authorizer.is_authorized(request, &policies.set, &self.directory.entities);
+        let Some(concerned) = policies.concerning(action) else { return Ok(Vec::new()) };
+        let response = self.answer(action, concerned)?;
         let reasons = reasons(&response);
         // A denial with reasons is a denial by `forbid`; without, no policy applies.
         if response.decision() == cedar_policy::Decision::Deny && !reasons.is_empty() {
@@ -360,6 +352,14 @@ impl<'a> Question<'a> {
         let rules: Vec<GrantId> =
             failed.filter(|id| policies.effect(id) == Some(Effect::Forbid)).map(rule).collect();
         if rules.is_empty() { Ok(reasons) } else { Err(Denial { reason: DenyReason::PolicyFailed, rules }) }
+    }
+
+    fn answer(&self, action: &EntityUid, policies: &PolicySet) -> Result<Response, Denial> {
+        let (principal, resource) = (self.principal.clone(), self.resource.clone());
+        let request =
+            cedar_policy::Request::new(principal, action.clone(), resource, self.context.clone(), None);
+        let request = request.map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
+        Ok(self.authorizer.is_authorized(&request, policies, &self.directory.entities))
     }
 }
 

@@ -1,13 +1,16 @@
 //! Operators' own policies, written in Cedar.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr as _;
 
-use bartizan_model::escape;
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use bartizan_model::{Permission, escape};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 
-use super::schema;
+use super::{CONNECT, schema};
 
 /// Operators' own policies, checked against the schema. None by default.
 ///
@@ -15,7 +18,9 @@ use super::schema;
 /// (`base.cedar:policy0`); events name it as the rule. Grants and these policies are judged together: any of them may permit, and one `forbid` wins.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
-    pub(crate) set: PolicySet,
+    all: PolicySet,
+    /// For each action the policies whose scope it is in, so that judging it touches no others.
+    by_action: HashMap<String, PolicySet>,
 }
 
 /// One fault of a policy text.
@@ -51,14 +56,14 @@ impl Policies {
     /// Every fault with its file and line: what does not parse, what names something that the schema does not
     /// have, templates (nothing links them), two policies with one id.
     pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PolicyErrors> {
-        let mut set = PolicySet::new();
+        let mut all = PolicySet::new();
         let mut errors = Vec::new();
         for (file, text) in files {
             match read(file, text) {
                 Ok(policies) => {
                     for policy in policies {
                         let id = policy.id().to_string();
-                        if set.add(policy).is_err() {
+                        if all.add(policy).is_err() {
                             errors.push(fault(file, None, format!("a second policy with the id {id}")));
                         }
                     }
@@ -66,17 +71,39 @@ impl Policies {
                 Err(mut faults) => errors.append(&mut faults),
             }
         }
-        if errors.is_empty() { Ok(Self { set }) } else { Err(PolicyErrors(errors)) }
+        if !errors.is_empty() {
+            return Err(PolicyErrors(errors));
+        }
+        let actions = Permission::ALL.map(Permission::as_str).into_iter().chain([CONNECT]);
+        let by_action = actions.map(|action| (action.to_owned(), concerning(&all, action))).collect();
+        Ok(Self { all, by_action })
     }
 
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.all.is_empty()
+    }
+
+    /// The policies that can say anything about an action.
+    pub(crate) fn concerning(&self, action: &EntityUid) -> Option<&PolicySet> {
+        self.by_action.get(action.id().unescaped()).filter(|set| !set.is_empty())
     }
 
     pub(crate) fn effect(&self, id: &PolicyId) -> Option<Effect> {
-        self.set.policy(id).map(Policy::effect)
+        self.all.policy(id).map(Policy::effect)
     }
+}
+
+/// The policies whose scope an action is in. Our actions are in no groups, so that is what the scope lists.
+fn concerning(all: &PolicySet, action: &str) -> PolicySet {
+    let is = |listed: &EntityUid| listed.id().unescaped() == action;
+    let named = all.policies().filter(|policy| match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(listed) => is(&listed),
+        ActionConstraint::In(listed) => listed.iter().any(is),
+    });
+    // Ids are unique in `all`, so none is refused.
+    PolicySet::from_policies(named.cloned()).unwrap_or_else(|_| all.clone())
 }
 
 /// Reads one text into policies under their final ids.

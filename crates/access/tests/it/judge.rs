@@ -252,3 +252,22 @@ fn explaining_answers_as_judging_would_and_needs_no_key() {
         }
     }
 }
+
+#[test]
+fn a_grant_reads_as_the_policy_it_is() {
+    let full = Grant {
+        logins: Some(vec!["root".parse().unwrap(), "app".parse().unwrap()]),
+        sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+        expires: Some(seconds(NOW)),
+        ..grant("g1", "alice", "web-*", "shell,sftp:read")
+    };
+    let directory = directory(vec![full]);
+    let text = directory.policy_text(&name("alice"), &bartizan_model::GrantId("g1".into())).unwrap();
+    assert_eq!(
+        text.replace(") when", ")\nwhen").replace("} when", "}\nwhen"),
+        r#"permit(principal == Person::"alice", action in [Action::"connect", Action::"shell", Action::"sftp:read"], resource in Selector::"web-*")
+when { ["root", "app"].contains(context.login) }
+when { context.source.isInRange(ip("10.0.0.0/8")) || context.source.isInRange(ip("fd00::/8")) }
+when { context.now < 1795854600 };"#
+    );
+}

@@ -13,6 +13,16 @@ const LOGINS: [&str; 3] = ["root", "app", "DOMAIN\\x"];
 const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "192.0.2.7"];
 const SOURCES: [&str; 5] = ["10.0.0.1", "10.1.0.1", "192.0.2.7", "fd00::1", "::ffff:10.1.0.1"];
 
+/// Operators' policies of every shape: by action or all, that permit and that forbid, that fail.
+const POLICIES: [&str; 6] = [
+    r#"permit (principal, action in [Action::"connect", Action::"scp", Action::"shell"], resource in Selector::"web-*");"#,
+    r#"permit (principal == Person::"bob", action, resource) when { context.login == "app" };"#,
+    r#"forbid (principal, action == Action::"shell", resource);"#,
+    r#"forbid (principal, action, resource == Target::"db-1") when { context.now > 1795854600 };"#,
+    r#"forbid (principal, action in [Action::"x11", Action::"exec"], resource) when { context.now * 9223372036854775807 > 0 };"#,
+    r#"forbid (principal, action == Action::"connect", resource) when { context.source == ip("192.0.2.7") };"#,
+];
+
 type Written =
     (&'static str, &'static str, Option<Vec<&'static str>>, Vec<Permission>, Vec<&'static str>, Option<u64>);
 
@@ -108,8 +118,12 @@ proptest! {
     }
 
     #[test]
-    fn a_permit_grants_exactly_what_is_permitted_one_by_one(grants in grants(), (person, ask) in asks()) {
-        let directory = build(&grants, "");
+    fn a_permit_grants_exactly_what_is_permitted_one_by_one(
+        grants in grants(),
+        (person, ask) in asks(),
+        policies in prop::sample::subsequence(POLICIES.to_vec(), 0..=POLICIES.len()),
+    ) {
+        let directory = build(&grants, &policies.join("\n"));
         let who = who(&directory, person);
         let session = decide(&directory, &who, &Ask { action: Action::Connect, ..ask.clone() });
         for permission in Permission::ALL {
