@@ -41,7 +41,7 @@ impl fmt::Display for CertificateKind {
 pub struct CertificateOption {
     /// E.g. `force-command`, `permit-pty`.
     pub name: String,
-    /// The value; empty for options that are flags. Bytes as the CA wrote them.
+    /// The value, taken out of the `string` that wraps it on the wire; empty for options that are flags.
     pub value: Vec<u8>,
 }
 
@@ -261,7 +261,7 @@ impl Certificate {
         &self.extensions
     }
 
-    /// The value of one critical option, e.g. `source-address`.
+    /// The value of one critical option, e.g. the text `10.0.0.0/8,::1` of `source-address`.
     pub fn critical_option(&self, name: &str) -> Option<&[u8]> {
         self.critical_options.iter().find(|option| option.name == name).map(|option| &*option.value)
     }

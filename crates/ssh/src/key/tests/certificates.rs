@@ -15,7 +15,16 @@ fn certificates_of_ssh_keygen_parse_and_verify_for_every_pair_of_types() {
     for ca in 0..KINDS.len() {
         for key in 0..KINDS.len() {
             let (ca, key) = (format!("ca{ca}"), format!("k{key}"));
-            let options = ["-O", "clear", "-O", "force-command=/bin/true", "-O", "permit-pty"];
+            let options = [
+                "-O",
+                "clear",
+                "-O",
+                "force-command=/bin/true",
+                "-O",
+                "source-address=10.0.0.0/8,::1",
+                "-O",
+                "permit-pty",
+            ];
             let base = [
                 "-q",
                 "-s",
@@ -37,6 +46,8 @@ fn certificates_of_ssh_keygen_parse_and_verify_for_every_pair_of_types() {
             assert_eq!((certificate.key_id(), certificate.serial()), ("id", 77));
             assert_eq!(certificate.principals(), ["root", "alice"]);
             assert_eq!(certificate.critical_option("force-command"), Some(&b"/bin/true"[..]));
+            assert_eq!(certificate.critical_option("source-address"), Some(&b"10.0.0.0/8,::1"[..]));
+            assert_eq!(certificate.critical_option("verify-required"), None);
             assert_eq!(certificate.extensions()[0].name, "permit-pty");
             assert_eq!(certificate.key(), &PublicKey::from_openssh(&keygen.read(&public)).unwrap().0);
             let ca_line = keygen.read(&format!("{ca}.pub"));
