@@ -31,6 +31,8 @@ pub struct Parts {
     pub parse_key: KeyParser,
     /// The public keys of Bartizan's own CAs.
     pub own_cas: OwnCas,
+    /// The host keys that clients see, as in `authorized_keys`.
+    pub host_keys: Vec<String>,
     /// The node's name.
     pub node: NodeId,
     /// Where SSH clients are accepted.

@@ -16,6 +16,7 @@ pub(crate) async fn status(State(state): State<Arc<ApiState>>) -> Json<Status> {
         node: parts.node.clone(),
         listen: parts.listen.clone(),
         public_address: parts.public_address.clone(),
+        host_keys: parts.host_keys.clone(),
         host_ca: parts.own_cas.host.key.clone(),
         started: state.started,
     })

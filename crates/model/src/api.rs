@@ -35,7 +35,9 @@ pub struct Status {
     pub listen: Vec<SocketAddr>,
     /// The jump host as clients write it, `host` or `host:port`.
     pub public_address: String,
-    /// The CA of the host certificates that Bartizan shows, as in `authorized_keys`.
+    /// The host keys that Bartizan itself shows, as in `authorized_keys`.
+    pub host_keys: Vec<String>,
+    /// The CA of the host certificates that Bartizan shows for targets, as in `authorized_keys`.
     pub host_ca: String,
     /// When the server started.
     pub started: Timestamp,

@@ -84,6 +84,7 @@ impl Api {
             policies: Policies::default(),
             parse_key: key_parser(),
             own_cas: OwnCas { user: ca("user"), host: ca("host") },
+            host_keys: vec!["ssh-ed25519 HHHH".into()],
             node: NodeId("node-1".into()),
             listen: vec!["127.0.0.1:2222".parse().unwrap()],
             public_address: "bastion:2222".into(),
