@@ -15,13 +15,18 @@ pub struct Algorithms {
     pub kex: Vec<KexMethod>,
     /// Ciphers, the same both ways.
     pub ciphers: Vec<Cipher>,
-    /// MACs for ciphers that need one, the same both ways.
+    /// MACs for ciphers that need one, the same both ways. [`Mac::ALL`] instead of the default
+    /// reaches peers that know encrypt-and-MAC only.
     pub macs: Vec<Mac>,
 }
 
 impl Default for Algorithms {
     fn default() -> Self {
-        Self { kex: KexMethod::ALL.to_vec(), ciphers: Cipher::ALL.to_vec(), macs: Mac::ALL.to_vec() }
+        Self {
+            kex: KexMethod::ALL.to_vec(),
+            ciphers: Cipher::ALL.to_vec(),
+            macs: Mac::ENCRYPT_THEN_MAC.to_vec(),
+        }
     }
 }
 

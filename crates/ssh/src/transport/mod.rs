@@ -33,8 +33,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What this module does not do: authentication, channels, compression, encrypt-and-MAC modes,
-//! finite-field Diffie-Hellman, SHA-1. It never reads a clock and never starts a rekey by itself:
+//! What this module does not do: authentication, channels, compression, finite-field
+//! Diffie-Hellman, CBC, SHA-1. It never reads a clock and never starts a rekey by itself:
 //! limits only raise [`Transport::wants_rekey`].
 
 mod buffer;

@@ -94,9 +94,11 @@ impl Inbound {
         if self.length.is_some() {
             return Ok(self.length);
         }
-        let Some(head) = self.buffer.queued().first_chunk::<LENGTH_FIELD>() else { return Ok(None) };
+        let packet = self.buffer.queued_mut();
+        let length = self.key.packet_length(self.sequence, packet);
+        let Some(length) = length.map_err(|_| TransportError::CorruptPacket)? else { return Ok(None) };
+        let length = length as usize;
         let limit = if self.key.is_clear() { MAX_CLEAR_PACKET_LENGTH } else { MAX_PACKET_LENGTH };
-        let length = self.key.packet_length(self.sequence, *head) as usize;
         let counted = if framing.length_counts { LENGTH_FIELD } else { 0 };
         if !(MIN_PACKET_LENGTH..=limit).contains(&length) || !(length + counted).is_multiple_of(framing.block)
         {

@@ -120,7 +120,7 @@ fn must_have_strict_kex(wire: &Wire) -> bool {
 fn every_cipher_and_mac() {
     let sshd = Sshd::new();
     for cipher in Cipher::ALL {
-        for mac in Mac::ALL.into_iter().take(if cipher.is_aead() { 1 } else { 2 }) {
+        for mac in Mac::ALL.into_iter().take(if cipher.is_aead() { 1 } else { 4 }) {
             let algorithms = Algorithms { ciphers: vec![cipher], macs: vec![mac], ..Algorithms::default() };
             let (wire, _sshd) = sshd.handshake(ClientConfig { algorithms, ..ClientConfig::default() });
             let protection = Protection { cipher, mac: (!cipher.is_aead()).then_some(mac) };

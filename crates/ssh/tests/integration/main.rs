@@ -11,6 +11,7 @@
 
 mod client_auth;
 mod client_transport;
+mod other_implementations;
 mod server_auth;
 mod server_transport;
 mod wire;

@@ -28,14 +28,15 @@ pub enum Cipher {
 }
 
 impl Cipher {
-    /// All ciphers, best first.
+    /// All ciphers, best first. AES-CTR is last: with its MAC it costs the most, and peers that have
+    /// it without an encrypt-then-MAC mode (dropbear) have chacha20-poly1305 too.
     pub const ALL: [Self; 6] = [
         Self::Aes256Gcm,
         Self::Aes128Gcm,
+        Self::ChaCha20Poly1305,
         Self::Aes256Ctr,
         Self::Aes192Ctr,
         Self::Aes128Ctr,
-        Self::ChaCha20Poly1305,
     ];
 
     /// The name on the wire.
@@ -85,7 +86,7 @@ impl Cipher {
     }
 }
 
-/// A MAC that can be negotiated; encrypt-then-MAC only.
+/// A MAC that can be negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mac {
@@ -93,17 +94,25 @@ pub enum Mac {
     HmacSha256Etm,
     /// `hmac-sha2-512-etm@openssh.com`
     HmacSha512Etm,
+    /// `hmac-sha2-256` (RFC 6668): encrypt-and-MAC, for peers that know nothing better
+    HmacSha256,
+    /// `hmac-sha2-512` (RFC 6668): encrypt-and-MAC, for peers that know nothing better
+    HmacSha512,
 }
 
 impl Mac {
-    /// All MACs, best first.
-    pub const ALL: [Self; 2] = [Self::HmacSha256Etm, Self::HmacSha512Etm];
+    /// The encrypt-then-MAC modes, best first: what is offered unless a configuration says more.
+    pub const ENCRYPT_THEN_MAC: [Self; 2] = [Self::HmacSha256Etm, Self::HmacSha512Etm];
+    /// All MACs, best first. The last two are for old network gear and libssh2 before 1.11.
+    pub const ALL: [Self; 4] = [Self::HmacSha256Etm, Self::HmacSha512Etm, Self::HmacSha256, Self::HmacSha512];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HmacSha256Etm => "hmac-sha2-256-etm@openssh.com",
             Self::HmacSha512Etm => "hmac-sha2-512-etm@openssh.com",
+            Self::HmacSha256 => "hmac-sha2-256",
+            Self::HmacSha512 => "hmac-sha2-512",
         }
     }
 
@@ -112,11 +121,16 @@ impl Mac {
         Self::ALL.into_iter().find(|mac| mac.name() == name)
     }
 
+    /// True when the ciphertext is authenticated, false when the plaintext is.
+    pub(super) const fn is_etm(self) -> bool {
+        matches!(self, Self::HmacSha256Etm | Self::HmacSha512Etm)
+    }
+
     /// Length of key and tag, which are equal for HMAC in SSH (RFC 6668).
     pub(super) const fn len(self) -> usize {
         match self {
-            Self::HmacSha256Etm => 32,
-            Self::HmacSha512Etm => 64,
+            Self::HmacSha256Etm | Self::HmacSha256 => 32,
+            Self::HmacSha512Etm | Self::HmacSha512 => 64,
         }
     }
 }
@@ -160,7 +174,7 @@ pub(super) enum SealingKey {
     Clear,
     Gcm(Box<gcm::GcmKey>),
     ChaCha(Box<chacha::SealingKey>),
-    CtrEtm(Box<ctr::CtrEtmKey>),
+    Ctr(Box<ctr::CtrKey>),
 }
 
 impl SealingKey {
@@ -171,7 +185,7 @@ impl SealingKey {
             }
             Cipher::ChaCha20Poly1305 => Self::ChaCha(Box::new(chacha::sealing(material)?)),
             Cipher::Aes256Ctr | Cipher::Aes192Ctr | Cipher::Aes128Ctr => {
-                Self::CtrEtm(Box::new(ctr::CtrEtmKey::new(protection, material)?))
+                Self::Ctr(Box::new(ctr::CtrKey::new(protection, material)?))
             }
         })
     }
@@ -181,7 +195,7 @@ impl SealingKey {
             Self::Clear => CLEAR,
             Self::Gcm(_) => gcm::FRAMING,
             Self::ChaCha(_) => chacha::FRAMING,
-            Self::CtrEtm(key) => key.framing(),
+            Self::Ctr(key) => key.framing(),
         }
     }
 
@@ -191,7 +205,7 @@ impl SealingKey {
             Self::Clear => Ok(()),
             Self::Gcm(key) => key.seal(packet),
             Self::ChaCha(key) => chacha::seal(key, sequence, packet),
-            Self::CtrEtm(key) => key.seal(sequence, packet),
+            Self::Ctr(key) => key.seal(sequence, packet),
         }
     }
 }
@@ -202,7 +216,7 @@ pub(super) enum OpeningKey {
     Clear,
     Gcm(Box<gcm::GcmKey>),
     ChaCha(Box<chacha::OpeningKey>),
-    CtrEtm(Box<ctr::CtrEtmKey>),
+    Ctr(Box<ctr::CtrKey>),
 }
 
 impl OpeningKey {
@@ -213,7 +227,7 @@ impl OpeningKey {
             }
             Cipher::ChaCha20Poly1305 => Self::ChaCha(Box::new(chacha::opening(material)?)),
             Cipher::Aes256Ctr | Cipher::Aes192Ctr | Cipher::Aes128Ctr => {
-                Self::CtrEtm(Box::new(ctr::CtrEtmKey::new(protection, material)?))
+                Self::Ctr(Box::new(ctr::CtrKey::new(protection, material)?))
             }
         })
     }
@@ -223,7 +237,7 @@ impl OpeningKey {
             Self::Clear => CLEAR,
             Self::Gcm(_) => gcm::FRAMING,
             Self::ChaCha(_) => chacha::FRAMING,
-            Self::CtrEtm(key) => key.framing(),
+            Self::Ctr(key) => key.framing(),
         }
     }
 
@@ -231,12 +245,23 @@ impl OpeningKey {
         matches!(self, Self::Clear)
     }
 
-    /// `packet_length` out of the first four bytes; not authenticated yet.
-    pub(super) fn packet_length(&self, sequence: u32, head: [u8; 4]) -> u32 {
-        u32::from_be_bytes(match self {
+    /// `packet_length`, not authenticated yet; `None` while too little of the packet is there. Must
+    /// be asked once a packet only, since it may decrypt the head in place.
+    pub(super) fn packet_length(
+        &mut self,
+        sequence: u32,
+        packet: &mut [u8],
+    ) -> Result<Option<u32>, CipherError> {
+        if let Self::Ctr(key) = self
+            && !key.open_head(packet)?
+        {
+            return Ok(None);
+        }
+        let Some(&head) = packet.first_chunk::<4>() else { return Ok(None) };
+        Ok(Some(u32::from_be_bytes(match self {
             Self::ChaCha(key) => key.decrypt_packet_length(sequence, head),
-            Self::Clear | Self::Gcm(_) | Self::CtrEtm(_) => head,
-        })
+            Self::Clear | Self::Gcm(_) | Self::Ctr(_) => head,
+        })))
     }
 
     /// Checks and decrypts everything between `packet_length` and the tag.
@@ -245,7 +270,7 @@ impl OpeningKey {
             Self::Clear => Ok(()),
             Self::Gcm(key) => key.open(packet),
             Self::ChaCha(key) => chacha::open(key, sequence, packet),
-            Self::CtrEtm(key) => key.open(sequence, packet),
+            Self::Ctr(key) => key.open(sequence, packet),
         }
     }
 }
@@ -273,6 +298,16 @@ mod tests {
             .collect()
     }
 
+    fn open(key: &mut OpeningKey, sequence: u32, packet: &mut [u8]) -> Result<(), CipherError> {
+        key.packet_length(sequence, packet)?;
+        key.open(sequence, packet)
+    }
+
+    /// A length that is a multiple of the block, however it is counted.
+    fn fitting(framing: Framing, len: usize) -> usize {
+        if framing.length_counts { len - 4 } else { len }
+    }
+
     /// A sealed packet with `len` bytes between length and tag.
     fn sealed(key: &mut SealingKey, sequence: u32, len: usize) -> Vec<u8> {
         let mut packet = (len as u32).to_be_bytes().to_vec();
@@ -289,9 +324,11 @@ mod tests {
             let mut opening = OpeningKey::new(protection, &material(protection)).unwrap();
             assert_eq!(sealing.framing(), opening.framing());
             for (sequence, len) in [(0, 16), (1, 32), (7, 4096), (u32::MAX, 4112), (0, 16)] {
+                let len = fitting(sealing.framing(), len);
                 let mut packet = sealed(&mut sealing, sequence, len);
-                let head = packet[..4].try_into().unwrap();
-                assert_eq!(opening.packet_length(sequence, head), len as u32, "{protection:?}");
+                assert_eq!(opening.packet_length(sequence, &mut packet[..3]), Ok(None));
+                let length = opening.packet_length(sequence, &mut packet);
+                assert_eq!(length, Ok(Some(len as u32)), "{protection:?}");
                 opening.open(sequence, &mut packet).unwrap();
                 assert!(packet[4..4 + len].iter().enumerate().all(|(i, &b)| b == i as u8), "{protection:?}");
             }
@@ -303,13 +340,14 @@ mod tests {
         for protection in all() {
             let packet = {
                 let mut sealing = SealingKey::new(protection, &material(protection)).unwrap();
-                sealed(&mut sealing, 5, 48)
+                let len = fitting(sealing.framing(), 48);
+                sealed(&mut sealing, 5, len)
             };
             for offset in 0..packet.len() {
                 let mut changed = packet.clone();
                 changed[offset] ^= 1;
                 let mut opening = OpeningKey::new(protection, &material(protection)).unwrap();
-                assert_eq!(opening.open(5, &mut changed), Err(CipherError), "{protection:?} {offset}");
+                assert_eq!(open(&mut opening, 5, &mut changed), Err(CipherError), "{protection:?} {offset}");
             }
         }
     }
@@ -318,10 +356,11 @@ mod tests {
     fn replayed_and_reordered_packets_do_not_open() {
         for protection in all() {
             let mut sealing = SealingKey::new(protection, &material(protection)).unwrap();
-            let first = sealed(&mut sealing, 0, 16);
+            let len = fitting(sealing.framing(), 16);
+            let first = sealed(&mut sealing, 0, len);
             let mut opening = OpeningKey::new(protection, &material(protection)).unwrap();
-            opening.open(0, &mut first.clone()).unwrap();
-            assert_eq!(opening.open(1, &mut first.clone()), Err(CipherError), "{protection:?}");
+            open(&mut opening, 0, &mut first.clone()).unwrap();
+            assert_eq!(open(&mut opening, 1, &mut first.clone()), Err(CipherError), "{protection:?}");
         }
     }
 

@@ -107,12 +107,9 @@ fn a_byte_changed_anywhere_ends_the_connection_or_never_mattered() {
 
 #[test]
 fn a_byte_changed_under_keys_is_an_error_once_the_packet_is_there() {
-    for cipher in Cipher::ALL {
-        let algorithms = algorithms(KexMethod::Curve25519Sha256, cipher, Mac::HmacSha512Etm);
-        let client_config = ClientConfig { algorithms: algorithms.clone(), ..Default::default() };
+    for (cipher, mac) in all_protections() {
         for at in 0.. {
-            let server_config = ServerConfig { algorithms: algorithms.clone(), ..server_config() };
-            let (mut client, mut server) = established_with(client_config.clone(), server_config);
+            let (mut client, mut server) = established_under(cipher, mac);
             client.send(&payload(1, 20)).unwrap();
             let mut bytes = take_outgoing(&mut client);
             if at >= bytes.len() {
@@ -122,10 +119,37 @@ fn a_byte_changed_under_keys_is_an_error_once_the_packet_is_there() {
             // A changed length may make the packet longer: give it all that it could wait for.
             bytes.resize(bytes.len() + MAX_PACKET_LENGTH, 0);
             feed(&mut server, &bytes);
-            assert_eq!(drain(&mut server), Err(TransportError::CorruptPacket), "{cipher:?} {at}");
+            assert_eq!(drain(&mut server), Err(TransportError::CorruptPacket), "{cipher:?} {mac:?} {at}");
             assert!(matches!(server.poll(NOW), Err(TransportError::Closed)));
             feed(&mut client, &take_outgoing(&mut server));
             assert_eq!(drain(&mut client).unwrap(), [Seen::Disconnect(5)]);
+        }
+    }
+}
+
+fn all_protections() -> impl Iterator<Item = (Cipher, Mac)> {
+    let macs = |cipher: Cipher| if cipher.is_aead() { &Mac::ALL[..1] } else { &Mac::ALL[..] };
+    Cipher::ALL.into_iter().flat_map(move |cipher| macs(cipher).iter().map(move |&mac| (cipher, mac)))
+}
+
+fn established_under(cipher: Cipher, mac: Mac) -> (Transport, Transport) {
+    let algorithms = algorithms(KexMethod::Curve25519Sha256, cipher, mac);
+    let client_config = ClientConfig { algorithms: algorithms.clone(), ..Default::default() };
+    established_with(client_config, ServerConfig { algorithms, ..server_config() })
+}
+
+#[test]
+fn impossible_lengths_under_keys_end_at_once_and_allocate_nothing() {
+    // The length of a packet can be chosen where it is not encrypted; elsewhere garbage has to do.
+    for (cipher, mac) in all_protections() {
+        for length in [0u32, 1, 15, 35_000, 262_160, 0x7fff_fff0, u32::MAX] {
+            let (_, mut server) = established_under(cipher, mac);
+            drop(server.take_receive_buffer());
+            feed(&mut server, &[&length.to_be_bytes()[..], &[0x55; 12]].concat());
+            let result = drain(&mut server);
+            let clear = cipher.is_gcm() || (!cipher.is_aead() && mac.name().contains("-etm"));
+            assert!(!clear || result == Err(TransportError::CorruptPacket), "{cipher:?} {mac:?} {length}");
+            assert!(server.receive_space(1).len() < 100);
         }
     }
 }

@@ -17,7 +17,7 @@ fn exchange_packets(client: &mut Transport, server: &mut Transport) {
 fn every_method_cipher_and_mac_carries_packets_and_rekeys() {
     for kex in KexMethod::ALL {
         for cipher in Cipher::ALL {
-            for mac in Mac::ALL {
+            for mac in Mac::ALL.into_iter().take(if cipher.is_aead() { 1 } else { 4 }) {
                 let algorithms = algorithms(kex, cipher, mac);
                 let client_config = ClientConfig { algorithms: algorithms.clone(), ..Default::default() };
                 let server_config = ServerConfig { algorithms, ..server_config() };
