@@ -214,14 +214,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Says why, and writes it if the peer takes it within `patience`.
+    /// Says why, and ends the stream; both bounded by `patience`.
+    ///
+    /// Goes on reading, and throwing away, until the peer closes: a socket closed over unread bytes is reset,
+    /// and a reset can take our last words out of the peer's hands.
     pub(crate) async fn disconnect(&mut self, reason: DisconnectReason, text: &str, patience: Duration) {
         self.lend_send();
         self.transport.disconnect(reason, text);
         // The peer may be gone or not reading: the goodbye is a courtesy, the end is not.
         let _ = tokio::time::timeout(patience, async {
             self.flush().await?;
-            poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await.map_err(HopError::from)
+            poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+            let mut rest = buffers::take();
+            while poll_fn(|cx| {
+                let mut space = ReadBuf::new(&mut rest);
+                Pin::new(&mut self.stream).poll_read(cx, &mut space).map_ok(|()| !space.filled().is_empty())
+            })
+            .await?
+            {}
+            buffers::give(rest);
+            Ok::<(), HopError>(())
         })
         .await;
     }

@@ -256,22 +256,18 @@ impl Own {
         let Self { hop, endpoint, pipes, .. } = self;
         pipes.retain(|&channel, pipe| {
             pipe.register(cx);
+            let room = hop.transport.can_send() && hop.transport.outgoing().len() < HIGH_WATER;
             let mut sink = |head: &[u8], body: &[u8]| {
                 if let Err(failed) = hop.send_parts(head, body) {
                     error.get_or_insert(failed);
                 }
             };
+            // Calls on a channel that the client has closed change nothing.
             let consumed = pipe.take_consumed();
             if consumed > 0 {
-                // A channel that the client has closed gets no credit.
                 let _ = endpoint.consumed(channel, consumed, &mut sink);
             }
-            if hop.transport.can_send() && hop.transport.outgoing().len() < HIGH_WATER {
-                let mut sink = |head: &[u8], body: &[u8]| {
-                    if let Err(failed) = hop.send_parts(head, body) {
-                        error.get_or_insert(failed);
-                    }
-                };
+            if room {
                 pipe.drain(|bytes| {
                     let taken =
                         endpoint.data(channel, DataKind::Data, bytes, &mut sink).unwrap_or(bytes.len());
@@ -280,15 +276,13 @@ impl Own {
                 });
             }
             if pipe.is_finished() {
-                let mut sink = |head: &[u8], body: &[u8]| {
-                    if let Err(failed) = hop.send_parts(head, body) {
-                        error.get_or_insert(failed);
-                    }
-                };
-                let _ = endpoint.eof(channel, &mut sink).and_then(|()| endpoint.close(channel, &mut sink));
-                return false;
+                let _ = endpoint.eof(channel, &mut sink);
             }
-            true
+            let over = pipe.is_over();
+            if over {
+                let _ = endpoint.close(channel, &mut sink);
+            }
+            !over
         });
         match error {
             Some(error) => Err(HopError::from(error).into()),

@@ -29,7 +29,10 @@ struct State {
     outbound: Vec<u8>,
     outbound_start: usize,
     client_finished: bool,
+    /// The inner connection writes no more.
     inner_finished: bool,
+    /// The inner connection is over.
+    inner_gone: bool,
     /// The channel is gone: reads end, writes fail.
     broken: bool,
     inner_reader: Option<Waker>,
@@ -77,7 +80,7 @@ impl OuterEnd {
     /// Hands bytes of the client to the inner connection. The caller keeps to the window it announced.
     pub(crate) fn push(&self, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
-        if state.broken || state.inner_finished {
+        if state.broken || state.inner_gone {
             state.consumed += bytes.len();
             return;
         }
@@ -113,10 +116,15 @@ impl OuterEnd {
         }
     }
 
-    /// True when the inner connection has finished and everything it wrote was drained.
+    /// True when the inner connection writes no more and everything it wrote was drained.
     pub(crate) fn is_finished(&self) -> bool {
         let state = self.0.borrow();
-        state.inner_finished && state.outbound_start == state.outbound.len()
+        (state.inner_finished || state.inner_gone) && state.outbound_start == state.outbound.len()
+    }
+
+    /// True when the inner connection is over and everything it wrote was drained.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.borrow().inner_gone && self.is_finished()
     }
 
     /// Registers the outer task to be woken when there is something to drain or to credit.
@@ -140,7 +148,7 @@ impl Drop for OuterEnd {
 impl Drop for InnerEnd {
     fn drop(&mut self) {
         let mut state = self.0.borrow_mut();
-        state.inner_finished = true;
+        state.inner_gone = true;
         wake(&mut state.outer);
     }
 }
@@ -232,8 +240,10 @@ mod tests {
             total
         });
         assert_eq!(total, HIGH_WATER - 10 + 1);
+        inner.shutdown().await.unwrap();
+        assert!(outer.is_finished() && !outer.is_over(), "EOF goes out, the channel stays open");
         drop(inner);
-        assert!(outer.is_finished());
+        assert!(outer.is_over());
     }
 
     #[tokio::test(flavor = "current_thread")]

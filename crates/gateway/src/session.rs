@@ -223,12 +223,14 @@ async fn close(recorder: Option<&SessionRecorder>, ended: Ended, started: Instan
     };
     let (truncated, reason) = match &recording {
         Ok(_) => (ended.truncated, ended.reason),
-        Err(error) if ended.truncated => (true, format!("{}; {error}", ended.reason)),
+        // The session ended because of this very error.
+        Err(_) if ended.truncated => (true, ended.reason),
         Err(error) => (true, format!("{}; the recording could not be closed: {error}", ended.reason)),
     };
-    let (outcome, severity) = match truncated {
-        false => (Outcome::Success, Severity::Info),
-        true => (Outcome::Failure, Severity::High),
+    let (outcome, severity) = match ended.relayed {
+        _ if truncated => (Outcome::Failure, Severity::High),
+        false => (Outcome::Failure, Severity::Notice),
+        true => (Outcome::Success, Severity::Info),
     };
     let body = Body::SessionEnd {
         reason,

@@ -39,6 +39,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) struct Ended {
     /// Why, for `session.end`.
     pub(crate) reason: String,
+    /// False when it ended before anything was relayed.
+    pub(crate) relayed: bool,
     /// True when the recording lacks the end.
     pub(crate) truncated: bool,
     /// Exit status of the first session channel that had one.
@@ -101,7 +103,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let logged = pump.log_closed().await;
     let truncated = logged.is_err() || recorder.failed().is_some();
     let Host { exit_status, bytes_in, bytes_out, .. } = pump.host;
-    Ended { reason, truncated, exit_status, bytes_in, bytes_out }
+    Ended { reason, relayed: true, truncated, exit_status, bytes_in, bytes_out }
 }
 
 /// Tells both ends what each has to know, in that order, and gives the reason for the log.
@@ -182,6 +184,6 @@ impl Words {
 impl Ended {
     /// A session that ended before anything was relayed.
     pub(crate) const fn before_relay(reason: String) -> Self {
-        Self { reason, truncated: false, exit_status: None, bytes_in: 0, bytes_out: 0 }
+        Self { reason, relayed: false, truncated: false, exit_status: None, bytes_in: 0, bytes_out: 0 }
     }
 }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub(crate) struct Fixture {
     _folder: TempDir,
-    _server: OpenSshServer,
+    pub(crate) server: OpenSshServer,
     pub(crate) client: SshClient,
     pub(crate) store: Store,
     pub(crate) log: Log,
@@ -39,7 +39,8 @@ impl Fixture {
         let folder = TempDir::new().unwrap();
         let key = KeyPair::generate(folder.path(), "alice", KeyType::Ed25519);
         let server = OpenSshServer::start();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
 
         let user_ca = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
         let host_ca = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
@@ -75,7 +76,7 @@ impl Fixture {
         let login = server.login().to_owned();
         client.host("jump", "web-1:22", &login, &["ProxyJump bastion"]);
         client.host("name", &bastion, &format!("alice+{login}@web-1"), &[]);
-        Self { _folder: folder, _server: server, client, store, log, runtime, gateway: Some(gateway) }
+        Self { _folder: folder, server, client, store, log, runtime, gateway: Some(gateway) }
     }
 
     /// Stops the gateway and gives every event that was logged.

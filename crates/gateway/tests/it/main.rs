@@ -5,5 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot set up fails it")]
 
+mod faults;
 mod fixture;
 mod sessions;
