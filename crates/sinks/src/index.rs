@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{Log, ReadError, Reader};
-use bartizan_store::{IndexEntry, IndexStore, StoreError};
+use bartizan_store::{EventQuery, IndexEntry, IndexStore, StoreError};
 use tokio::sync::watch;
 
 /// Most entries that are applied in one transaction.
@@ -20,6 +20,12 @@ pub enum StartError {
     /// The index could not be read or reset.
     #[error("cannot open the index: {0}")]
     Store(#[from] StoreError),
+    /// The log could not be read.
+    #[error("cannot read the audit log: {0}")]
+    Read(#[from] ReadError),
+    /// The thread that read the log panicked, or the runtime is ending.
+    #[error("reading the audit log broke off: {0}")]
+    Panic(#[from] tokio::task::JoinError),
 }
 
 /// Applies the log's entries to an index, in order, each once.
@@ -41,19 +47,19 @@ enum FollowError {
 }
 
 impl<S: IndexStore> IndexFollower<S> {
-    /// Finds out where the index is. An index that is ahead of the log belongs to another log, or to one that was
-    /// restored from a backup: it is emptied and made again.
+    /// Finds out where the index is. An index that is ahead of the log, or whose last entry is not the log's,
+    /// belongs to another log or to one that was restored from a backup: it is emptied and made again.
     ///
     /// # Errors
-    /// When the index cannot be read.
+    /// When the index or the log cannot be read.
     pub async fn start(store: S, log: &Log) -> Result<Self, StartError> {
+        let (reader, head) = (Arc::new(log.reader()), log.subscribe());
         let mut next = store.cursor().await?;
-        if next > log.head() {
-            tracing::warn!(index = next, log = log.head(), "the index is ahead of the log and is made again");
+        if !belongs(&store, &reader, next, log.head()).await? {
+            tracing::warn!(index = next, log = log.head(), "the index is not of this log and is made again");
             store.reset().await?;
             next = 0;
         }
-        let (reader, head) = (Arc::new(log.reader()), log.subscribe());
         Ok(Self { store, reader, head, next: watch::Sender::new(next) })
     }
 
@@ -127,6 +133,26 @@ impl<S: IndexStore> IndexFollower<S> {
             }
         }
     }
+}
+
+/// Whether an index that expects entry `next` was made from this log: their last common entries are the same.
+async fn belongs<S: IndexStore>(
+    store: &S,
+    reader: &Arc<Reader>,
+    next: u64,
+    head: u64,
+) -> Result<bool, StartError> {
+    let Some(last) = next.checked_sub(1) else { return Ok(true) };
+    if next > head {
+        return Ok(false);
+    }
+    let reader = reader.clone();
+    let logged = tokio::task::spawn_blocking(move || reader.read(last, 1)).await??;
+    let newest = EventQuery { limit: Some(1), ..EventQuery::default() };
+    let indexed = store.events(&newest).await?;
+    let (Some(logged), Some(indexed)) = (logged.first(), indexed.items.first()) else { return Ok(false) };
+    // An entry that is no JSON is stored in another form, and its index made again: rare and harmless.
+    Ok(indexed.index == last && indexed.json.as_bytes() == logged.bytes)
 }
 
 /// A run of failures: told when it begins and when it is over.

@@ -93,6 +93,32 @@ async fn an_index_that_is_ahead_of_its_log_is_made_again() {
 }
 
 #[tokio::test]
+async fn an_index_of_another_log_that_is_longer_is_made_again() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let first = log(folder.path());
+    append(&first, 3).await;
+    let (mut indexed, stop, task) = spawn(IndexFollower::start(store.clone(), &first).await.unwrap());
+    indexed.wait_for(|&next| next == 3).await.unwrap();
+    stop.send_replace(true);
+    task.await.unwrap();
+
+    let second = log(other.path());
+    let body = Body::LogRead { query: "of another log".into() };
+    let event = Event::new(&NodeId("other".into()), Timestamp::from_unix_micros(2), body);
+    for _ in 0..5 {
+        second.submit(event.clone()).unwrap().await.unwrap();
+    }
+    let (mut indexed, _stop, _task) = spawn(IndexFollower::start(store.clone(), &second).await.unwrap());
+    indexed.wait_for(|&next| next == 5).await.unwrap();
+    let events = store.events(&EventQuery::default()).await.unwrap().items;
+    assert!(
+        events.len() == 5 && events.iter().all(|event| event.json.contains("of another log")),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_index_that_is_emptied_meanwhile_is_filled_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("db")).await.unwrap();

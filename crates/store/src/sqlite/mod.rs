@@ -144,13 +144,4 @@ fn unsql(number: i64) -> u64 {
 type Connection = SqliteConnection;
 
 #[cfg(test)]
-mod tests {
-    use super::Store;
-
-    async fn fresh() -> (Store, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        (Store::open(&folder.path().join("bartizan.db")).await.unwrap(), folder)
-    }
-
-    crate::contract_tests!(fresh);
-}
+mod tests;

@@ -1,0 +1,116 @@
+//! The contract on SQLite, and what is SQLite's own.
+
+use super::Store;
+use crate::contract::{self, person};
+use crate::{DirectoryStore as _, EventQuery, IndexEntry, IndexStore as _, StoreError};
+
+async fn fresh() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Store::open(&folder.path().join("bartizan.db")).await.unwrap(), folder)
+}
+
+crate::contract_tests!(fresh);
+
+/// "SQLite with many connections: unable to open database file" (Warpgate #1124): one writer, pooled readers, WAL.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_readers_and_writers_at_once_all_succeed() {
+    let (store, _folder) = fresh().await;
+    let tasks: Vec<_> = (0..300_u64)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                match n % 3 {
+                    0 => store.add_person(&person(&format!("p{n}")), &[]).await,
+                    1 => store.snapshot().await.map(drop),
+                    _ => store.events(&EventQuery::default()).await.map(drop),
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let data = store.snapshot().await.unwrap();
+    assert_eq!((data.people.len(), data.generation), (100, 100));
+}
+
+/// Copies the files as a crash would leave them, with nothing closed or checkpointed.
+#[tokio::test]
+async fn what_is_committed_survives_a_crash() {
+    let (store, folder) = fresh().await;
+    for n in 0..20 {
+        store.add_person(&person(&format!("p{n}")), &[contract::key(&format!("p{n}"), n)]).await.unwrap();
+        let entry = IndexEntry { index: u64::from(n), bytes: b"{}".into() };
+        store.apply(&[entry]).await.unwrap();
+    }
+    let crashed = tempfile::tempdir().unwrap();
+    for file in ["bartizan.db", "bartizan.db-wal"] {
+        std::fs::copy(folder.path().join(file), crashed.path().join(file)).unwrap();
+    }
+    let after = Store::open(&crashed.path().join("bartizan.db")).await.unwrap();
+    assert_eq!(after.snapshot().await.unwrap(), store.snapshot().await.unwrap());
+    assert_eq!(after.cursor().await.unwrap(), 20);
+}
+
+/// Half of a write-ahead log is half of the changes, none of them by halves.
+#[tokio::test]
+async fn a_torn_write_loses_whole_changes_from_the_end() {
+    let (store, folder) = fresh().await;
+    let (db, wal) = (folder.path().join("bartizan.db"), folder.path().join("bartizan.db-wal"));
+    for n in 0..10 {
+        store.add_person(&person(&format!("p{n}")), &[contract::key(&format!("p{n}"), n)]).await.unwrap();
+    }
+    let (database, log) = (std::fs::read(db).unwrap(), std::fs::read(wal).unwrap());
+    let torn = tempfile::tempdir().unwrap();
+    let mut generations = Vec::new();
+    for part in 1..=8 {
+        let path = torn.path().join(format!("{part}.db"));
+        std::fs::write(&path, &database).unwrap();
+        std::fs::write(torn.path().join(format!("{part}.db-wal")), &log[..log.len() * part / 8 - 1]).unwrap();
+        let data = Store::open(&path).await.unwrap().snapshot().await.unwrap();
+        let changes = data.generation as usize;
+        assert_eq!((data.people.len(), data.keys.len()), (changes, changes));
+        generations.push(data.generation);
+    }
+    assert!(generations.is_sorted() && generations.last() > generations.first(), "{generations:?}");
+}
+
+/// A record that somebody broke by hand is named, and no half of a directory is handed out.
+#[tokio::test]
+async fn a_broken_record_is_named() {
+    let (store, _folder) = fresh().await;
+    store.add_person(&person("alice"), &[]).await.unwrap();
+    store.add_grant(&contract::grant("g1", "alice", "*")).await.unwrap();
+    let broken = "UPDATE grants SET permissions = '[\"sudo\"]'";
+    sqlx::query(broken).execute(&store.0.writer).await.unwrap();
+    let error = store.snapshot().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { .. }), "{error:?}");
+    assert!(
+        error.to_string().starts_with("the database holds an invalid grant g1: \"sudo\" is no permission"),
+        "{error}"
+    );
+}
+
+/// Foreign keys hold even where the code forgets.
+#[tokio::test]
+async fn no_grant_can_be_left_without_its_person() {
+    let (store, _folder) = fresh().await;
+    store.add_person(&person("alice"), &[]).await.unwrap();
+    store.add_grant(&contract::grant("g1", "alice", "*")).await.unwrap();
+    let delete = sqlx::query("DELETE FROM people").execute(&store.0.writer).await;
+    assert!(delete.unwrap_err().to_string().contains("FOREIGN KEY"));
+}
+
+/// The directory's changes are synced to the disk, the index's are not: the pragma is set with each transaction.
+#[tokio::test]
+async fn each_transaction_sets_its_durability() {
+    let (store, _folder) = fresh().await;
+    for (durability, expected) in
+        [(super::Durability::Full, 2), (super::Durability::Process, 1), (super::Durability::Full, 2)]
+    {
+        let mut change = store.writer(durability).await.unwrap();
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *change).await.unwrap();
+        assert_eq!(synchronous, expected);
+    }
+}
