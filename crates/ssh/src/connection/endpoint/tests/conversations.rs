@@ -261,6 +261,10 @@ proptest! {
             }
             let said = std::mem::take(&mut ends[side].out);
             inbound[side].extend(said);
+            let quiet = |side| inbound[side].is_empty() && ways.0[side].is_empty() && ends[side].channels.is_empty();
+            if step >= steps && relay.open_channels() == 0 && Side::BOTH.into_iter().all(quiet) {
+                break;
+            }
         }
         prop_assert_eq!(relay.open_channels(), 0);
         for from in Side::BOTH {

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::rig::*;
-use crate::connection::model::{Dice, Peer, Wish};
+use crate::connection::model::{Dice, Peer, Wish, any_message};
 use crate::wire::connection::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -179,7 +179,7 @@ proptest! {
             world.step(false);
         }
         for side in Side::BOTH {
-            world.ends[side].ended = true;
+            world.ends[side].any_reply = true;
         }
         let Rig { relay, host, out } = &mut world.rig;
         relay.terminate("the session ends", host, out);
@@ -198,7 +198,7 @@ proptest! {
         for _ in 0..steps {
             world.step(false);
         }
-        world.ends.client.ended = true;
+        world.ends.client.any_reply = true;
         let Rig { relay, host, out } = &mut world.rig;
         relay.lost_target(host, out);
         host.held = PerSide::default();
@@ -239,6 +239,55 @@ proptest! {
                 prop_assert!(message.is_ok());
             }
             Err(_) => prop_assert_eq!(out.0.len(), before, "an error sends nothing"),
+        }
+    }
+
+    /// Whatever one end says, the other is told only what is legal, also in the ending that follows.
+    #[test]
+    fn a_hostile_end_cannot_make_us_illegal_to_the_other(
+        seed in any::<u64>(),
+        steps in 0..1000usize,
+        hostile_client in any::<bool>(),
+    ) {
+        let mut world = World::new(seed, &Wish::ALL);
+        for _ in 0..steps {
+            world.step(false);
+        }
+        let hostile = if hostile_client { Side::Client } else { Side::Target };
+        let honest = hostile.other();
+        world.ends[honest].any_reply = true;
+        let mut violated = false;
+        for _ in 0..2000 {
+            match world.dice.below(5) {
+                0 if !violated => {
+                    let payload = any_message(&mut world.dice);
+                    if !world.rig.relay.is_held(hostile) {
+                        let Rig { relay, host, out } = &mut world.rig;
+                        violated = relay.on_packet(hostile, &payload, host, out).is_err();
+                        if violated {
+                            relay.terminate("the other end broke the protocol", host, out);
+                            host.held = PerSide::default();
+                        }
+                    }
+                }
+                1 => world.relay_one(honest),
+                2 => {
+                    let said = world.ends[honest].act(&mut world.dice);
+                    world.inbound[honest].extend(said);
+                }
+                3 => {
+                    let side = world.dice.pick(&Side::BOTH);
+                    if world.rig.relay.is_held(side) {
+                        world.rig.release(side);
+                    }
+                }
+                _ => {
+                    if let Some(payload) = world.outbound[honest].pop_front() {
+                        world.ends[honest].receive(&payload);
+                    }
+                }
+            }
+            world.collect();
         }
     }
 }
