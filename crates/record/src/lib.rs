@@ -12,10 +12,12 @@
 //! ```
 //!
 //! A terminal's channel becomes asciicast v2; any other, its exact bytes in both directions up to a cap, and the
-//! length and SHA-256 of everything always. Both are rows of zstd frames, written while the session runs: at most
-//! a second or 64 KiB of a channel is only in memory, and a file cut anywhere reads up to its last whole frame.
-//! Output that arrives within 5 ms is one event. When anything cannot be written, that session's recorder fails
+//! length and SHA-256 of everything always. Both are rows of zstd frames, written while the session runs: as long
+//! as the disk keeps up, at most a second or 64 KiB of a channel is only in memory (when it doesn't, the queue fills
+//! and `has_room` holds the session back), and a file cut anywhere reads up to its last whole frame. Output that arrives within 5 ms is one event. When anything cannot be written, that session's recorder fails
 //! and says so; the others go on.
+//!
+//! `FORMAT.md` beside this crate describes the files for people who read them with other tools.
 //!
 //! This room knows no SSH, no web, no database, and does not decide what is recorded: the grant does. It does not
 //! interpret terminal output while a session runs; only the text export does, afterwards.
@@ -27,6 +29,7 @@ pub mod disk;
 mod error;
 pub mod export;
 mod frame;
+mod hub;
 mod index;
 mod meta;
 mod orphan;

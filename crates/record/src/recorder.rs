@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 
 use crate::digest::Sha256;
 use crate::disk::{Disk, SystemDisk};
+use crate::hub::Hub;
 use crate::meta::{ChannelDigests, META, MetaFile, SessionMeta};
 use crate::orphan::{self, Orphan};
-use crate::queue::{Hub, Op, Reply, WHOLE_SESSION, lock};
+use crate::queue::{Op, Reply, WHOLE_SESSION, lock};
 use crate::session::Session;
 use crate::sync::{Begin, Syncers};
 use crate::{ReadError, RecordError, Stream, writer};

@@ -9,7 +9,8 @@ use bartizan_model::{Recording, SessionId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::RecordError;
-use crate::queue::{Hub, Inbox, Op, Reply, lock};
+use crate::hub::Hub;
+use crate::queue::{Inbox, Op, Reply, lock};
 use crate::writer::Writing;
 
 /// One recorded session.

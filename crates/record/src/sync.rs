@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 use crate::RecordError;
 use crate::digest::Sha256;
 use crate::disk::{Disk, DiskFile, write_all};
+use crate::hub::Hub;
 use crate::meta::{MANIFEST, MANIFEST_UNFINISHED, META, Manifest};
-use crate::queue::{Hub, lock};
+use crate::queue::lock;
 use crate::session::Session;
 
 const THREADS: usize = 4;
@@ -86,7 +87,8 @@ impl Syncers {
     pub(crate) fn stop(&self) {
         lock(&self.jobs).clear();
         for thread in lock(&self.threads).drain(..) {
-            debug_assert!(thread.join().is_ok(), "a sync thread panicked");
+            let ended = thread.join();
+            debug_assert!(ended.is_ok(), "a sync thread panicked");
         }
     }
 

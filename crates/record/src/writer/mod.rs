@@ -17,8 +17,9 @@ use bartizan_model::RecordingFile;
 
 use crate::RecordError;
 use crate::disk::Disk;
+use crate::hub::{Hub, Work};
 use crate::meta::{ChannelDigests, Closed, Manifest, ManifestChannel};
-use crate::queue::{Batch, Hub, Item, Op, Reply, WHOLE_SESSION, Wake, Work, lock};
+use crate::queue::{Batch, Item, Op, Reply, WHOLE_SESSION, Wake, lock};
 use crate::session::Session;
 use crate::sync::{Finish, OpenFile, Syncers};
 use channel::Channel;
@@ -37,6 +38,9 @@ pub(crate) fn start(
         .spawn(move || writer.run())
         .map_err(|e| RecordError::Internal(format!("cannot start a thread: {e}")))
 }
+
+/// Most channels of one session, so that its manifest stays readable and its state small: 26 MB of memory.
+const MAX_CHANNELS: usize = 1 << 16;
 
 struct Writer {
     hub: Arc<Hub>,
@@ -123,6 +127,9 @@ impl Writer {
         batch: &mut Batch,
         run: &[Item],
     ) -> Result<(), RecordError> {
+        if writing.channels.len() >= MAX_CHANNELS {
+            return Err(RecordError::Misused("the session has more open channels than a recording can hold"));
+        }
         for item in run {
             let number = item.channel;
             let channel =
@@ -159,6 +166,9 @@ impl Writer {
         number: u32,
         at: u64,
     ) -> Result<ChannelDigests, RecordError> {
+        if writing.closed.len() >= MAX_CHANNELS {
+            return Err(RecordError::Misused("the session has more channels than a recording can list"));
+        }
         let channel = writing.channels.remove(&number).unwrap_or_else(|| Box::new(Channel::new(number, at)));
         let closed = channel.close(at, &mut self.pen, &mut writing.files)?;
         self.note_unsynced(session);

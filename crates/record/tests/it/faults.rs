@@ -418,3 +418,14 @@ async fn a_live_recording_is_no_orphan() {
     let names: Vec<_> = orphans[0].files.iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["manifest.json", "channel-0.bytes.zst", "meta.json"]);
 }
+
+#[tokio::test]
+async fn a_session_without_end_of_channels_ends() {
+    let rig = Rig::quick(Options::default());
+    let (recorder, _) = rig.begin(ALL).await;
+    for channel in 0..70_000 {
+        recorder.room().await;
+        recorder.open_channel(channel, "session", ms(1));
+    }
+    assert!(matches!(recorder.finish(ms(2)).await, Err(RecordError::Misused(_))));
+}

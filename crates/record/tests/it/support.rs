@@ -1,9 +1,12 @@
 //! What every test needs: a folder, a session, and its events.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_model::{NodeId, Recording, SessionId, Timestamp, Way};
+use bartizan_record::disk::{Disk, DiskFile, SystemDisk};
 use bartizan_record::{
     Event, Options, RecordedSession, Recordings, SessionMeta, SessionRecorder, Stream, What,
 };
@@ -35,13 +38,17 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new() -> Self {
-        Self::with(Options::default())
+    /// On a disk that is not waited for.
+    pub(crate) fn quick(options: Options) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("recordings");
+        let recordings = Recordings::open_on(Arc::new(QuickDisk), root, options).unwrap();
+        Self { recordings, _temp: temp }
     }
 
-    pub(crate) fn with(options: Options) -> Self {
+    pub(crate) fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
-        let recordings = Recordings::open(temp.path().join("recordings"), options).unwrap();
+        let recordings = Recordings::open(temp.path().join("recordings"), Options::default()).unwrap();
         Self { recordings, _temp: temp }
     }
 
@@ -52,7 +59,7 @@ impl Rig {
     }
 }
 
-pub(crate) fn events(folder: &std::path::Path, channel: u32) -> Vec<Event> {
+pub(crate) fn events(folder: &Path, channel: u32) -> Vec<Event> {
     let session = RecordedSession::open(folder).unwrap();
     session.events(channel).unwrap().collect::<Result<_, _>>().unwrap()
 }
@@ -107,4 +114,33 @@ pub(crate) async fn terminal(rig: &Rig) -> (PathBuf, Vec<u8>) {
     }
     let _ = recorder.finish(ms(4000)).await.unwrap();
     (folder, output)
+}
+
+/// The system's disk without the waiting: for tests that lose no power.
+pub(crate) struct QuickDisk;
+
+struct QuickFile(Box<dyn DiskFile>);
+
+impl Disk for QuickDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.create_dir(path)
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(QuickFile(SystemDisk.create(path)?)))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename(from, to)
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for QuickFile {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
