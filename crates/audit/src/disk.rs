@@ -25,6 +25,8 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty folder.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the contents of a file durable, whoever wrote them.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
@@ -80,6 +82,10 @@ impl Disk for OsDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -167,6 +173,11 @@ pub(crate) fn ensure_dir(disk: &dyn Disk, root: &Path, dir: &Path) -> Result<(),
         return Ok(());
     }
     ensure_dir(disk, root, dir.parent().unwrap_or(root))?;
+    make_dir(disk, dir)
+}
+
+/// Makes a folder whose parent exists, unless it is there; its name is durable when this returns.
+pub(crate) fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), FileError> {
     match disk.create_dir(dir) {
         Ok(()) => {}
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {}

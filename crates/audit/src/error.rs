@@ -91,6 +91,16 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The signing key has the name of another log.
+    #[error("the audit log in {} is {origin}, and the signing key is that of {name}", .dir.display())]
+    OtherOrigin {
+        /// The folder.
+        dir: PathBuf,
+        /// The log's origin.
+        origin: String,
+        /// The key's name.
+        name: String,
+    },
     /// The log's contents are damaged, or contradict each other.
     #[error(transparent)]
     Read(#[from] ReadError),

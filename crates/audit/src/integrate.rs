@@ -1,13 +1,19 @@
-//! The integrator: writes full entry bundles and lets go of journal segments that are no longer needed.
+//! The integrator: full entry bundles and tiles become files, partial ones are published with a checkpoint, and
+//! journal segments that are no longer needed go.
+//!
+//! Source: C2SP tlog-tiles.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use crate::bundle;
 use crate::disk::{self, Disk};
 use crate::error::{FileError, ReadError};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
 use crate::open::set_aside_path;
+use crate::tree::{Edge, TILE_WIDTH, TreeHash, fold, parse_tile};
 
 /// A full bundle whose entries are durable in the journal.
 #[derive(Debug)]
@@ -16,164 +22,184 @@ pub(crate) struct FullBundle {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Writes bundles. Used by the integrator thread and, before it starts, by recovery.
+/// A file that has one content for all time.
+struct Immutable {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// Writes bundles, tiles and checkpoints. Used by the integrator thread and, before it starts, by recovery.
 pub(crate) struct Integrator {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// The tree's edge behind the last full bundle.
+    edge: Edge,
     /// Folders that this process made or found, and made durable.
     folders: HashSet<PathBuf>,
 }
 
 impl Integrator {
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
-        Self { disk, dir: dir.to_owned(), folders: HashSet::new() }
+    /// Goes on where `bundles` full bundles and their tiles are in place.
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, bundles: u64) -> Result<Self, ReadError> {
+        let edge = Edge::load(bundles, |level, number| read_tile(&*disk, dir, level, number).map(fold))?;
+        Ok(Self { disk, dir: dir.to_owned(), edge, folders: HashSet::new() })
     }
 
-    /// Writes bundles under their final names. One that exists already with the same bytes is left alone.
+    /// The tree's edge behind the last full bundle, which holds no entries of a partial one.
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    /// Integrates full bundles, in order: writes them and the tiles that become full with them.
     ///
     /// # Errors
-    /// [`ReadError::Conflict`] when one exists with other bytes, which stay.
+    /// [`ReadError::Conflict`] when a file exists with other bytes, which stay.
     ///
     /// # Durability
-    /// When this returns, the bundles are fully persisted, and so are their names. Writing the same bytes again succeeds.
-    pub(crate) fn write(&mut self, bundles: &[FullBundle]) -> Result<(), ReadError> {
-        let disk = &*self.disk;
-        let mut named = Vec::with_capacity(bundles.len());
-        for bundle in bundles {
-            let path = self.dir.join(layout::entries_path(bundle.number));
-            let folder = path.parent().unwrap_or(&self.dir).to_owned();
-            if !self.folders.contains(&folder) {
-                disk::ensure_dir(disk, &self.dir, &folder)?;
-                self.folders.insert(folder.clone());
+    /// When this returns, the files are fully persisted, and so are their names. Writing the same bytes again succeeds.
+    pub(crate) fn integrate(&mut self, bundles: Vec<FullBundle>) -> Result<(), ReadError> {
+        let mut files = Vec::new();
+        let mut outgrown = Vec::new();
+        for FullBundle { number, bytes } in bundles {
+            for entry in bundle::entries(&bytes).flatten() {
+                for tile in self.edge.push(TreeHash::of_entry(entry)) {
+                    let path = self.dir.join(layout::tile_path(tile.level, tile.number));
+                    outgrown.push(layout::partials(&path));
+                    files.push(Immutable { path, bytes: tile.bytes() });
+                }
             }
-            match disk::read(disk, &path, MAX_BUNDLE_BYTES + 1)? {
-                Some(present) if present == bundle.bytes => {}
-                Some(_) => return Err(ReadError::Conflict(path)),
+            let path = self.dir.join(layout::entries_path(number));
+            outgrown.push(layout::partials(&path));
+            files.push(Immutable { path, bytes });
+        }
+        self.write(&files)?;
+        for folder in outgrown {
+            self.remove_partials(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the partial tiles of `edge` and the partial bundle with the entries that it has on top of the
+    /// full bundles, as a checkpoint of it needs them; durable when this returns.
+    pub(crate) fn write_partials(&mut self, edge: &Edge, bundle: Vec<u8>) -> Result<(), ReadError> {
+        let mut files = Vec::new();
+        for tile in edge.partial_tiles() {
+            let width = tile.hashes.len();
+            let path = layout::partials(&self.dir.join(layout::tile_path(tile.level, tile.number)));
+            files.push(Immutable { path: path.join(width.to_string()), bytes: tile.bytes() });
+        }
+        let size = edge.head().size;
+        if !size.is_multiple_of(ENTRIES_PER_BUNDLE) {
+            let path = self.dir.join(layout::entries_path(size / ENTRIES_PER_BUNDLE));
+            let path = layout::partials(&path).join((size % ENTRIES_PER_BUNDLE).to_string());
+            files.push(Immutable { path, bytes: bundle });
+        }
+        self.write(&files)
+    }
+
+    /// Replaces the checkpoint.
+    ///
+    /// # Durability
+    /// When this returns, the checkpoint is fully persisted; after a crash it is this one or the one before.
+    pub(crate) fn write_checkpoint(&self, note: &str) -> Result<(), FileError> {
+        disk::replace(&*self.disk, &layout::checkpoint(&self.dir), note.as_bytes())
+    }
+
+    fn write(&mut self, files: &[Immutable]) -> Result<(), ReadError> {
+        let mut folders = HashSet::new();
+        let mut named = Vec::with_capacity(files.len());
+        for Immutable { path, bytes } in files {
+            let folder = path.parent().unwrap_or(path);
+            self.ensure_folder(folder)?;
+            folders.insert(folder);
+            match disk::read(&*self.disk, path, MAX_BUNDLE_BYTES + 1)? {
+                Some(present) if present == *bytes => {}
+                Some(_) => return Err(ReadError::Conflict(path.clone())),
                 None => {
-                    disk::write_temporary(disk, &path, &bundle.bytes)?;
+                    disk::write_temporary(&*self.disk, path, bytes)?;
                     named.push(path);
                 }
             }
         }
-        for path in &named {
-            disk::rename_temporary(disk, path)?;
+        for path in named {
+            disk::rename_temporary(&*self.disk, path)?;
         }
-        // Also of bundles found in place: the process that renamed them may not have come further.
-        let paths = bundles.iter().map(|bundle| self.dir.join(layout::entries_path(bundle.number)));
-        let folders: HashSet<PathBuf> = paths.filter_map(|path| path.parent().map(Path::to_owned)).collect();
-        for folder in &folders {
-            disk.sync_dir(folder).map_err(FileError::new("sync folder", folder))?;
+        // Also of files found in place: the process that renamed them may not have come further.
+        for folder in folders {
+            self.disk.sync_dir(folder).map_err(FileError::new("sync folder", folder))?;
         }
         Ok(())
+    }
+
+    /// Makes a folder durable, once in this process.
+    fn ensure_folder(&mut self, folder: &Path) -> Result<(), FileError> {
+        if folder == self.dir || folder.parent().is_none() || self.folders.contains(folder) {
+            return Ok(());
+        }
+        self.ensure_folder(folder.parent().unwrap_or(folder))?;
+        disk::make_dir(&*self.disk, folder)?;
+        self.folders.insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// Removes the partial forms of a tile or bundle that is full now. Source: C2SP tlog-tiles, "Partial Tiles".
+    fn remove_partials(&mut self, folder: &Path) -> Result<(), FileError> {
+        let names = match self.disk.list(folder) {
+            Ok(names) => names,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(FileError::new("list", folder)(e)),
+        };
+        for name in names {
+            let path = folder.join(name);
+            self.disk.remove(&path).map_err(FileError::new("remove", &path))?;
+        }
+        self.folders.remove(folder);
+        self.disk.remove_dir(folder).map_err(FileError::new("remove folder", folder))
     }
 
     /// Removes the segments that are not needed once `integrated` entries are in bundles.
     ///
     /// `segments` are all there are, in order. Each begins with the entries of the bundle that was not full
     /// when it was made, so one can go when the next begins at or before `integrated`. The last stays.
-    /// The one at the path `aside` is kept under another name.
+    /// The one at the path `aside` is kept under another name. Returns how many have gone.
     pub(crate) fn release(
         &self,
-        segments: &mut Vec<SegmentName>,
+        segments: &[SegmentName],
         integrated: u64,
         aside: Option<&Path>,
-    ) -> Result<(), FileError> {
-        while let [oldest, next, ..] = segments[..]
-            && next.first <= integrated
-        {
-            let path = oldest.path(&self.dir);
+    ) -> Result<usize, FileError> {
+        let mut released = 0;
+        for pair in segments.windows(2).take_while(|pair| pair[1].first <= integrated) {
+            let path = pair[0].path(&self.dir);
             if Some(&*path) == aside {
-                self.disk
-                    .rename(&path, &set_aside_path(&path))
-                    .map_err(FileError::new("set aside", &path))?;
+                let kept = set_aside_path(&path);
+                self.disk.rename(&path, &kept).map_err(FileError::new("set aside", &path))?;
             } else {
                 self.disk.remove(&path).map_err(FileError::new("remove", &path))?;
             }
             // One by one: were a later one gone and an earlier one back after a crash, the journal would have a gap.
             disk::sync_parent(&*self.disk, &path)?;
-            segments.remove(0);
+            released += 1;
         }
-        Ok(())
+        Ok(released)
     }
 }
 
-/// Full bundles on their way from the writer to the integrator, bounded in bytes, and what both know.
-pub(crate) struct Backlog {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-struct State {
-    bundles: VecDeque<FullBundle>,
-    bytes: usize,
-    segments: Vec<SegmentName>,
-    shut: bool,
-}
-
-/// The most bytes of bundles that may wait; then the writer waits, and behind it the queue fills.
-const MAX_BACKLOG_BYTES: usize = 64 * 1024 * 1024;
-
-impl Backlog {
-    pub(crate) fn new(segments: Vec<SegmentName>) -> Self {
-        let state = State { bundles: VecDeque::new(), bytes: 0, segments, shut: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
-    /// Hands over a full bundle, waiting while too much waits already; false when the integrator has ended.
-    pub(crate) fn push(&self, bundle: FullBundle) -> bool {
-        let state = self.lock();
-        let mut state = self
-            .changed
-            .wait_while(state, |state| state.bytes >= MAX_BACKLOG_BYTES && !state.shut)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.bytes += bundle.bytes.len();
-        state.bundles.push_back(bundle);
-        self.changed.notify_all();
-        !state.shut
-    }
-
-    /// Tells that the journal goes on in another segment.
-    pub(crate) fn rotated(&self, segment: SegmentName) {
-        self.lock().segments.push(segment);
-    }
-
-    /// Nothing more comes, or nothing more is taken.
-    pub(crate) fn shut(&self) {
-        self.lock().shut = true;
-        self.changed.notify_all();
-    }
-
-    /// All that waits; waits for something. None when nothing more comes.
-    fn take(&self) -> Option<Vec<FullBundle>> {
-        let state = self.lock();
-        let mut state = self
-            .changed
-            .wait_while(state, |state| state.bundles.is_empty() && !state.shut)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.bytes = 0;
-        let taken: Vec<_> = state.bundles.drain(..).collect();
-        self.changed.notify_all();
-        (!taken.is_empty()).then_some(taken)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The integrator thread: integrates what comes until nothing more does.
-    ///
-    /// # Errors
-    /// The first failure; the log is to be poisoned with it.
-    pub(crate) fn run(&self, integrator: &mut Integrator) -> Result<(), ReadError> {
-        while let Some(bundles) = self.take() {
-            integrator.write(&bundles)?;
-            let Some(last) = bundles.last() else { continue };
-            let mut segments = self.lock().segments.clone();
-            let before = segments.len();
-            integrator.release(&mut segments, (last.number + 1) * ENTRIES_PER_BUNDLE, None)?;
-            let released = before - segments.len();
-            self.lock().segments.drain(..released);
-        }
-        Ok(())
-    }
+/// Reads a full tile, which must be there.
+pub(crate) fn read_tile(
+    disk: &dyn Disk,
+    dir: &Path,
+    level: u8,
+    number: u64,
+) -> Result<Vec<TreeHash>, ReadError> {
+    let file = dir.join(layout::tile_path(level, number));
+    let Some(bytes) = disk::read(disk, &file, TILE_WIDTH * 32 + 1)? else {
+        let what = "the log has entries behind those of this tile".to_owned();
+        return Err(ReadError::MissingFile { file, what });
+    };
+    parse_tile(&bytes, TILE_WIDTH).ok_or_else(|| ReadError::Damaged {
+        file,
+        offset: bytes.len() as u64,
+        what: "a full tile has 8,192 bytes".to_owned(),
+    })
 }

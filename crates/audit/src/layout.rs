@@ -4,7 +4,10 @@
 //! log.json                     which log this is: format and origin
 //! lock                         held by the process that writes
 //! journal/SEQ-FIRST.journal    sequenced entries, see `frame`
-//! tile/entries/x001/234/067    entry bundles (C2SP tlog-tiles)
+//! tile/entries/x001/x234/067   entry bundles (C2SP tlog-tiles)
+//! tile/0/x001/x234/067         tiles of hashes, level 0 and above
+//! tile/…/067.p/12              those that are not full, as the checkpoint needs them
+//! checkpoint                   the signed checkpoint (C2SP tlog-checkpoint)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -23,6 +26,10 @@ pub(crate) fn lock(dir: &Path) -> PathBuf {
     dir.join("lock")
 }
 
+pub(crate) fn checkpoint(dir: &Path) -> PathBuf {
+    dir.join("checkpoint")
+}
+
 pub(crate) fn journal(dir: &Path) -> PathBuf {
     dir.join("journal")
 }
@@ -32,6 +39,18 @@ pub(crate) fn journal(dir: &Path) -> PathBuf {
 /// Source: C2SP tlog-tiles, "Log entries" and "Merkle Tree".
 pub fn entries_path(n: u64) -> PathBuf {
     PathBuf::from(format!("tile/entries/{}", tile_index(n)))
+}
+
+/// The path of a full tile of hashes, relative to the log's folder.
+pub(crate) fn tile_path(level: u8, n: u64) -> PathBuf {
+    PathBuf::from(format!("tile/{level}/{}", tile_index(n)))
+}
+
+/// The folder of a tile's or bundle's partial forms.
+pub(crate) fn partials(full: &Path) -> PathBuf {
+    let mut folder = full.as_os_str().to_owned();
+    folder.push(".p");
+    folder.into()
 }
 
 /// A tile's index in 3-digit path elements, all but the last with an `x` before them.

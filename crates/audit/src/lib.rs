@@ -4,8 +4,8 @@
 //!  submit ──► queue ──► writer thread ──► journal/…  one write + fdatasync for all that wait
 //!  (any thread)              │  ├──► receipts, head (durable from here on)
 //!                            ▼
-//!                       integrator thread ──► tile/entries/…  C2SP entry bundles, 256 entries each
-//!                                                             then the journal's old segments go
+//!                       integrator thread ──► tile/…      C2SP tiles and entry bundles, 256 entries each;
+//!                                             checkpoint  signed, once a second; the journal's old segments go
 //!  Reader ◄── bundles, and behind them the journal: live or with the server stopped
 //! ```
 //!
@@ -20,6 +20,7 @@
 //!
 //! Start with [`Log`]. Tests replace the disk by one that loses, tears and refuses on demand (`src/tests`).
 
+mod backlog;
 mod bundle;
 mod disk;
 mod error;
@@ -28,10 +29,14 @@ mod integrate;
 mod journal;
 mod layout;
 mod log;
+mod note;
 mod open;
+mod publish;
 mod queue;
 mod reader;
 mod receipt;
+mod tree;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -40,6 +45,9 @@ mod tests;
 pub use error::{FileError, LogError, OpenError, ReadError};
 pub use layout::{ENTRIES_PER_BUNDLE, entries_path};
 pub use log::{Log, LogOptions};
+pub use note::{Checkpoint, CheckpointError, InvalidSeed, InvalidVerifierKey, Signer, VerifierKey};
 pub use open::{Cut, InvalidOrigin, Opened, Origin, Recovery};
 pub use reader::{Entry, Reader};
 pub use receipt::{Logged, Pending, Receipt};
+pub use tree::{InvalidTreeHash, TreeHash, TreeHead, verify_consistency, verify_inclusion};
+pub use verify::{Verified, VerifyError, verify};

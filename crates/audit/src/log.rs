@@ -3,23 +3,33 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bartizan_model::event::{Event, MAX_EVENT_BYTES};
 use tokio::sync::watch;
 
+use crate::backlog::Backlog;
 use crate::disk::{Disk, Guard};
 use crate::error::{LogError, OpenError};
-use crate::integrate::{Backlog, Integrator};
+use crate::integrate::Integrator;
 use crate::journal::Segment;
 use crate::layout::SegmentName;
+use crate::note::Signer;
+use crate::open::Origin;
+use crate::publish::{self, Publisher};
 use crate::queue::{Limit, Limits, Queue};
 use crate::reader::Reader;
 use crate::receipt::{Logged, Pending};
-use crate::writer::{self, INDEX_BYTES, Tail, Writer};
+use crate::writer::{EndGuard, INDEX_BYTES, Tail, Writer};
 
-/// How much may wait, and how the journal is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who signs, how much may wait, and how the journal is cut.
+#[derive(Debug)]
 pub struct LogOptions {
+    /// The log's key. Without it no checkpoint is published; what is logged is published by the next process
+    /// that has it. Default none.
+    pub signer: Option<Signer>,
+    /// How often a checkpoint is published while there is something new. Default one second.
+    pub checkpoint_interval: Duration,
     /// Events waiting for the disk from which on [`Log::congested`] is true. Default 4,096.
     pub soft_events: usize,
     /// Their bytes, likewise. Default 4 MiB.
@@ -36,6 +46,8 @@ impl Default for LogOptions {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
+            signer: None,
+            checkpoint_interval: Duration::from_secs(1),
             soft_events: 4096,
             soft_bytes: 4 * MIB,
             hard_events: 65_536,
@@ -82,6 +94,9 @@ pub(crate) struct Parts {
     pub(crate) tail: Tail,
     pub(crate) segment: Segment,
     pub(crate) segments: Vec<SegmentName>,
+    pub(crate) origin: Origin,
+    /// Tree size of the checkpoint in place.
+    pub(crate) published: Option<u64>,
 }
 
 impl Log {
@@ -109,8 +124,20 @@ impl Log {
             segment: parts.segment,
             segment_bytes: options.segment_bytes,
         };
-        let integrator = parts.integrator;
-        log.inner.spawn("audit-integrate", move || writer::integrate(&shared, integrator))?;
+        let mut integrator = parts.integrator;
+        let publisher = options.signer.map(|signer| Publisher {
+            origin: parts.origin,
+            signer,
+            interval: options.checkpoint_interval,
+            reader: log.reader(),
+            published: parts.published,
+        });
+        log.inner.spawn("audit-integrate", move || {
+            let _guard = EndGuard(&shared);
+            if let Err(error) = publish::run(&shared, &mut integrator, publisher) {
+                shared.poison(error.to_string());
+            }
+        })?;
         log.inner.spawn("audit-write", move || writer.run())?;
         Ok(log)
     }
@@ -168,7 +195,7 @@ impl Log {
 
     /// Number of durable entries; the next gets this as its index, or a later one.
     pub fn head(&self) -> u64 {
-        *self.inner.shared.head.borrow()
+        self.inner.shared.durable()
     }
 
     /// Follows [`Self::head`]. The channel ends when the log is closed.
@@ -192,6 +219,16 @@ impl Log {
 }
 
 impl Shared {
+    /// Number of durable entries. Does not keep the channel locked, as a borrow in an expression would.
+    pub(crate) fn durable(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    /// True once a write has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
+    }
+
     /// Ends the log after a failed write: everything that waits or comes later is refused. The first reason stays.
     pub(crate) fn poison(&self, reason: String) -> LogError {
         self.failure.send_if_modified(|failure| {

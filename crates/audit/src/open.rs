@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::bundle;
 use crate::disk::{self, Disk, Guard, OsDisk};
@@ -14,6 +15,9 @@ use crate::integrate::Integrator;
 use crate::journal::{self, Step, Torn, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, SegmentName};
 use crate::log::{Log, LogOptions, Parts};
+use crate::note::Checkpoint;
+use crate::reader::Reader;
+use crate::tree::TreeHead;
 use crate::writer::Tail;
 
 /// The log's name for all time: the first line of its checkpoints (C2SP tlog-checkpoint), such as
@@ -158,21 +162,59 @@ pub(crate) fn create(disk: &dyn Disk, dir: &Path, origin: &Origin) -> Result<(),
 }
 
 pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Result<Opened, OpenError> {
-    let description = describe(&*disk, dir)?.ok_or_else(|| OpenError::Missing(dir.to_owned()))?;
+    let Description { origin, .. } =
+        describe(&*disk, dir)?.ok_or_else(|| OpenError::Missing(dir.to_owned()))?;
+    if let Some(signer) = &options.signer
+        && signer.verifier_key().name() != origin.to_string()
+    {
+        let name = signer.verifier_key().name().to_owned();
+        return Err(OpenError::OtherOrigin { dir: dir.to_owned(), origin: origin.to_string(), name });
+    }
     let lock = lock(&*disk, dir)?;
-    let mut integrator = Integrator::new(disk.clone(), dir);
     let mut segments = journal::segments(&*disk, dir)?;
-    let (tail, replayed, torn) = replay(&disk, dir, &segments, &mut integrator)?;
+    let (tail, integrator, replayed, torn) = replay(&disk, dir, &segments)?;
 
     // The journal goes on in a new segment, which makes durable what an earlier process may only have written.
     let sequence = segments.last().map_or(0, |last| last.sequence) + 1;
     let segment = tail.start_segment(&*disk, dir, sequence)?;
     segments.push(segment.name);
-    integrator.release(&mut segments, segment.name.first, torn.as_ref().map(|torn| &*torn.file))?;
+    let aside = torn.as_ref().map(|torn| &*torn.file);
+    let released = integrator.release(&segments, segment.name.first, aside)?;
+    segments.drain(..released);
+    let published = check_published(&disk, dir, &origin, tail.next())?;
 
     let recovery = Recovery { head: tail.next(), replayed, cut: torn.map(Cut::from) };
-    let parts = Parts { disk, lock, integrator, tail, segment, segments };
-    Ok(Opened { log: Log::start(dir, options, parts)?, origin: description.origin, recovery })
+    let parts = Parts { disk, lock, integrator, tail, segment, segments, origin: origin.clone(), published };
+    Ok(Opened { log: Log::start(dir, options, parts)?, origin, recovery })
+}
+
+/// Checks that the log still holds all that its checkpoint names; gives the checkpoint's tree size.
+///
+/// The signature is for those to check who do not trust this machine: whoever can change the checkpoint here, can
+/// remove it, too.
+fn check_published(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    origin: &Origin,
+    head: u64,
+) -> Result<Option<u64>, ReadError> {
+    let reader = Reader::live(disk.clone(), dir, watch::channel(head).1);
+    let Some(note) = reader.checkpoint()? else { return Ok(None) };
+    let damaged = |what: String| ReadError::Damaged { file: layout::checkpoint(dir), offset: 0, what };
+    let checkpoint = Checkpoint::open_unverified(&note).map_err(|error| damaged(error.to_string()))?;
+    if checkpoint.origin != *origin {
+        return Err(damaged(format!("it is that of another log, {}", checkpoint.origin)));
+    }
+    let TreeHead { size, root } = checkpoint.head;
+    if size > head {
+        return Err(damaged(format!(
+            "it names {size} entries and the log has {head}: entries were lost or removed"
+        )));
+    }
+    if reader.root(size)? != root {
+        return Err(damaged(format!("the first {size} entries of the log are not those it names")));
+    }
+    Ok(Some(size))
 }
 
 /// Reads `log.json`; none when the folder holds no log.
@@ -200,19 +242,19 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Guard>, OpenError> {
     }
 }
 
-/// Integrates all that the journal holds: the tail behind the last full bundle, how many entries were
-/// read, and the unfinished append at the end.
+/// Integrates all that the journal holds: the tail behind the last full bundle, the integrator, how many
+/// entries were read, and the unfinished append at the end.
 fn replay(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     segments: &[SegmentName],
-    integrator: &mut Integrator,
-) -> Result<(Tail, u64, Option<Torn>), ReadError> {
+) -> Result<(Tail, Integrator, u64, Option<Torn>), ReadError> {
     let Some(oldest) = segments.first() else {
         let what = "a log has at least one segment".to_owned();
         return Err(ReadError::MissingFile { file: layout::journal(dir), what });
     };
     check_integrated(&**disk, dir, *oldest)?;
+    let mut integrator = Integrator::open(disk.clone(), dir, oldest.first / ENTRIES_PER_BUNDLE)?;
     let mut tail = Tail::new(oldest.first);
     let mut replayed = 0;
     let mut cut = None;
@@ -231,7 +273,7 @@ fn replay(
             match walk.step()? {
                 Step::Batch(batch) => {
                     let damaged = |what: String| ReadError::Damaged { file: segment.path(dir), offset, what };
-                    replayed += replay_batch(batch, &mut tail, integrator, &damaged)?;
+                    replayed += replay_batch(batch, &mut tail, &mut integrator, &damaged)?;
                 }
                 Step::End => break None,
                 Step::Torn(torn) => break Some(torn),
@@ -239,7 +281,7 @@ fn replay(
         };
         cut = end.clone().or(cut);
     }
-    Ok((tail, replayed, cut))
+    Ok((tail, integrator, replayed, cut))
 }
 
 /// Integrates the entries of one batch; returns how many were new.
@@ -261,7 +303,7 @@ fn replay_batch(
         full.extend(tail.push(entry));
         replayed += 1;
     }
-    integrator.write(&full)?;
+    integrator.integrate(full)?;
     Ok(replayed)
 }
 

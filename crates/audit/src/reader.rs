@@ -3,6 +3,7 @@
 //! Bundles first, the journal for what is behind them. A reader never shows an entry that is not durable:
 //! inside the writing process it stops at the head; elsewhere it makes durable what it reads.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +14,12 @@ use tokio::sync::watch;
 use crate::bundle;
 use crate::disk::{self, Disk, OsDisk};
 use crate::error::{FileError, OpenError, ReadError};
+use crate::integrate::read_tile;
 use crate::journal::{self, Step, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
+use crate::note::MAX_NOTE_BYTES;
 use crate::open::{Origin, describe};
+use crate::tree::{self, Nodes, TILE_WIDTH, TreeHash, fold};
 
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +151,55 @@ impl Reader {
         Ok(disk::read(&*self.disk, &path, MAX_BUNDLE_BYTES + 1)?)
     }
 
+    /// The signed checkpoint, as it is in its file; none when nothing was published yet.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<String>, ReadError> {
+        let file = layout::checkpoint(&self.dir);
+        let Some(note) = disk::read(&*self.disk, &file, MAX_NOTE_BYTES + 1)? else { return Ok(None) };
+        let text = String::from_utf8(note);
+        text.map(Some).map_err(|_| ReadError::Damaged { file, offset: 0, what: "it is not text".to_owned() })
+    }
+
+    /// The root of the tree over the first `size` entries, computed from tiles and entries.
+    ///
+    /// # Errors
+    /// When tiles or entries are missing or damaged, or there are fewer than `size`.
+    pub fn root(&self, size: u64) -> Result<TreeHash, ReadError> {
+        tree::root(&mut Stored::new(self), size)
+    }
+
+    /// The inclusion proof of entry `index` in the tree of the first `size` entries. See [`crate::verify_inclusion`].
+    ///
+    /// # Errors
+    /// As [`Self::root`], and when `index` is not below `size`.
+    pub fn inclusion_proof(&self, index: u64, size: u64) -> Result<Vec<TreeHash>, ReadError> {
+        if index >= size {
+            return Err(self.vanished(index));
+        }
+        tree::inclusion(&mut Stored::new(self), index, size)
+    }
+
+    /// The consistency proof between the trees of the first `old` and the first `new` entries. See
+    /// [`crate::verify_consistency`].
+    ///
+    /// # Errors
+    /// As [`Self::root`], and when `old` is above `new`.
+    pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<TreeHash>, ReadError> {
+        match old {
+            0 => Ok(Vec::new()),
+            _ if old > new => Err(self.vanished(new)),
+            _ => tree::consistency(&mut Stored::new(self), old, new),
+        }
+    }
+
+    /// The error for an entry that must be there and is not.
+    pub(crate) fn vanished(&self, index: u64) -> ReadError {
+        let what = format!("entry {index} must be in it, or in a bundle");
+        ReadError::MissingFile { file: layout::journal(&self.dir), what }
+    }
+
     fn try_read(&self, from: u64, max: usize) -> Result<Vec<Entry>, ReadError> {
         let mut guard = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         // Who reads along in the journal goes on there; others look for a bundle first.
@@ -233,6 +286,60 @@ impl Clone for Reader {
     fn clone(&self) -> Self {
         let Self { disk, dir, head, place: _ } = self;
         Self { disk: disk.clone(), dir: dir.clone(), head: head.clone(), place: Mutex::default() }
+    }
+}
+
+/// The tree's hashes as the log stores them: in full tiles, and beyond those in what the tiles are made of.
+struct Stored<'a> {
+    reader: &'a Reader,
+    tiles: HashMap<(u8, u64), Vec<TreeHash>>,
+}
+
+impl<'a> Stored<'a> {
+    fn new(reader: &'a Reader) -> Self {
+        Self { reader, tiles: HashMap::new() }
+    }
+
+    fn full_tile(&mut self, level: u8, number: u64) -> Result<Option<&[TreeHash]>, ReadError> {
+        if !self.tiles.contains_key(&(level, number)) {
+            let Reader { disk, dir, .. } = self.reader;
+            match read_tile(&**disk, dir, level, number) {
+                Ok(hashes) => self.tiles.insert((level, number), hashes),
+                Err(ReadError::MissingFile { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(self.tiles.get(&(level, number)).map(Vec::as_slice))
+    }
+
+    fn leaves(&self, first: u64, count: usize) -> Result<Vec<TreeHash>, ReadError> {
+        let mut leaves = Vec::with_capacity(count);
+        while leaves.len() < count {
+            let index = first + leaves.len() as u64;
+            let entries = self.reader.read(index, count - leaves.len())?;
+            if entries.is_empty() {
+                return Err(self.reader.vanished(index));
+            }
+            leaves.extend(entries.iter().map(|entry| TreeHash::of_entry(&entry.bytes)));
+        }
+        Ok(leaves)
+    }
+}
+
+impl Nodes for Stored<'_> {
+    type Error = ReadError;
+
+    fn nodes(&mut self, level: u8, first: u64, count: usize) -> Result<Vec<TreeHash>, ReadError> {
+        let width = TILE_WIDTH as u64;
+        let start = (first % width) as usize;
+        if let Some(hashes) = self.full_tile(level, first / width)? {
+            return Ok(hashes[start..start + count].to_vec());
+        }
+        if level == 0 {
+            return self.leaves(first, count);
+        }
+        let below = (first..).take(count).map(|n| Ok(fold(self.nodes(level - 1, n * width, TILE_WIDTH)?)));
+        below.collect()
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::bundle;
 use crate::disk::Disk;
-use crate::error::{FileError, LogError, ReadError};
+use crate::error::{FileError, LogError};
 use crate::frame::BatchWriter;
-use crate::integrate::{FullBundle, Integrator};
+use crate::integrate::FullBundle;
 use crate::journal::Segment;
 use crate::layout::{ENTRIES_PER_BUNDLE, SegmentName};
 use crate::log::Shared;
@@ -127,15 +127,6 @@ impl Writer {
     }
 }
 
-/// The integrator thread.
-pub(crate) fn integrate(shared: &Shared, mut integrator: Integrator) {
-    let _guard = EndGuard(shared);
-    let ended: Result<(), ReadError> = shared.backlog.run(&mut integrator);
-    if let Err(error) = ended {
-        shared.poison(error.to_string());
-    }
-}
-
 /// Writes an event's JSON with its index as the first field.
 fn with_index(entry: &mut Vec<u8>, index: u64, json: &[u8]) {
     use std::io::Write as _;
@@ -149,7 +140,7 @@ fn with_index(entry: &mut Vec<u8>, index: u64, json: &[u8]) {
 pub(crate) const INDEX_BYTES: usize = 8 + 20 + 1;
 
 /// Ends the log when a thread of it ends, also by a panic.
-struct EndGuard<'a>(&'a Shared);
+pub(crate) struct EndGuard<'a>(pub(crate) &'a Shared);
 
 impl Drop for EndGuard<'_> {
     fn drop(&mut self) {

@@ -7,12 +7,13 @@ use crate::error::ReadError;
 /// A closed log of few events: a batch that its last segment began with, and three batches behind it.
 fn small_log() -> (SimDisk, Vec<Entry>) {
     let disk = SimDisk::new();
-    let log = new_log(&disk);
+    create(&disk).unwrap();
+    let log = open_unsigned(&disk).unwrap().log;
     for n in 0..3 {
         log.submit(event(n)).unwrap().wait_blocking().unwrap();
     }
     log.close().unwrap();
-    let log = open(&disk).unwrap().log;
+    let log = open_unsigned(&disk).unwrap().log;
     for n in 3..6 {
         log.submit(event(n)).unwrap().wait_blocking().unwrap();
     }
@@ -40,7 +41,7 @@ fn a_changed_byte_is_an_error_with_its_place_unless_it_is_in_the_last_append() {
     for at in 0..length(&disk, &path) {
         let copy = disk.copy();
         copy.tamper(&path, |bytes| bytes[at] ^= 0x20);
-        match open(&copy) {
+        match open_unsigned(&copy) {
             Err(OpenError::Read(ReadError::Damaged { file, offset, .. })) => {
                 assert!(at < last_batch, "byte {at} could be torn");
                 assert_eq!(file, path);
@@ -68,7 +69,7 @@ fn a_cut_file_gives_what_is_whole_and_says_so() {
     for cut in 0..length(&disk, &path) {
         let copy = disk.copy();
         copy.tamper(&path, |bytes| bytes.truncate(cut));
-        match open(&copy) {
+        match open_unsigned(&copy) {
             // These were durable before the file had its name.
             Err(OpenError::Read(ReadError::Damaged { .. })) => assert!(cut < first_three, "cut at {cut}"),
             Err(error) => panic!("cut at {cut}: {error}"),
@@ -127,4 +128,35 @@ fn a_missing_segment_is_a_gap() {
     let reader = Reader::over(Arc::new(disk), dir()).unwrap();
     assert!(matches!(reader.read(0, 1), Err(ReadError::MissingFile { .. })));
     assert_eq!(reader.read(256, 1).unwrap()[0].index, 256);
+}
+
+#[test]
+fn entries_that_the_checkpoint_names_cannot_go_unnoticed() {
+    let (disk, entries) = small_log();
+    open(&disk).unwrap().log.close().unwrap();
+    let path = the_segment(&disk);
+    // The whole journal taken back to the moment before the last entry, in valid form.
+    let earlier = SimDisk::new();
+    create(&earlier).unwrap();
+    let log = open(&earlier).unwrap().log;
+    append(&log, 0..5);
+    log.close().unwrap();
+    let journal = crate::disk::Disk::read_at(&earlier, &the_segment(&earlier), 0, usize::MAX).unwrap();
+    let forked = disk.copy();
+    forked.tamper(&path, |bytes| *bytes = journal);
+    let error = open(&forked).unwrap_err().to_string();
+    assert!(
+        error.contains("/log/checkpoint") && error.contains("names 6 entries and the log has 5"),
+        "{error}"
+    );
+
+    // As many entries, but one of them another one.
+    let log = open(&earlier).unwrap().log;
+    append(&log, 7..8);
+    log.close().unwrap();
+    let journal = crate::disk::Disk::read_at(&earlier, &the_segment(&earlier), 0, usize::MAX).unwrap();
+    disk.tamper(&path, |bytes| *bytes = journal);
+    let error = open(&disk).unwrap_err().to_string();
+    assert!(error.contains("the first 6 entries of the log are not those it names"), "{error}");
+    assert_eq!(entries.len(), 6);
 }

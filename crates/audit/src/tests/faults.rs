@@ -6,7 +6,10 @@
 
 use super::sim::{Fault, SimDisk};
 use super::*;
+use crate::note::Checkpoint;
 use crate::receipt::Receipt;
+use crate::tree::TreeHead;
+use crate::verify::verify_on;
 
 /// Enough for a full bundle, rotations and a released segment.
 const EVENTS: u64 = 300;
@@ -55,6 +58,7 @@ fn live_and_die(n: usize, fault: Fault, dead: bool, crash: &dyn Fn(&SimDisk) -> 
     };
     let context = format!("change {n}: {what}, dead {dead}");
 
+    let seen = checkpoint(&disk);
     let disk = crash(&disk);
     match create(&disk) {
         Ok(()) => assert!(receipts.is_empty(), "made anew over receipts: {context}"),
@@ -67,11 +71,31 @@ fn live_and_die(n: usize, fault: Fault, dead: bool, crash: &dyn Fn(&SimDisk) -> 
     let disk = crash(&disk);
     let opened = open(&disk).unwrap_or_else(|error| panic!("{error}: {context}"));
     check(&disk, &receipts, &context);
+    check_promises(&disk, seen.as_ref(), &context);
     receipts.extend(append_all(opened, 1000, 30));
     check(&disk, &receipts, &context);
     drop(open(&disk).unwrap());
     check(&disk, &receipts, &context);
+    check_promises(&disk, seen.as_ref(), &context);
+    let verified = verify_on(Arc::new(disk), dir(), signer().verifier_key(), |_| {}).unwrap();
+    assert_eq!(verified.checkpoint.head.size, verified.entries, "closed and not published: {context}");
     true
+}
+
+fn checkpoint(disk: &SimDisk) -> Option<Checkpoint> {
+    let reader = Reader::over(Arc::new(disk.clone()), dir()).ok()?;
+    let note = reader.checkpoint().unwrap()?;
+    Some(Checkpoint::open(&note, signer().verifier_key()).unwrap())
+}
+
+/// What was signed and could be seen before a crash holds for all time; so does what is signed now.
+fn check_promises(disk: &SimDisk, seen: Option<&Checkpoint>, context: &str) {
+    let now = checkpoint(disk);
+    let reader = Reader::over(Arc::new(disk.clone()), dir()).unwrap();
+    for checkpoint in seen.into_iter().chain(&now) {
+        let TreeHead { size, root } = checkpoint.head;
+        assert_eq!(reader.root(size).unwrap(), root, "checkpoint of {size} entries: {context}");
+    }
 }
 
 fn every_fault(crash: &dyn Fn(&SimDisk) -> SimDisk) {

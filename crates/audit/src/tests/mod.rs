@@ -2,17 +2,20 @@
 
 mod damage;
 mod faults;
+mod proofs;
 mod sim;
 mod whole;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{NodeId, Timestamp};
 
 use crate::error::OpenError;
 use crate::log::LogOptions;
+use crate::note::Signer;
 use crate::open::{self, Opened};
 use crate::reader::{Entry, Reader};
 use sim::SimDisk;
@@ -37,9 +40,18 @@ fn number(entry: &Entry) -> u64 {
     n
 }
 
-/// Short segments, so that few events see rotation and release.
+/// Short segments, so that few events see rotation and release; checkpoints as often as can be.
 fn options() -> LogOptions {
-    LogOptions { segment_bytes: 12 * 1024, ..LogOptions::default() }
+    LogOptions {
+        segment_bytes: 12 * 1024,
+        signer: Some(signer()),
+        checkpoint_interval: Duration::from_micros(100),
+        ..LogOptions::default()
+    }
+}
+
+fn signer() -> Signer {
+    Signer::from_seed(&"example.com/node-1".parse().unwrap(), &[7; 32]).unwrap()
 }
 
 fn create(disk: &SimDisk) -> Result<(), OpenError> {
@@ -53,6 +65,11 @@ fn open(disk: &SimDisk) -> Result<Opened, OpenError> {
 fn new_log(disk: &SimDisk) -> crate::Log {
     create(disk).unwrap();
     open(disk).unwrap().log
+}
+
+/// Opens without the key, so that no checkpoint is published.
+fn open_unsigned(disk: &SimDisk) -> Result<Opened, OpenError> {
+    open::open(Arc::new(disk.clone()), dir(), LogOptions { signer: None, ..options() })
 }
 
 fn new_log_of_one_segment(disk: &SimDisk) -> crate::Log {

@@ -205,6 +205,9 @@ impl Disk for SimDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
+        if state.names.get(dir) != Some(&Node::Dir) {
+            return Err(ErrorKind::NotFound.into());
+        }
         let below = state.names.keys().filter(|path| path.parent() == Some(dir));
         Ok(below.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect())
     }
@@ -238,6 +241,17 @@ impl Disk for SimDisk {
             Ok(())
         };
         self.change(format!("remove {path:?}"), remove, |_| {})
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        if self.state().names.keys().any(|other| other.parent() == Some(path)) {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
+        let remove = |state: &mut State| {
+            state.names.remove(path);
+            Ok(())
+        };
+        self.change(format!("remove_dir {path:?}"), remove, |_| {})
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {

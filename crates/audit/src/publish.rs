@@ -1,0 +1,93 @@
+//! The integrator thread: integrates what comes, and publishes a signed checkpoint from time to time.
+
+use std::time::{Duration, Instant};
+
+use crate::backlog::Backlog;
+use crate::bundle;
+use crate::error::ReadError;
+use crate::integrate::Integrator;
+use crate::layout::ENTRIES_PER_BUNDLE;
+use crate::log::Shared;
+use crate::note::{Checkpoint, Signer};
+use crate::open::Origin;
+use crate::reader::Reader;
+use crate::tree::TreeHash;
+
+/// Signs checkpoints of what is durable.
+pub(crate) struct Publisher {
+    pub(crate) origin: Origin,
+    pub(crate) signer: Signer,
+    pub(crate) interval: Duration,
+    /// Reads what is in no full bundle yet.
+    pub(crate) reader: Reader,
+    /// Tree size of the checkpoint that is in place, if one is.
+    pub(crate) published: Option<u64>,
+}
+
+/// Integrates and publishes until nothing more comes; then publishes all that there is.
+///
+/// # Errors
+/// The first failure; the log is to be poisoned with it.
+pub(crate) fn run(
+    shared: &Shared,
+    integrator: &mut Integrator,
+    mut publisher: Option<Publisher>,
+) -> Result<(), ReadError> {
+    let patience = publisher.as_ref().map_or(Duration::from_secs(3600), |publisher| publisher.interval);
+    let mut due = Instant::now();
+    while let Some(bundles) = shared.backlog.take(patience) {
+        if let Some(last) = bundles.last() {
+            let integrated = (last.number + 1) * ENTRIES_PER_BUNDLE;
+            integrator.integrate(bundles)?;
+            release(&shared.backlog, integrator, integrated)?;
+        }
+        if let Some(publisher) = &mut publisher
+            && due <= Instant::now()
+        {
+            publisher.publish(integrator, shared.durable())?;
+            due = Instant::now() + publisher.interval;
+        }
+    }
+    match publisher {
+        // A log that failed holds no more than what was published; its disk is not to be trusted with the rest.
+        Some(mut publisher) if !shared.has_failed() => publisher.publish(integrator, shared.durable()),
+        _ => Ok(()),
+    }
+}
+
+fn release(backlog: &Backlog, integrator: &Integrator, integrated: u64) -> Result<(), ReadError> {
+    let released = integrator.release(&backlog.segments(), integrated, None)?;
+    backlog.released(released);
+    Ok(())
+}
+
+impl Publisher {
+    /// Publishes a checkpoint of the durable entries, at most 255 of which are in no full bundle: where the
+    /// integrator lags behind the head, the rest follows when it has caught up.
+    fn publish(&mut self, integrator: &mut Integrator, head: u64) -> Result<(), ReadError> {
+        let integrated = integrator.edge().head().size;
+        let size = if head - integrated < ENTRIES_PER_BUNDLE { head } else { integrated };
+        if self.published == Some(size) {
+            return Ok(());
+        }
+        let mut edge = integrator.edge().clone();
+        let mut partial = Vec::new();
+        let mut index = integrated;
+        while index < size {
+            let entries = self.reader.read(index, (size - index) as usize)?;
+            if entries.is_empty() {
+                return Err(self.reader.vanished(index));
+            }
+            for entry in entries {
+                bundle::push(&mut partial, &entry.bytes);
+                edge.push(TreeHash::of_entry(&entry.bytes));
+                index += 1;
+            }
+        }
+        integrator.write_partials(&edge, partial)?;
+        let checkpoint = Checkpoint { origin: self.origin.clone(), head: edge.head() };
+        integrator.write_checkpoint(&checkpoint.sign(&self.signer))?;
+        self.published = Some(size);
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! Tiles, checkpoints and proofs of a whole log, and what they find.
+
+use super::sim::SimDisk;
+use super::*;
+use crate::disk::Disk as _;
+use crate::note::{Checkpoint, CheckpointError};
+use crate::tree::{TreeHash, TreeHead, verify_consistency, verify_inclusion};
+use crate::verify::{Verified, VerifyError, verify_on};
+
+fn verify(disk: &SimDisk) -> Result<Verified, VerifyError> {
+    verify_on(Arc::new(disk.clone()), dir(), signer().verifier_key(), |_| {})
+}
+
+fn closed_log(entries: u64) -> SimDisk {
+    let disk = SimDisk::new();
+    let log = new_log(&disk);
+    append(&log, 0..entries);
+    log.close().unwrap();
+    disk
+}
+
+fn exists(disk: &SimDisk, path: &str) -> bool {
+    disk.read_at(&dir().join(path), 0, 1).is_ok()
+}
+
+#[test]
+fn a_closed_log_has_the_tiles_that_the_specification_names_for_its_size() {
+    let disk = closed_log(700);
+    let verified = verify(&disk).unwrap();
+    assert_eq!((verified.entries, verified.checkpoint.head.size), (700, 700));
+    let length = |path: &str| disk.read_at(&dir().join(path), 0, usize::MAX).unwrap().len();
+    assert_eq!(length("tile/0/001"), 8192);
+    assert_eq!(length("tile/0/002.p/188"), 188 * 32);
+    assert_eq!(length("tile/1/000.p/2"), 2 * 32);
+    let mut partial = Vec::new();
+    for entry in &read_all(&disk)[512..] {
+        crate::bundle::push(&mut partial, &entry.bytes);
+    }
+    assert_eq!(disk.read_at(&dir().join("tile/entries/002.p/188"), 0, usize::MAX).unwrap(), partial);
+    // The partial forms of what is full are gone.
+    for gone in ["tile/0/001.p", "tile/0/000.p", "tile/entries/000.p"] {
+        assert_eq!(disk.files_below(&dir().join(gone)), [] as [std::path::PathBuf; 0], "{gone}");
+    }
+    assert!(!exists(&disk, "tile/2/000.p/1"));
+}
+
+#[test]
+fn the_tree_grows_over_openings_and_over_a_full_tile_of_level_one() {
+    let disk = SimDisk::new();
+    create(&disk).unwrap();
+    let mut next = 0;
+    let mut heads: Vec<TreeHead> = Vec::new();
+    for count in [0, 1, 255, 1000, 256 * 250, 2000] {
+        let log = open(&disk).unwrap().log;
+        append(&log, next..next + count);
+        log.close().unwrap();
+        next += count;
+        let verified = verify(&disk).unwrap();
+        assert_eq!(verified.checkpoint.head.size, next);
+        heads.push(verified.checkpoint.head);
+    }
+    assert!(exists(&disk, "tile/1/000"));
+    let reader = Reader::over(Arc::new(disk.clone()), dir()).unwrap();
+    for (at, old) in heads.iter().enumerate() {
+        for new in &heads[at..] {
+            let proof = reader.consistency_proof(old.size, new.size).unwrap();
+            assert!(verify_consistency(*old, *new, &proof), "{} to {}", old.size, new.size);
+        }
+    }
+    let last = heads.last().unwrap();
+    for index in [0, 1, 255, 256, 1000, 65_535, 65_536, last.size - 1] {
+        let entry = &reader.read(index, 1).unwrap()[0];
+        let proof = reader.inclusion_proof(index, last.size).unwrap();
+        assert!(verify_inclusion(TreeHash::of_entry(&entry.bytes), index, last.size, &proof, last.root));
+    }
+    assert!(reader.inclusion_proof(last.size, last.size).is_err());
+    assert!(reader.root(last.size + 1).is_err());
+    assert!(reader.consistency_proof(2, 1).is_err());
+}
+
+#[test]
+fn each_changed_byte_of_what_is_signed_is_found() {
+    let disk = closed_log(300);
+    let files = [
+        ("checkpoint", 1),
+        ("tile/entries/000", 97),
+        ("tile/0/000", 97),
+        // The entries behind the last full bundle are read from the journal.
+        ("journal", 97),
+    ];
+    for (name, step) in files {
+        for path in disk.files_below(&dir().join(name)) {
+            let length = disk.read_at(&path, 0, usize::MAX).unwrap().len();
+            for at in (0..length).step_by(step) {
+                let copy = disk.copy();
+                copy.tamper(&path, |bytes| bytes[at] ^= 1);
+                assert!(verify(&copy).is_err(), "byte {at} of {path:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_done_to_a_log_is_said() {
+    let disk = closed_log(600);
+    let tampered = |change: &dyn Fn(&SimDisk)| {
+        let copy = disk.copy();
+        change(&copy);
+        verify(&copy).unwrap_err()
+    };
+
+    let changed = tampered(&|disk| {
+        disk.tamper(&dir().join("tile/entries/001"), |bytes| {
+            let at = bytes.windows(5).position(|w| w == b"\"300\"").unwrap();
+            bytes[at + 1] = b'9';
+        });
+    });
+    assert!(matches!(&changed, VerifyError::Tile { entry: 300, .. }), "{changed}");
+
+    let swapped = tampered(&|disk| {
+        let one = disk.read_at(&dir().join("tile/entries/001"), 0, usize::MAX).unwrap();
+        disk.tamper(&dir().join("tile/entries/000"), |bytes| *bytes = one);
+    });
+    assert!(matches!(swapped, VerifyError::Index(0)), "{swapped}");
+
+    let removed = tampered(&|disk| disk.remove(&dir().join("tile/entries/000")).unwrap());
+    assert!(matches!(removed, VerifyError::Read(_)), "{removed}");
+
+    let no_checkpoint = tampered(&|disk| disk.remove(&dir().join("checkpoint")).unwrap());
+    assert!(matches!(no_checkpoint, VerifyError::NoCheckpoint(_)), "{no_checkpoint}");
+
+    // A whole other history of the same length, with tiles that fit it, under the old checkpoint.
+    let other = SimDisk::new();
+    let log = new_log(&other);
+    append(&log, 1..601);
+    log.close().unwrap();
+    let note = disk.read_at(&dir().join("checkpoint"), 0, usize::MAX).unwrap();
+    other.tamper(&dir().join("checkpoint"), |bytes| *bytes = note);
+    let rewritten = verify(&other).unwrap_err();
+    assert!(matches!(rewritten, VerifyError::Root { size: 600, .. }), "{rewritten}");
+
+    // Entries behind the checkpoint's size gone.
+    let short = closed_log(599);
+    let note = disk.read_at(&dir().join("checkpoint"), 0, usize::MAX).unwrap();
+    short.tamper(&dir().join("checkpoint"), |bytes| *bytes = note);
+    let removed = verify(&short).unwrap_err();
+    assert!(matches!(removed, VerifyError::Removed { named: 600, present: 599 }), "{removed}");
+
+    // Signed with another key.
+    let key = crate::Signer::from_seed(&"example.com/node-1".parse().unwrap(), &[8; 32]).unwrap();
+    let error = verify_on(Arc::new(disk), dir(), key.verifier_key(), |_| {}).unwrap_err();
+    let reason = CheckpointError::NotSigned(key.verifier_key().to_string());
+    assert!(matches!(&error, VerifyError::Checkpoint { reason: r, .. } if *r == reason), "{error}");
+}
+
+#[test]
+fn a_log_without_its_key_catches_up_when_it_has_it_again() {
+    let disk = closed_log(10);
+    let log = open_unsigned(&disk).unwrap().log;
+    append(&log, 10..400);
+    log.close().unwrap();
+    let verified = verify(&disk).unwrap();
+    assert_eq!((verified.checkpoint.head.size, verified.entries), (10, 400));
+    open(&disk).unwrap().log.close().unwrap();
+    assert_eq!(verify(&disk).unwrap().checkpoint.head.size, 400);
+}
+
+#[test]
+fn the_key_of_another_log_is_refused() {
+    let disk = closed_log(1);
+    let other = crate::Signer::from_seed(&"example.com/node-2".parse().unwrap(), &[7; 32]).unwrap();
+    let options = LogOptions { signer: Some(other), ..options() };
+    let error = open::open(Arc::new(disk), dir(), options).unwrap_err();
+    assert!(matches!(error, OpenError::OtherOrigin { .. }), "{error}");
+}
+
+#[test]
+fn while_the_log_is_written_each_checkpoint_seen_is_of_the_same_history() {
+    let disk = SimDisk::new();
+    let log = new_log(&disk);
+    let reader = Reader::over(Arc::new(disk), dir()).unwrap();
+    let mut seen: Vec<TreeHead> = Vec::new();
+    for n in 0..40 {
+        append(&log, n * 30..(n + 1) * 30);
+        if let Some(note) = reader.checkpoint().unwrap() {
+            let checkpoint = Checkpoint::open(&note, signer().verifier_key()).unwrap();
+            assert!(checkpoint.head.size <= log.head());
+            seen.push(checkpoint.head);
+        }
+    }
+    log.close().unwrap();
+    for head in seen {
+        assert_eq!(reader.root(head.size).unwrap(), head.root);
+    }
+}
