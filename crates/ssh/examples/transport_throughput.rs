@@ -1,8 +1,9 @@
 //! What encryption costs: `cargo run --release --example transport_throughput [GIB]`.
 //!
 //! Two transports in memory, 32 KiB packets, 4 GiB for each cipher. Prints the rate and the CPU seconds per
-//! GiB of sealing (`send`) and of opening (`poll`); moving the bytes from one to the other, which a
-//! socket would do, is not counted. Then what an idle connection holds.
+//! GiB of sealing (`send`) and of opening (`poll`), and nanoseconds for a packet of one byte of data (both
+//! together); moving the bytes from one to the other, which a socket would do, is not counted. Then
+//! what an idle connection holds.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 const PAYLOAD: usize = 32 * 1024;
 /// As many packets as a proxy typically finds in its receive buffer.
 const BATCH: usize = 6;
+const SMALL_PACKETS: u64 = 2 << 20;
 const BUFFER: usize = 256 * 1024;
 
 type Failure = Box<dyn std::error::Error>;
@@ -24,29 +26,41 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> Result<(), Failure> {
     let gib: u64 = std::env::args().nth(1).map_or(Ok(4), |text| text.parse())?;
     let mut out = std::io::stdout();
-    writeln!(out, "{:40} {:>9} {:>12} {:>12} {:>12}", "", "GiB/s", "seal s/GiB", "open s/GiB", "both")?;
+    writeln!(
+        out,
+        "{:40} {:>9} {:>12} {:>12} {:>12} {:>12}",
+        "", "GiB/s", "seal s/GiB", "open s/GiB", "both", "ns/packet"
+    )?;
     for cipher in Cipher::ALL {
         for mac in Mac::ALL.into_iter().take(if cipher.is_aead() { 1 } else { 4 }) {
-            let (seal, open) = measure(cipher, mac, gib)?;
+            let (seal, open) = measure(cipher, mac, PAYLOAD, BATCH, (gib << 30) / PAYLOAD as u64)?;
+            let (small_seal, small_open) = measure(cipher, mac, 1, 100, SMALL_PACKETS)?;
+            let small = (small_seal + small_open).as_nanos() / u128::from(SMALL_PACKETS);
             let name = if cipher.is_aead() { String::new() } else { format!(" {}", mac.name()) };
             let name = format!("{}{name}", cipher.name().trim_end_matches("@openssh.com"));
             let (seal, open) = (seal.as_secs_f64() / gib as f64, open.as_secs_f64() / gib as f64);
             let both = seal + open;
-            writeln!(out, "{name:40} {:9.2} {seal:12.3} {open:12.3} {both:12.3}", 1.0 / both)?;
+            writeln!(out, "{name:40} {:9.2} {seal:12.3} {open:12.3} {both:12.3} {small:12}", 1.0 / both)?;
         }
     }
     idle(&mut out)
 }
 
-/// CPU time of sealing and of opening `gib` GiB of payload.
-fn measure(cipher: Cipher, mac: Mac, gib: u64) -> Result<(Duration, Duration), Failure> {
+/// CPU time of sealing and of opening so many packets with `len` bytes of data.
+fn measure(
+    cipher: Cipher,
+    mac: Mac,
+    len: usize,
+    batch: usize,
+    packets: u64,
+) -> Result<(Duration, Duration), Failure> {
     let (mut client, mut server) = connect(cipher, mac)?;
-    let payload = vec![0x5e; PAYLOAD];
-    let batches = (gib << 30) / (PAYLOAD * BATCH) as u64;
+    let payload = vec![0x5e; len];
+    let batches = packets / batch as u64;
     let (mut seal, mut open) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..batches {
         let before = cpu_time();
-        for _ in 0..BATCH {
+        for _ in 0..batch {
             server.send_parts(&[94, 0, 0, 0, 0, 0, 0, 0x80, 0], &payload)?;
         }
         seal += cpu_time() - before;
@@ -54,10 +68,10 @@ fn measure(cipher: Cipher, mac: Mac, gib: u64) -> Result<(Duration, Duration), F
         let before = cpu_time();
         let mut opened = 0;
         while let Some(Incoming::Packet(packet)) = client.poll(Duration::ZERO)? {
-            opened += usize::from(packet.len() == PAYLOAD + 9);
+            opened += usize::from(packet.len() == len + 9);
         }
         open += cpu_time() - before;
-        assert_eq!(opened, BATCH);
+        assert_eq!(opened, batch);
     }
     Ok((seal, open))
 }

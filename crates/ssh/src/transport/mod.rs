@@ -231,13 +231,16 @@ impl Transport {
     }
 
     /// Gives the receive buffer away while it is empty, so that an idle connection holds none.
+    /// Payloads of user authentication were wiped from it; others may still stand there.
     pub fn take_receive_buffer(&mut self) -> Option<Vec<u8>> {
+        self.inbound.wipe_secret();
         self.inbound.buffer.take()
     }
 
     /// Lends a receive buffer; its length is what is used, not its capacity. Dropped when the
     /// present one holds bytes or is as large.
     pub fn give_receive_buffer(&mut self, buffer: Vec<u8>) {
+        self.inbound.wipe_secret();
         self.inbound.buffer.give(buffer);
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Inbound {
     sequence: u32,
     /// `packet_length` of the packet at the front of the buffer, once known.
     length: Option<usize>,
+    /// A payload that was handed out and must not stay in the buffer.
+    secret: Option<Range<usize>>,
     pub(super) traffic: Traffic,
 }
 
@@ -52,12 +54,25 @@ impl Inbound {
             key: OpeningKey::Clear,
             sequence: 0,
             length: None,
+            secret: None,
             traffic: Traffic::default(),
         }
     }
 
     pub(super) fn space(&mut self, at_least: usize) -> &mut [u8] {
+        self.wipe_secret();
         self.buffer.space(at_least.max(1), at_least.max(MAX_RECEIVE_BUFFER))
+    }
+
+    /// Remembers to wipe a payload before the buffer is used or given away again.
+    pub(super) fn mark_secret(&mut self, payload: Range<usize>) {
+        self.secret = Some(payload);
+    }
+
+    pub(super) fn wipe_secret(&mut self) {
+        if let Some(range) = self.secret.take() {
+            self.buffer.wipe(range);
+        }
     }
 
     /// Uses new keys for all packets from here on, after the peer's NEWKEYS.

@@ -163,6 +163,7 @@ impl Transport {
     }
 
     fn next_event(&mut self, now: Duration) -> Result<Option<Event>, TransportError> {
+        self.inbound.wipe_secret();
         loop {
             match &mut self.state {
                 State::Closed => return Err(TransportError::Closed),
@@ -193,7 +194,13 @@ impl Transport {
         let phase = self.phase();
         self.last_sequence = sequence;
         match action(phase, number, self.role.is_server(), self.peer.strict_kex) {
-            Action::Deliver => return Ok(Some(Event::Packet(payload))),
+            Action::Deliver => {
+                if matches!(number, 50..=79) {
+                    // User authentication: passwords.
+                    self.inbound.mark_secret(payload.clone());
+                }
+                return Ok(Some(Event::Packet(payload)));
+            }
             Action::Skip => {}
             Action::KexInit => self.peer_kexinit(payload, sequence)?,
             Action::ExchangeInit => self.exchange_init(payload)?,

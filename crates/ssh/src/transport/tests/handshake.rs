@@ -191,3 +191,30 @@ fn an_idle_transport_holds_no_buffers_and_little_else() {
     exchange_packets(&mut client, &mut server);
     assert!(size_of::<Transport>() < 1024, "{}", size_of::<Transport>());
 }
+
+#[test]
+fn passwords_do_not_stay_in_the_receive_buffer() {
+    let password = b"correct horse battery staple";
+    let (mut client, mut server) = established();
+    let holds = |buffer: &[u8]| buffer.windows(password.len()).any(|w| w == password);
+    for last_look in ["poll", "take", "space"] {
+        client.send_parts(&[50], password).unwrap();
+        feed(&mut server, &take_outgoing(&mut client));
+        let Some(Incoming::Packet(payload)) = server.poll(NOW).unwrap() else { panic!("a packet") };
+        assert!(holds(payload));
+        match last_look {
+            "poll" => {
+                assert_eq!(server.poll(NOW).unwrap(), None);
+                assert!(!holds(server.receive_space(1)));
+            }
+            "take" => assert!(!holds(&server.take_receive_buffer().unwrap())),
+            _ => assert!(!holds(server.receive_space(1))),
+        }
+    }
+}
+
+#[test]
+fn a_transport_moves_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Transport>();
+}
