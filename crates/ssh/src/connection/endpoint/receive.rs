@@ -71,7 +71,9 @@ impl Endpoint {
     }
 
     fn on_window_adjust<'a>(&mut self, number: u32, bytes_to_add: u32) -> Answer<'a> {
-        let channel = self.channels.named(number, "CHANNEL_WINDOW_ADJUST")?;
+        // For a channel that it has closed, a late adjustment means nothing, and some servers send one;
+        // OpenSSH ignores it likewise.
+        let Ok(channel) = self.channels.named(number, "CHANNEL_WINDOW_ADJUST") else { return Ok(None) };
         channel.peer.check_live("CHANNEL_WINDOW_ADJUST")?;
         channel.window_out = channel
             .window_out

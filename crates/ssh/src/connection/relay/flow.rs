@@ -57,7 +57,14 @@ impl Relay {
         payload: &[u8],
         out: &mut impl Output,
     ) -> Result<(), ConnectionError> {
-        let channel = self.channels.named_by(from, number, "CHANNEL_WINDOW_ADJUST")?;
+        // For a channel that it has closed, a late adjustment means nothing, and some servers send one;
+        // OpenSSH ignores it likewise.
+        let Ok(channel) = self.channels.named_by(from, number, "CHANNEL_WINDOW_ADJUST") else {
+            return Ok(());
+        };
+        if channel.ends[from].sent == Progress::Closed {
+            return Ok(());
+        }
         channel.ends[from].sent.check_live("CHANNEL_WINDOW_ADJUST")?;
         let sender = &mut channel.ends[from.other()];
         let granted = u64::from(sender.window) + u64::from(sender.kept) + u64::from(bytes_to_add);

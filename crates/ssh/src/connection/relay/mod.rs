@@ -25,6 +25,10 @@
 //! What one end may legally have in flight when the other closes is passed like anything else; the
 //! end that closed ignores it, as it would without us.
 //!
+//! **Stricter than RFC 4254 nowhere, more lenient twice:** a second EOF is dropped, and so is a
+//! `WINDOW_ADJUST` for a channel that does not exist any more. Real peers send both. Any other message
+//! that the state of its channel does not accept ends the connection.
+//!
 //! ```
 //! use bartizan_ssh::connection::relay::*;
 //! use bartizan_ssh::wire::connection::{ChannelOpen, ChannelRequest, ChannelType, GlobalRequest, Message};

@@ -92,6 +92,7 @@ fn outcome(state: State, message: &Message<'_>, event: &'static str) -> Outcome 
     let is_data = matches!(message, Message::Data { .. } | Message::ExtendedData { .. });
     let event = if event.is_empty() { Outcome::Silence } else { Outcome::Event(event) };
     match (state, message) {
+        (State::None | State::Asked, Message::WindowAdjust { .. }) => Outcome::Silence,
         (State::None | State::Asked, _) => Outcome::Error,
         (State::Opening, _) if answers_open => event,
         (State::GivenUp, _) if answers_open => Outcome::Silence,

@@ -101,7 +101,14 @@ fn each_message_in_each_state_is_passed_or_ends_the_connection() {
             for message in messages(number) {
                 let mut rig = rig_in(state, from);
                 let what = format!("{message:?} from the {from} in {state:?}");
-                if accepted(state, from, &message) {
+                let adjust = matches!(message, Message::WindowAdjust { .. });
+                // The client cannot know a number of the target's yet.
+                let unknown = state == State::Opening && from == Side::Client;
+                let late_adjust = adjust && (unknown || matches!(state, State::None | State::SentClose));
+                if late_adjust {
+                    assert_eq!(rig.feed(from, &message), Ok(Flow::Continue), "{what}");
+                    assert!(rig.out.0.is_empty(), "{what}");
+                } else if accepted(state, from, &message) {
                     assert_eq!(rig.feed(from, &message), Ok(Flow::Continue), "{what}");
                     let repeated_eof = state == State::SentEof && matches!(message, Message::Eof { .. });
                     let passed: &[_] =
@@ -125,8 +132,8 @@ fn the_errors_say_what_was_wrong() {
     rig.target_sends(&Message::Eof { recipient_channel });
     assert_eq!(rig.violation(Side::Target, &data(C, b"late")).to_string(), "CHANNEL_DATA after CHANNEL_EOF");
     rig.target_sends(&Message::Close { recipient_channel });
-    let late = Message::WindowAdjust { recipient_channel, bytes_to_add: 1 };
-    assert_eq!(rig.violation(Side::Target, &late).to_string(), "CHANNEL_WINDOW_ADJUST after CHANNEL_CLOSE");
+    let late = request(C, RequestType::Keepalive, false);
+    assert_eq!(rig.violation(Side::Target, &late).to_string(), "CHANNEL_REQUEST after CHANNEL_CLOSE");
     let unknown = rig.violation(Side::Client, &data(9, b""));
     assert_eq!(unknown.to_string(), "CHANNEL_DATA for channel 9, which does not exist");
     let unasked = rig.violation(Side::Client, &Message::ChannelSuccess { recipient_channel: T });
@@ -144,7 +151,8 @@ fn a_target_that_was_not_asked_cannot_answer() {
     let hold = ChannelType::Unknown { name: "x", data: b"hold+" };
     let mut rig = Rig::new();
     assert_eq!(rig.feed(Side::Client, &open(C, hold)), Ok(Flow::Held));
-    for message in messages(C) {
+    for message in messages(C).into_iter().filter(|message| message.number() != SSH_MSG_CHANNEL_WINDOW_ADJUST)
+    {
         let error = rig.violation(Side::Target, &message);
         assert!(matches!(error, ConnectionError::UnknownChannel { .. }), "{message:?}: {error}");
     }
