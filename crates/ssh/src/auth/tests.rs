@@ -4,5 +4,6 @@ mod both;
 mod client;
 mod helpers;
 mod lessons;
+mod orders;
 mod publickey;
 mod server;

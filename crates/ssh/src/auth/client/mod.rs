@@ -18,6 +18,7 @@
 //! without asking: one round trip, against two or three of an interactive client.
 
 mod credential;
+mod event;
 
 use std::fmt;
 
@@ -32,44 +33,12 @@ use crate::wire::userauth::{
 use crate::wire::{Malformed, Reader, Writer as _};
 pub use credential::Credential;
 use credential::{Kind, algorithm_for};
+pub use event::ClientEvent;
 
 /// Banners a server may send; each is shown or dropped by the owner at once.
 const MAX_BANNERS: u32 = 100;
 /// Rounds of prompts a server may ask for.
 const MAX_ROUNDS: u32 = 100;
-
-/// What the owner of the machine must know or do.
-#[derive(Debug)]
-#[must_use]
-pub enum ClientEvent<'a> {
-    /// Authenticated; the connection protocol begins.
-    Success,
-    /// No credential is left.
-    Failure {
-        /// What the server would have continued with, as a name-list: printable ASCII.
-        left: String,
-        /// The methods tried, in order.
-        tried: Vec<AuthMethod>,
-    },
-    /// Text from the server to be shown; escape it.
-    Banner(&'a [u8]),
-    /// An external credential is wanted: answer with [`ClientAuth::signature`] or [`ClientAuth::skip`].
-    NeedSignature {
-        /// Whose signature.
-        identity: UserIdentity,
-        /// With which algorithm.
-        algorithm: PublicKeyAlgorithm,
-        /// Over these bytes.
-        data: Vec<u8>,
-    },
-    /// Questions from the server, its texts to be escaped: answer with [`ClientAuth::respond`] or [`ClientAuth::skip`].
-    Prompt(InfoRequest<'a>),
-    /// The password was right but has expired: answer with [`ClientAuth::change_password`] or [`ClientAuth::skip`].
-    PasswordExpired {
-        /// The server's text, to be escaped.
-        prompt: &'a [u8],
-    },
-}
 
 /// The state machine of one connection; see the module's picture.
 ///

@@ -12,53 +12,25 @@
 //! A request that is pending is answered before the next packet is fed; the owner may take its time, that is what stops a client
 //! from trying in parallel. Each message that is not on the picture ends the connection.
 
-mod publickey;
+mod judge;
+mod limits;
 mod request;
 
 use std::fmt;
 
 use super::{AuthError, AuthMethod, Secret};
-use crate::key::{SignatureAlgorithm, shown};
+use crate::key::shown;
 use crate::wire::transport::{SSH_MSG_SERVICE_ACCEPT, SSH_MSG_SERVICE_REQUEST};
 use crate::wire::userauth::{
-    Banner, InfoRequest, InfoResponse, Method, Payload, PkOk, Prompt, Request, SERVICE_CONNECTION,
-    SERVICE_USERAUTH, SSH_MSG_USERAUTH_FAILURE, SSH_MSG_USERAUTH_INFO_RESPONSE, SSH_MSG_USERAUTH_REQUEST,
-    SSH_MSG_USERAUTH_SUCCESS, SecretBytes,
+    Banner, InfoRequest, InfoResponse, Method, Payload, PkOk, Prompt, Request, SERVICE_USERAUTH,
+    SSH_MSG_USERAUTH_FAILURE, SSH_MSG_USERAUTH_INFO_RESPONSE, SSH_MSG_USERAUTH_REQUEST,
+    SSH_MSG_USERAUTH_SUCCESS,
 };
 use crate::wire::{Reader, Writer as _};
-use publickey::{Binding, Shown};
+use judge::{Binding, judge};
+pub use limits::AuthLimits;
 use request::Pending;
 pub use request::{AuthRequest, OfferedKey, ProvenKey, RequestFault};
-
-/// What a client may do before it has authenticated.
-#[derive(Clone, Debug)]
-pub struct AuthLimits {
-    /// Rejected passwords, responses, signatures and unknown methods; the last one ends the connection. Default 6.
-    pub tries: u32,
-    /// Offered keys, accepted or not, since agents hold many. Default 64.
-    pub offered_keys: u32,
-    /// Length of a payload in bytes. Default 72 KiB: a large certificate and its signature.
-    pub packet_bytes: usize,
-    /// Length of a user name in bytes. Default 256.
-    pub user_name_bytes: usize,
-    /// Length of a password or response in bytes. Default 1,024.
-    pub secret_bytes: usize,
-    /// What users may sign with. Default: everything but SHA-1.
-    pub algorithms: Vec<SignatureAlgorithm>,
-}
-
-impl Default for AuthLimits {
-    fn default() -> Self {
-        Self {
-            tries: 6,
-            offered_keys: 64,
-            packet_bytes: 72 * 1024,
-            user_name_bytes: 256,
-            secret_bytes: 1024,
-            algorithms: SignatureAlgorithm::ALL.to_vec(),
-        }
-    }
-}
 
 /// The state machine of one connection; see the module's picture.
 ///
@@ -318,12 +290,9 @@ impl ServerAuth {
             return Err(AuthError::TooLong("user name"));
         }
         self.follow(&request);
-        let judged = if request.service == SERVICE_CONNECTION {
-            self.judge(&request)?
-        } else {
-            Err(RequestFault::UnknownService(shown(request.service.as_bytes())))
-        };
-        let (pending, event) = match judged {
+        self.count(&request.method)?;
+        let binding = Binding { session_id: &self.session_id, host_blob: &self.host_blob };
+        let (pending, event) = match judge(&request, &binding, &self.limits) {
             Ok(judged) => judged,
             Err(fault) => {
                 let offer = matches!(request.method, Method::PublicKey(key) if key.signature.is_none());
@@ -351,56 +320,19 @@ impl ServerAuth {
         }
     }
 
-    /// The outer error ends the connection, the inner one makes the request an invalid one.
-    fn judge(
-        &mut self,
-        request: &Request<'_>,
-    ) -> Result<Result<(Pending, AuthRequest), RequestFault>, AuthError> {
-        let user = request.user.to_owned();
-        let too_long = |secret: SecretBytes<'_>| secret.0.len() > self.limits.secret_bytes;
-        Ok(Ok(match request.method {
-            Method::None => {
-                self.nones = self.nones.saturating_add(1);
-                (Pending::Evidence(AuthMethod::None), AuthRequest::None { user })
-            }
-            Method::PublicKey(key) => {
-                if key.signature.is_none() {
-                    self.offers = self.offers.saturating_add(1);
-                    if self.offers > self.limits.offered_keys {
-                        return Err(AuthError::TooManyTries);
-                    }
-                }
-                let binding = Binding { session_id: &self.session_id, host_blob: &self.host_blob };
-                match publickey::judge(request, &key, &binding, &self.limits) {
-                    Ok(Shown::Offered(key)) => {
-                        let (algorithm, blob) = (key.algorithm.name(), key.identity.blob().to_vec());
-                        (Pending::Offered { algorithm, blob }, AuthRequest::Offered(key))
-                    }
-                    Ok(Shown::Proven(key)) => {
-                        (Pending::Evidence(AuthMethod::PublicKey), AuthRequest::Proven(key))
-                    }
-                    Err(fault) => return Ok(Err(fault)),
+    /// Counts what may be repeated without being a try.
+    fn count(&mut self, method: &Method<'_>) -> Result<(), AuthError> {
+        match method {
+            Method::None => self.nones = self.nones.saturating_add(1),
+            Method::PublicKey(key) if key.signature.is_none() => {
+                self.offers = self.offers.saturating_add(1);
+                if self.offers > self.limits.offered_keys {
+                    return Err(AuthError::TooManyTries);
                 }
             }
-            Method::Password { password, new_password } => {
-                if too_long(password) || new_password.is_some_and(too_long) {
-                    return Ok(Err(RequestFault::TooLong("password")));
-                }
-                let new_password = new_password.map(|new| Secret::new(new.0));
-                let password = Secret::new(password.0);
-                let event = AuthRequest::Password { user, password, new_password };
-                (Pending::Evidence(AuthMethod::Password), event)
-            }
-            Method::KeyboardInteractive { submethods, .. } => {
-                if submethods.len() > self.limits.user_name_bytes {
-                    return Ok(Err(RequestFault::TooLong("submethods")));
-                }
-                let submethods = String::from_utf8_lossy(submethods).into_owned();
-                let event = AuthRequest::KeyboardInteractive { user, submethods };
-                (Pending::Evidence(AuthMethod::KeyboardInteractive), event)
-            }
-            Method::HostBased(_) | Method::Other { .. } => return Ok(Err(RequestFault::UnknownMethod)),
-        }))
+            _ => {}
+        }
+        Ok(())
     }
 
     fn responses(&mut self, payload: &[u8], wanted: usize) -> Result<AuthRequest, AuthError> {

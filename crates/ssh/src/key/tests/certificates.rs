@@ -349,3 +349,29 @@ fn the_builder_refuses_certificates_for_nobody_and_never() {
     assert_ne!(a.blob(), b.blob());
     assert!(builder().principal("a\0b").valid(1, 2).sign(&ca).is_err());
 }
+
+/// A second opinion on what ssh-keygen and we write.
+#[test]
+fn the_ssh_key_crate_reads_the_same_in_our_certificates() {
+    for kind in [KeyKind::Ed25519, KeyKind::EcdsaP256, KeyKind::EcdsaP521, KeyKind::Rsa3072] {
+        let (subject, ca) = (PrivateKey::generate(kind).unwrap(), PrivateKey::generate(kind).unwrap());
+        let ours = CertificateBuilder::new(CertificateKind::Host, subject.public_key())
+            .key_id("web-1")
+            .principal("web-1")
+            .principal("10.0.0.5")
+            .valid(1000, 2000)
+            .critical_option("b", "2")
+            .critical_option("a", "1")
+            .extension("c", "")
+            .sign(&ca)
+            .unwrap();
+        let theirs = ssh_key::Certificate::from_openssh(&ours.to_openssh("comment")).unwrap();
+        assert_eq!((theirs.serial(), theirs.key_id()), (ours.serial(), ours.key_id()));
+        assert_eq!(theirs.valid_principals(), ours.principals());
+        assert_eq!((theirs.valid_after(), theirs.valid_before()), (1000, 2000));
+        assert!(theirs.cert_type().is_host());
+        let options: Vec<_> = theirs.critical_options().keys().map(String::as_str).collect();
+        assert_eq!(options, ["a", "b"]);
+        assert_eq!(theirs.to_bytes().unwrap(), ours.blob());
+    }
+}
