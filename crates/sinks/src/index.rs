@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 /// Most entries that are applied in one transaction.
 const BATCH: usize = 256;
+/// After each transaction the follower waits so long for more. A session makes some ten events within
+/// milliseconds, and a transaction for each would cost several times what one for all of them does.
+const GATHER: Duration = Duration::from_millis(50);
 /// After a failure the follower waits so long, then twice as long each time …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// … up to this.
@@ -70,6 +73,7 @@ impl<S: IndexStore> IndexFollower<S> {
 
     /// Follows the log until it is closed or `stopping` turns true.
     ///
+    /// What is durable is found in the index after some 50 ms at most while the index can be written.
     /// A failure is logged once, and tried again with growing pauses.
     ///
     /// # Cancel safety
@@ -80,21 +84,17 @@ impl<S: IndexStore> IndexFollower<S> {
             let pause = match self.catch_up().await {
                 Ok(()) => {
                     failures.over();
-                    None
+                    GATHER
                 }
-                Err(error) => Some(failures.next(&error)),
+                Err(error) => failures.next(&error),
             };
-            let wait = async {
-                match pause {
-                    Some(pause) => {
-                        tokio::time::sleep(pause).await;
-                        true
-                    }
-                    None => self.head.changed().await.is_ok(),
-                }
+            let more = async {
+                tokio::time::sleep(pause).await;
+                // After a failure there is something to do without news.
+                failures.any() || self.head.changed().await.is_ok()
             };
             let go_on = tokio::select! {
-                go_on = wait => go_on,
+                go_on = more => go_on,
                 _ = stopping.wait_for(|&stopping| stopping) => false,
             };
             if !go_on {
@@ -172,6 +172,11 @@ impl Failures {
         };
         self.pause = Some(pause);
         pause
+    }
+
+    /// Whether the last attempt failed.
+    fn any(&self) -> bool {
+        self.pause.is_some()
     }
 
     fn over(&mut self) {

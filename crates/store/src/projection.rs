@@ -91,7 +91,12 @@ fn readable(bytes: &[u8], value: &Value) -> EventRow {
         source: source.map(|s| address(s.ip())),
         words: stored(&words.to_lowercase()),
         json: String::from_utf8_lossy(bytes).into_owned(),
-        change: serde_json::from_slice(bytes).ok().and_then(session_change),
+        change: match value.get("type").and_then(Value::as_str) {
+            Some("session.start" | "session.end") => {
+                serde_json::from_slice(bytes).ok().and_then(session_change)
+            }
+            _ => None,
+        },
     }
 }
 
