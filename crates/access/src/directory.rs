@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bartizan_model::{
     DirectoryData, Fingerprint, Grant, GrantId, Person, PersonName, Target, TargetName, TargetSelector,
 };
-use cedar_policy::{Entities, Entity, EntityUid, PolicyId, PolicySet, RestrictedExpression};
+use cedar_policy::{Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, RestrictedExpression};
 
 use crate::policy::{Names, Policies, compile};
 
@@ -50,6 +50,23 @@ impl Directory {
     /// # Errors
     /// When a grant does not compile, or two records claim one id or one key.
     pub fn build(data: &DirectoryData, operators: Policies) -> Result<Self, BuildError> {
+        Self::build_after(None, data, operators)
+    }
+
+    /// Builds the snapshot that follows this one. Grants that were in this one are not compiled again, which
+    /// is most of the work: a change costs by what was changed.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn rebuild(&self, data: &DirectoryData, operators: Policies) -> Result<Self, BuildError> {
+        Self::build_after(Some(self), data, operators)
+    }
+
+    fn build_after(
+        before: Option<&Self>,
+        data: &DirectoryData,
+        operators: Policies,
+    ) -> Result<Self, BuildError> {
         let broken = |why| fault("directory", &data.generation, why);
         let names = Names::new().map_err(broken)?;
         let mut people = HashMap::with_capacity(data.people.len());
@@ -58,7 +75,11 @@ impl Directory {
             people.insert(person.name.clone(), entry);
         }
         for grant in &data.grants {
-            add_grant(&mut people, grant)?;
+            // A grant of somebody unknown gives nobody anything.
+            let Some(entry) = people.get_mut(&grant.person) else { continue };
+            let known = before.and_then(|before| before.entry(&grant.person)?.compiled(grant));
+            let policy = known.map_or_else(|| compile(grant), Ok);
+            entry.add(grant, policy.map_err(|why| fault("grant", &grant.id, why))?)?;
         }
         let mut holders = HashMap::with_capacity(data.keys.len());
         for key in &data.keys {
@@ -122,12 +143,18 @@ impl Directory {
     }
 }
 
-fn add_grant(people: &mut HashMap<PersonName, Entry>, grant: &Grant) -> Result<(), BuildError> {
-    let Some(entry) = people.get_mut(&grant.person) else { return Ok(()) };
-    let policy = compile(grant).map_err(|why| fault("grant", &grant.id, why))?;
-    entry.policies.add(policy).map_err(|e| fault("grant", &grant.id, e))?;
-    entry.grants.insert(grant.id.clone(), grant.clone());
-    Ok(())
+impl Entry {
+    /// The policy of exactly this grant, if it was compiled before.
+    fn compiled(&self, grant: &Grant) -> Option<Policy> {
+        self.grants.get(&grant.id).filter(|known| *known == grant)?;
+        self.policies.policy(&PolicyId::new(&grant.id.0)).cloned()
+    }
+
+    fn add(&mut self, grant: &Grant, policy: Policy) -> Result<(), BuildError> {
+        self.policies.add(policy).map_err(|e| fault("grant", &grant.id, e))?;
+        self.grants.insert(grant.id.clone(), grant.clone());
+        Ok(())
+    }
 }
 
 fn entities(data: &DirectoryData, names: &Names) -> Result<Entities, String> {

@@ -105,6 +105,18 @@ proptest! {
     }
 
     #[test]
+    fn a_snapshot_after_another_answers_like_one_built_anew(
+        before in grants(),
+        after in grants(),
+        (person, ask) in asks(),
+    ) {
+        let next = build(&before, "").rebuild(&data(after.clone()), Policies::default()).unwrap();
+        let anew = build(&after, "");
+        let answer = decide(&next, &who(&next, person), &ask);
+        prop_assert_eq!(answer, decide(&anew, &who(&anew, person), &ask));
+    }
+
+    #[test]
     fn forbid_wins(grants in grants(), (person, ask) in asks(), login in prop::sample::select(&LOGINS[..])) {
         let text = format!("@id(\"f\") forbid (principal, action, resource) when {{ context.login == {login:?} }};");
         let (free, bound) = (build(&grants, ""), build(&grants, &text));
