@@ -41,7 +41,7 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 3] = ["limits", "session", "upstream"];
+pub(crate) const SECTIONS: [&str; 2] = ["limits", "session"];
 
 /// All keys, in the order of the reference page.
 pub(crate) const KEYS: &[Key] = &[
@@ -94,7 +94,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "limits.half_open",
         kind: Kind::Count,
         unit: "connections, 1 to 1000000",
-        default: "4096",
+        default: "2048",
         consequence: "How many connections may be unauthenticated at once, over all sources; further ones \
             are refused with an event.",
     },
@@ -108,18 +108,10 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "session.accept_env",
         kind: Kind::List,
-        unit: "names of environment variables; `*` stands for any run of characters",
+        unit: "names of environment variables; `*` at the end stands for any rest",
         default: "[\"LANG\", \"LC_*\", \"COLORTERM\", \"NO_COLOR\", \"GIT_PROTOCOL\"]",
         consequence: "Which variables a client may set on a target (`SendEnv`). Others are refused and \
             noted in the log. Names that steer programs (`LD_*`, `PATH`, `BASH_ENV` and the like) are \
             dangerous where a target accepts them.",
-    },
-    Key {
-        name: "upstream.connect_timeout",
-        kind: Kind::Duration,
-        unit: "from 1s to 10m",
-        default: "\"10s\"",
-        consequence: "How long reaching a target may take, from resolving its name to its host key; then \
-            the session ends with that reason.",
     },
 ];

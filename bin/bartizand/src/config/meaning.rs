@@ -16,8 +16,8 @@ pub(crate) struct Config {
     pub(crate) node: NodeId,
     /// Where SSH clients are accepted; never empty.
     pub(crate) listen: Vec<SocketAddr>,
-    /// The jump host that `ssh-config` prints, when it is not the first of `listen`.
-    pub(crate) public_address: Option<String>,
+    /// The jump host that `ssh-config` prints, where it is written.
+    public_address: Option<String>,
     /// Directives for tracing; they parse.
     pub(crate) log_level: String,
     /// Threads that relay sessions.
@@ -30,8 +30,6 @@ pub(crate) struct Config {
     pub(crate) half_open_per_source: usize,
     /// Patterns of environment variables that clients may set.
     pub(crate) accept_env: Vec<String>,
-    /// Time for reaching a target.
-    pub(crate) connect_timeout: Duration,
 }
 
 impl Config {
@@ -45,10 +43,24 @@ impl Config {
             log_level: read.text("log_level", || "info".into(), log_level),
             workers: read.count("workers", default_workers(), 1, 1024),
             login_grace: read.duration("limits.login_grace", 60, 1, 3600),
-            half_open: read.count("limits.half_open", 4096, 1, 1_000_000),
+            half_open: read.count("limits.half_open", 2048, 1, 1_000_000),
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
             accept_env: read.accept_env(),
-            connect_timeout: read.duration("upstream.connect_timeout", 10, 1, 600),
+        }
+    }
+}
+
+impl Config {
+    /// The jump host as clients write it: as configured, else the first of `listen`, by the machine's name where
+    /// that is every address.
+    pub(crate) fn public_address(&self) -> String {
+        if let Some(configured) = &self.public_address {
+            return configured.clone();
+        }
+        match self.listen.first() {
+            Some(first) if first.ip().is_unspecified() => format!("{}:{}", default_node(), first.port()),
+            Some(first) => first.to_string(),
+            None => default_node(),
         }
     }
 }
@@ -148,10 +160,11 @@ impl Reading<'_> {
             return ["LANG", "LC_*", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"].map(String::from).into();
         };
         let good = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'*')
+            let plain = name.strip_suffix('*').unwrap_or(name);
+            !name.is_empty() && plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };
         for At { line, value } in items.iter().filter(|item| !good(&item.value)) {
-            let why = format!("holds \"{}\", no name of a variable", shown(value));
+            let why = format!("holds \"{}\", no name of a variable such as LANG or LC_*", shown(value));
             self.fault(*line, "session.accept_env", &why);
         }
         items.into_iter().map(|item| item.value).collect()

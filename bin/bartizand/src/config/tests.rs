@@ -15,11 +15,10 @@ fn nothing_written_means_the_defaults() {
     let config = Config::parse(Path::new("bartizan.toml"), "").unwrap();
     assert_eq!(config.listen, ["0.0.0.0:2222".parse().unwrap()]);
     assert_eq!(config.login_grace, Duration::from_secs(60));
-    assert_eq!(config.connect_timeout, Duration::from_secs(10));
-    assert_eq!((config.half_open, config.half_open_per_source), (4096, 128));
+    assert_eq!((config.half_open, config.half_open_per_source), (2048, 128));
     assert_eq!(config.log_level, "info");
     assert!(config.workers >= 1);
-    assert!(config.public_address.is_none());
+    assert_eq!(config.public_address(), format!("{}:2222", default_node()));
 }
 
 #[test]
@@ -38,19 +37,22 @@ fn every_key_can_be_written_and_means_something() {
         half_open_per_source = 5
         [session]
         accept_env = ["LANG", "APP_*"]
-        [upstream]
-        connect_timeout = "1m"
         "#,
     )
     .unwrap();
     assert_eq!(config.node.0, "gate-1");
     assert_eq!(config.listen.len(), 2);
-    assert_eq!(config.public_address.as_deref(), Some("bastion.example.com:2222"));
+    assert_eq!(config.public_address(), "bastion.example.com:2222");
     assert_eq!(config.workers, 3);
     assert_eq!(config.login_grace, Duration::from_secs(120));
     assert_eq!((config.half_open, config.half_open_per_source), (10, 5));
     assert_eq!(config.accept_env, ["LANG", "APP_*"]);
-    assert_eq!(config.connect_timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn the_public_address_is_the_first_listener_unless_written() {
+    let config = Config::parse(Path::new("c"), "listen = [\"10.0.0.1:22\", \"[::1]:22\"]").unwrap();
+    assert_eq!(config.public_address(), "10.0.0.1:22");
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn faults_name_line_and_remedy() {
         "listen = [\"localhost:22\", \"127.0.0.1:1\",\n \"127.0.0.1:1\"]\n",
         "listen = \"0.0.0.0:2222\"\nworkers = \"two\"\n",
         "listen = []\nworkers = 0\n[limits]\nlogin_grace = \"2 minutes\"\nhalf_open = -1\n",
-        "[upstream]\nconnect_timeout = \"5h\"\n[session]\naccept_env = [\"LC_*\", \"A=B\"]\n",
+        "[limits]\nlogin_grace = \"5h\"\n[session]\naccept_env = [\"LC_*\", \"A=B\"]\n",
         "node = \"a b\\u001b[2J\"\nlog_level = \"loud!!\"\npublic_address = \"-oProxy\"\n",
         "\"\\u001b[2J\" = 1\n",
         "node = \"a\nlisten = []\n",

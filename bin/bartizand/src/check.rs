@@ -1,0 +1,68 @@
+//! `bartizand check`: reads what `serve` would read, without taking the folder.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use bartizan_audit::Reader;
+
+use crate::config::{Config, reference};
+use crate::failure::Failure;
+use crate::folder::Folder;
+use crate::keys;
+
+/// Reads the data folder as a whole, or prints the reference page of the configuration.
+///
+/// # Errors
+/// The first part of the folder that cannot be used; of the configuration every fault.
+pub(crate) fn run(path: &Path, explain: bool) -> Result<(), Failure> {
+    let text = if explain { reference() } else { report(&Folder::open(path)?)? };
+    std::io::stdout().write_all(text.as_bytes()).map_err(|e| Failure::new(format!("cannot print: {e}")))
+}
+
+fn report(folder: &Folder) -> Result<String, Failure> {
+    let config = folder.config()?;
+    let mut text = format!("{}: ok\n{}", folder.config_file().display(), meaning(&config));
+    let keys = keys::load(&folder.keys())?;
+    let _ = writeln!(text, "{}: ok", folder.keys().display());
+    for key in &keys.host_keys {
+        let key = key.public_key();
+        let _ = writeln!(text, "  host key  {} {}", key.fingerprint(), key.algorithm());
+    }
+    let _ = writeln!(text, "  host CA   {}", keys.host_ca.public_key().fingerprint());
+    let _ = writeln!(text, "  user CA   {}", keys.user_ca.public_key().fingerprint());
+    let reader = Reader::open(&folder.log()).map_err(Failure::new)?;
+    let (origin, head) = (reader.origin().map_err(Failure::new)?, reader.head().map_err(Failure::new)?);
+    let _ = writeln!(text, "{}: ok\n  origin    {origin}\n  events    {head}", folder.log().display());
+    if !folder.database().is_file() {
+        return Err(Failure::new(format!("{} is missing", folder.database().display()))
+            .hint("restore it from a backup: it holds people, targets and grants"));
+    }
+    let _ = writeln!(text, "{}: there", folder.database().display());
+    Ok(text)
+}
+
+/// What the configuration means, defaults included.
+fn meaning(config: &Config) -> String {
+    let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
+    format!(
+        "  node                         {}\n  \
+           listen                       {}\n  \
+           public_address               {}\n  \
+           log_level                    {}\n  \
+           workers                      {}\n  \
+           limits.login_grace           {} s\n  \
+           limits.half_open             {}\n  \
+           limits.half_open_per_source  {}\n  \
+           session.accept_env           {}\n",
+        config.node,
+        listen.join(", "),
+        config.public_address(),
+        config.log_level,
+        config.workers,
+        config.login_grace.as_secs(),
+        config.half_open,
+        config.half_open_per_source,
+        config.accept_env.join(", "),
+    )
+}

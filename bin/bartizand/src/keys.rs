@@ -1,0 +1,176 @@
+//! The server's own keys: made by `init`, read by `serve`.
+//!
+//! ```text
+//!   keys/host_ed25519, host_ecdsa, host_rsa   what Bartizan itself shows to clients
+//!   keys/host_ca                              signs the host certificates that it shows for targets
+//!   keys/user_ca                              signs the user certificates that targets see
+//!   keys/target_seed                          keys for single targets are derived from it
+//! ```
+//!
+//! Each private key has its public half beside it in `.pub`.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use bartizan_gateway::Keys;
+use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Keys that clients are shown, in the order in which they are offered.
+const HOST_KEYS: [(&str, KeyKind); 3] =
+    [("host_ed25519", KeyKind::Ed25519), ("host_ecdsa", KeyKind::EcdsaP256), ("host_rsa", KeyKind::Rsa3072)];
+const HOST_CA: &str = "host_ca";
+const USER_CA: &str = "user_ca";
+const SEED: &str = "target_seed";
+
+/// Makes all keys in the new folder `dir`.
+///
+/// # Durability
+/// When this returns, the keys survive a power failure.
+pub(crate) fn create(dir: &Path, node: &str) -> Result<(), Failure> {
+    let unwritable = |e: io::Error| Failure::new(format!("cannot make keys in {}: {e}", dir.display()));
+    DirBuilder::new().mode(0o700).create(dir).map_err(unwritable)?;
+    for (name, kind) in HOST_KEYS {
+        create_key(dir, name, kind, &format!("bartizan {node}"))?;
+    }
+    create_key(dir, HOST_CA, KeyKind::Ed25519, &format!("bartizan host CA {node}"))?;
+    create_key(dir, USER_CA, KeyKind::Ed25519, &format!("bartizan user CA {node}"))?;
+    let seed = random_seed()?;
+    let digits: Zeroizing<String> = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect());
+    write_new(&dir.join(SEED), 0o600, format!("{}\n", *digits).as_bytes())?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(unwritable)
+}
+
+fn create_key(dir: &Path, name: &str, kind: KeyKind, comment: &str) -> Result<(), Failure> {
+    let broken = |e: bartizan_ssh::key::KeyError| Failure::new(format!("cannot make the key {name}: {e}"));
+    let key = PrivateKey::generate(kind).map_err(broken)?;
+    write_new(&dir.join(name), 0o600, key.to_openssh(comment).map_err(broken)?.as_bytes())?;
+    let line = format!("{}\n", key.public_key().to_openssh(comment));
+    write_new(&dir.join(format!("{name}.pub")), 0o644, line.as_bytes())
+}
+
+fn random_seed() -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut seed = Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(&mut *seed).map_err(|_| Failure::new("the system gives no random bytes"))?;
+    Ok(seed)
+}
+
+fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|e| Failure::new(format!("cannot write {}: {e}", path.display())))
+}
+
+/// Reads all keys in `dir`.
+///
+/// # Errors
+/// When one is missing, cannot be read, or can be read by others.
+pub(crate) fn load(dir: &Path) -> Result<Keys, Failure> {
+    let host_keys = HOST_KEYS.iter().map(|(name, _)| Ok(HostKey::new(read_key(dir, name)?)));
+    Ok(Keys {
+        host_keys: host_keys.collect::<Result<_, Failure>>()?,
+        host_ca: Arc::new(read_key(dir, HOST_CA)?),
+        user_ca: Arc::new(read_key(dir, USER_CA)?),
+        target_seed: Arc::new(read_seed(&dir.join(SEED))?),
+    })
+}
+
+fn read_key(dir: &Path, name: &str) -> Result<PrivateKey, Failure> {
+    let path = dir.join(name);
+    let text = read_secret(&path)?;
+    PrivateKey::from_openssh(&text)
+        .map_err(|e| Failure::new(format!("cannot use the key {}: {e}", path.display())))
+}
+
+fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let text = read_secret(path)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    let digits = text.trim_end().as_bytes();
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let read = match digits.as_chunks::<2>() {
+        (pairs, []) if pairs.len() == seed.len() => {
+            seed.iter_mut().zip(pairs).try_for_each(|(byte, &[high, low])| {
+                *byte = nibble(high)? << 4 | nibble(low)?;
+                Some(())
+            })
+        }
+        _ => None,
+    };
+    read.map(|()| seed)
+        .ok_or_else(|| Failure::new(format!("{} does not hold 64 hexadecimal digits", path.display())))
+}
+
+/// Reads a file that only its owner may read.
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let shown = path.display();
+    let unreadable = |e: io::Error| match e.kind() {
+        ErrorKind::NotFound => Failure::new(format!("the key {shown} is missing"))
+            .hint("restore it from a backup; a new one would not be trusted by clients and targets"),
+        _ => Failure::new(format!("cannot read the key {shown}: {e}")),
+    };
+    if fs::metadata(path).map_err(unreadable)?.mode() & 0o077 != 0 {
+        return Err(
+            Failure::new(format!("others may read the key {shown}")).hint(format!("chmod 600 {shown}"))
+        );
+    }
+    fs::read_to_string(path).map(Zeroizing::new).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_read_back_and_private() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys");
+        create(&dir, "node-1").unwrap();
+        let keys = load(&dir).unwrap();
+        let algorithms: Vec<_> = keys.host_keys.iter().map(|key| key.public_key().algorithm()).collect();
+        assert_eq!(algorithms, ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]);
+        let line = fs::read_to_string(dir.join("user_ca.pub")).unwrap();
+        assert_eq!(line, format!("{}\n", keys.user_ca.public_key().to_openssh("bartizan user CA node-1")));
+        assert_ne!(keys.user_ca.public_key(), keys.host_ca.public_key());
+        assert_ne!(**keys.target_seed, [0; 32]);
+        assert_eq!(keys.target_seed, load(&dir).unwrap().target_seed);
+        for entry in fs::read_dir(&dir).unwrap() {
+            let entry = entry.unwrap();
+            let public = entry.path().extension().is_some_and(|extension| extension == "pub");
+            let mode = entry.metadata().unwrap().mode() & 0o777;
+            assert_eq!(mode, if public { 0o644 } else { 0o600 }, "{:?}", entry.path());
+        }
+    }
+
+    #[test]
+    fn a_missing_readable_or_broken_key_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys");
+        create(&dir, "n").unwrap();
+        let told = || load(&dir).err().unwrap().to_string();
+        let seed = fs::read_to_string(dir.join(SEED)).unwrap();
+        for broken in
+            ["", "00", &seed.replace(|c: char| c.is_ascii_digit(), "x"), &format!("{}00", seed.trim_end())]
+        {
+            fs::write(dir.join(SEED), broken).unwrap();
+            assert!(told().contains("target_seed does not hold 64"), "{broken}");
+        }
+        fs::write(dir.join(HOST_CA), "nonsense").unwrap();
+        assert!(told().contains("cannot use the key") && told().contains("host_ca"));
+        fs::set_permissions(dir.join(HOST_CA), Permissions::from_mode(0o640)).unwrap();
+        assert!(told().contains("chmod 600"));
+        fs::remove_file(dir.join(HOST_CA)).unwrap();
+        assert!(told().contains("is missing"));
+    }
+}

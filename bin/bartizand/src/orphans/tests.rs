@@ -1,0 +1,181 @@
+//! What a crash leaves, with real recordings, a real log and a real index.
+
+use std::time::Duration;
+
+use bartizan_audit::{LogOptions, Origin};
+use bartizan_model::{ChannelDigest, Recording, Sha256Hex, Way};
+use bartizan_record::{Options, SessionMeta, Stream};
+use bartizan_sinks::IndexFollower;
+use tokio::sync::watch;
+
+use super::*;
+
+struct Crashed {
+    node: NodeId,
+    log: Log,
+    store: Store,
+    recordings: Recordings,
+    indexed: watch::Receiver<u64>,
+    _stop: watch::Sender<bool>,
+    folder: tempfile::TempDir,
+}
+
+impl Crashed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("db")).await.unwrap();
+        let origin: Origin = "test/orphans".parse().unwrap();
+        Log::create(&folder.path().join("log"), &origin).unwrap();
+        let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;
+        let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
+        let (indexed, stop) = (follower.indexed(), watch::Sender::new(false));
+        tokio::spawn(follower.run(stop.subscribe()));
+        let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
+        Self { node: NodeId("n".into()), log, store, recordings, indexed, _stop: stop, folder }
+    }
+
+    async fn append(&self, id: SessionId, body: Body) {
+        let mut event = Event::new(&self.node, Timestamp::now(), body);
+        event.session = Some(id);
+        event.person = Some("alice".parse().unwrap());
+        event.login = Some("root".parse().unwrap());
+        event.target = Some("web-1".parse().unwrap());
+        event.source = Some("10.0.0.1:5".parse().unwrap());
+        self.log.submit(event).unwrap().await.unwrap();
+    }
+
+    async fn start(&self, id: SessionId) {
+        let allow = "exec".parse().unwrap();
+        let (way, client) = (Way::UserName, "SSH-2.0-x".to_owned());
+        self.append(id, Body::SessionStart { way, allow, channel_cap: None, input: false, client }).await;
+    }
+
+    /// A recording with some bytes; finished or left as a crash leaves it.
+    async fn record(&self, id: SessionId, finish: bool) -> Vec<RecordingFile> {
+        let meta = SessionMeta {
+            session: id,
+            started: Timestamp::now(),
+            person: "alice".parse().unwrap(),
+            login: "root".parse().unwrap(),
+            target: "web-1".parse().unwrap(),
+            way: Way::UserName,
+            source: "10.0.0.1:5".parse().unwrap(),
+            node: self.node.clone(),
+            client: "SSH-2.0-x".into(),
+        };
+        let recorder = self.recordings.begin(meta, Recording::default()).await.unwrap();
+        recorder.open_channel(0, "session", Duration::ZERO);
+        recorder.data(0, Stream::Output, Duration::ZERO, b"hello");
+        match finish {
+            true => recorder.finish(Duration::from_secs(1)).await.unwrap(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Opens the recordings again, as the next process does.
+    fn restart(mut self) -> Self {
+        let root = self.folder.path().join("recordings");
+        let other = Recordings::open(self.folder.path().join("other"), Options::default()).unwrap();
+        drop(std::mem::replace(&mut self.recordings, other));
+        self.recordings = Recordings::open(root, Options::default()).unwrap();
+        self
+    }
+
+    async fn close(&mut self) -> usize {
+        let head = self.log.head();
+        self.indexed.wait_for(|&next| next >= head).await.unwrap();
+        let closing =
+            Closing { node: &self.node, log: &self.log, store: &self.store, recordings: &self.recordings };
+        let count = closing.run().await.unwrap();
+        let head = self.log.head();
+        self.indexed.wait_for(|&next| next >= head).await.unwrap();
+        count
+    }
+
+    /// `session.end` of a session, the last one: reason, bytes, whether truncated, files.
+    fn end(&self, id: SessionId) -> (Event, String, u64, bool, Vec<RecordingFile>) {
+        let reader = self.log.reader();
+        let mut found = None;
+        let mut from = 0;
+        loop {
+            let entries = reader.read(from, 100).unwrap();
+            let Some(last) = entries.last() else { return found.expect("the session ends") };
+            from = last.index + 1;
+            for event in entries.iter().map(|entry| entry.event().unwrap()).filter(|e| e.session == Some(id))
+            {
+                if let Body::SessionEnd { reason, bytes_out, truncated, recording, .. } = event.body.clone() {
+                    found = Some((event, reason, bytes_out, truncated, recording));
+                }
+            }
+        }
+    }
+}
+
+fn names(files: &[RecordingFile]) -> Vec<&str> {
+    files.iter().map(|file| file.name.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_a_crash_left_is_closed_once() {
+    let crashed = Crashed::new().await;
+    let [running, unrecorded, unlogged, ended, unknown] = std::array::from_fn(|_| SessionId::new());
+    // In the middle of the session.
+    crashed.start(running).await;
+    crashed.record(running, false).await;
+    let zero = ChannelDigest { bytes: 0, kept: 0, sha256: Sha256Hex([0; 32]) };
+    let closed = Body::ChannelClose {
+        channel: 1,
+        kind: "session".into(),
+        input: zero,
+        output: ChannelDigest { bytes: 40, ..zero },
+        error: ChannelDigest { bytes: 2, ..zero },
+        exit_status: None,
+        exit_signal: None,
+        duration_us: 1,
+    };
+    crashed.append(running, closed).await;
+    // After session.start, before the recording began.
+    crashed.start(unrecorded).await;
+    // After the recording was closed, before session.end.
+    crashed.start(unlogged).await;
+    let whole = crashed.record(unlogged, true).await;
+    // The session ended because its recording failed.
+    crashed.start(ended).await;
+    crashed.record(ended, false).await;
+    let end = Body::SessionEnd {
+        reason: "recording failed".into(),
+        duration_us: 5,
+        bytes_in: 1,
+        bytes_out: 77,
+        exit_status: Some(3),
+        truncated: true,
+        recording: Vec::new(),
+    };
+    crashed.append(ended, end).await;
+    // A recording that the log knows nothing of.
+    crashed.record(unknown, false).await;
+
+    let mut crashed = crashed.restart();
+    assert_eq!(crashed.close().await, 5);
+
+    let (event, reason, bytes_out, truncated, files) = crashed.end(running);
+    assert_eq!(reason, "the server stopped before the session's end was logged");
+    assert_eq!((bytes_out, truncated), (42, true));
+    assert_eq!(names(&files)[0], "manifest.json");
+    assert_eq!(event.person.unwrap().as_str(), "alice");
+    assert_eq!((event.severity, event.outcome), (Severity::Warning, Outcome::Failure));
+
+    let (_, _, _, truncated, files) = crashed.end(unrecorded);
+    assert_eq!((truncated, files), (true, Vec::new()));
+    let (_, _, _, truncated, files) = crashed.end(unlogged);
+    assert_eq!((truncated, files), (false, whole), "the same files as the live end would have bound");
+    let (_, reason, bytes_out, truncated, files) = crashed.end(ended);
+    assert_eq!(reason, "recording failed; its recording was closed at the next start");
+    assert_eq!((bytes_out, truncated, names(&files)[0]), (77, true, "manifest.json"));
+    let (event, _, _, _, files) = crashed.end(unknown);
+    assert_eq!((event.target.unwrap().as_str(), names(&files)[0]), ("web-1", "manifest.json"));
+
+    let live = SessionQuery { state: Some(SessionState::Live), ..SessionQuery::default() };
+    assert!(crashed.store.sessions(&live).await.unwrap().items.is_empty());
+    assert_eq!(crashed.close().await, 0, "nothing is closed twice");
+}

@@ -1,0 +1,123 @@
+//! `bartizand serve`: runs until it is told to stop.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Data;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::folder::Folder;
+use crate::wiring::{self, Server};
+
+/// Threads for the API, the store and the index. Sessions have threads of their own.
+const THREADS: usize = 2;
+
+/// Runs the server on a data folder until SIGTERM, SIGINT or SIGHUP.
+///
+/// # Errors
+/// When it cannot start, or could not end in order.
+pub(crate) fn run(Data { data }: &Data) -> Result<(), Failure> {
+    let folder = Folder::open(data)?;
+    // Held until everything has ended.
+    let _lock = folder.lock()?;
+    let config = folder.config()?;
+    start_tracing(&config);
+    raise_file_limit();
+    runtime()?.block_on(serve(&folder, &config, data))
+}
+
+async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Failure> {
+    let mut signals = Signals::install()?;
+    let started = tokio::select! {
+        built = wiring::build(folder, config) => built?,
+        signal = signals.next() => return Err(Failure::new(format!("{signal} before the server was ready"))),
+    };
+    for address in started.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    tracing::info!(data = %data.display(), node = %config.node, version = env!("CARGO_PKG_VERSION"), "ready");
+    let (server, reason) = until_told(started, &mut signals).await;
+    tracing::info!(reason, "stopping");
+    tokio::select! {
+        stopped = server.stop(&reason) => stopped?,
+        signal = signals.next() => return Err(Failure::new(format!("{signal} while stopping: ended at once"))),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for a reason to stop.
+async fn until_told(mut server: Server, signals: &mut Signals) -> (Server, String) {
+    let log_failed = server.log_failed();
+    let told = async {
+        let error = log_failed.await;
+        tracing::error!(error, "the audit log cannot be written: sessions end and no new ones begin");
+        // The server stays, so that users and operators are told why.
+        std::future::pending::<()>().await;
+    };
+    let reason = tokio::select! {
+        signal = signals.next() => signal.to_owned(),
+        reason = server.broken() => reason,
+        () = told => String::new(),
+    };
+    (server, reason)
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        let install =
+            |kind| signal(kind).map_err(|e| Failure::new(format!("cannot listen for signals: {e}")));
+        Ok(Self {
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+            hangup: install(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}
+
+/// The runtime of everything but sessions.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_multi_thread().worker_threads(THREADS).thread_name("main").enable_all().build();
+    built.map_err(|e| Failure::new(format!("cannot start threads: {e}")))
+}
+
+/// Lines on standard error; colours only on a terminal and never with `NO_COLOR`.
+fn start_tracing(config: &Config) {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.log_level))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_colour)
+        .with_target(false)
+        .init();
+}
+
+/// Each session needs a handful of file descriptors; the usual soft limit of 1,024 is for programs that use
+/// `select`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays low");
+    }
+}

@@ -1,0 +1,326 @@
+//! Builds everything, in order: what can fail is opened first, listeners are bound early, work starts last.
+//!
+//! ```text
+//!   keys   store   log   recordings
+//!     │      │      │        │
+//!     │      └─ index follower: catches up, then sessions that a crash left are closed
+//!     └──────┴──────┴────────┴──► gateway (listeners, workers)
+//!                                     └──► API, and last of all admin.sock in its place
+//! ```
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_access::Policies;
+use bartizan_api::{ApiState, KeyParser, OwnCas, ParsedKey};
+use bartizan_audit::{Log, LogOptions, Opened};
+use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Keys, Settings};
+use bartizan_model::api::OwnCa;
+use bartizan_model::event::{Body, Event, Severity};
+use bartizan_model::{Fingerprint, NodeId, Timestamp};
+use bartizan_record::{Options, Recordings};
+use bartizan_sinks::IndexFollower;
+use bartizan_ssh::key::PublicKey;
+use bartizan_store::Store;
+use tokio::net::UnixListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::folder::Folder;
+use crate::keys;
+use crate::orphans::Closing;
+
+/// With an index that makes no progress for so long, the server starts without closing old sessions.
+const INDEX_PATIENCE: Duration = Duration::from_secs(30);
+/// Requests and the index get so long to end in order when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Longest comment that is kept of a key, in bytes.
+const MAX_COMMENT_BYTES: usize = 256;
+
+/// Everything that runs.
+pub(crate) struct Server {
+    node: NodeId,
+    socket: PathBuf,
+    store: Store,
+    log: Log,
+    recordings: Recordings,
+    gateway: GatewayHandle,
+    api: JoinHandle<std::io::Result<()>>,
+    stop_api: oneshot::Sender<()>,
+    indexed: watch::Receiver<u64>,
+    follower: JoinHandle<()>,
+    stop_follower: watch::Sender<bool>,
+}
+
+/// Builds and starts the server. When it returns, `admin.sock` answers and SSH clients are accepted.
+///
+/// # Errors
+/// The first part that cannot be had; nothing runs then.
+pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Failure> {
+    let keys = keys::load(&folder.keys())?;
+    let admin = bind_admin(folder)?;
+    let store = Store::open(&folder.database()).await.map_err(Failure::new)?;
+    let log = open_log(folder, &config.node).await?;
+    let recordings = Recordings::open(folder.recordings(), Options::default()).map_err(Failure::new)?;
+
+    let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
+    let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
+    let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
+    if caught_up(&log, indexed.clone()).await {
+        let closing = Closing { node: &config.node, log: &log, store: &store, recordings: &recordings };
+        match closing.run().await? {
+            0 => {}
+            sessions => tracing::warn!(sessions, "sessions were left without an end and are closed now"),
+        }
+    }
+
+    let parts = bartizan_gateway::Parts {
+        node: config.node.clone(),
+        log: log.clone(),
+        store: store.clone(),
+        recordings: recordings.clone(),
+        keys: keys.clone(),
+    };
+    note(&log, &config.node, start_event(&config.listen)).await?;
+    let gateway = match bartizan_gateway::start(&config.listen, settings(config), parts).await {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            note(&log, &config.node, Body::ServerStop { reason: error.to_string() }).await?;
+            return Err(Failure::new(error));
+        }
+    };
+    let state = ApiState::new(bartizan_api::Parts {
+        store: store.clone(),
+        log: log.clone(),
+        indexed: indexed.clone(),
+        policies: Policies::default(),
+        parse_key: key_parser(),
+        own_cas: own_cas(&keys),
+        host_keys: keys.host_keys.iter().map(|key| line(key.public_key(), "")).collect(),
+        node: config.node.clone(),
+        listen: gateway.addresses().to_vec(),
+        public_address: config.public_address(),
+    });
+    let (stop_api, stopped) = oneshot::channel::<()>();
+    let api = tokio::spawn(bartizan_api::serve(admin.listener, state, async move { drop(stopped.await) }));
+    fs::rename(&admin.path, folder.socket())
+        .map_err(|e| Failure::new(format!("cannot put {} in its place: {e}", folder.socket().display())))?;
+    let (node, socket) = (config.node.clone(), folder.socket());
+    Ok(Server {
+        node,
+        socket,
+        store,
+        log,
+        recordings,
+        gateway,
+        api,
+        stop_api,
+        indexed,
+        follower,
+        stop_follower,
+    })
+}
+
+impl Server {
+    /// Where SSH clients are accepted, with the ports that the system chose.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.gateway.addresses()
+    }
+
+    /// Waits until the server cannot go on: the admin API has ended. Without it nobody could administer it.
+    pub(crate) async fn broken(&mut self) -> String {
+        match (&mut self.api).await {
+            Ok(Ok(())) => "the admin API ended".into(),
+            Ok(Err(error)) => format!("the admin API failed: {error}"),
+            Err(error) => format!("the admin API broke off: {error}"),
+        }
+    }
+
+    /// Waits until the audit log cannot be written any more. Live sessions end then, and no new ones begin; the
+    /// server stays, to say so.
+    pub(crate) fn log_failed(&self) -> impl Future<Output = String> + use<> {
+        let log = self.log.clone();
+        async move { log.failed().await.to_string() }
+    }
+
+    /// Ends everything in order: requests, sessions (each with its end on record), the index, the log.
+    ///
+    /// # Errors
+    /// When the end could not be logged.
+    pub(crate) async fn stop(self, reason: &str) -> Result<(), Failure> {
+        if let Err(error) = fs::remove_file(&self.socket) {
+            tracing::warn!(%error, "admin.sock could not be removed");
+        }
+        // Both ends of it may be gone already.
+        let _ = self.stop_api.send(());
+        let aborter = self.api.abort_handle();
+        if !self.api.is_finished() && tokio::time::timeout(DRAIN, self.api).await.is_err() {
+            aborter.abort();
+        }
+        blocking(|| self.gateway.stop()).await?;
+        let noted = note(&self.log, &self.node, Body::ServerStop { reason: reason.to_owned() }).await;
+        let (head, mut indexed) = (self.log.head(), self.indexed);
+        // An index that is behind goes on where it was at the next start.
+        let _ = tokio::time::timeout(DRAIN, indexed.wait_for(|&next| next >= head)).await;
+        self.stop_follower.send_replace(true);
+        if let Err(error) = self.follower.await {
+            tracing::error!(%error, "the index follower broke off");
+        }
+        // Waits until everything handed over is written.
+        blocking(|| drop(self.recordings)).await?;
+        let closed = blocking(|| self.log.close()).await?;
+        self.store.close().await;
+        noted?;
+        closed.map_err(Failure::new)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(Failure::new)
+}
+
+/// A socket that answers nobody yet: bound under another name, so that `admin.sock` is there only when all
+/// is ready.
+struct Admin {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+fn bind_admin(folder: &Folder) -> Result<Admin, Failure> {
+    // A name that is no longer than the final one: the length of such paths is limited.
+    let path = folder.path().join("admin.new");
+    let shown = folder.socket();
+    let shown = shown.display();
+    let refused = |e: std::io::Error| match e.kind() {
+        ErrorKind::InvalidInput => Failure::new(format!("the path {shown} is too long for a Unix socket"))
+            .hint("name the data folder by a shorter path, or one relative to the working directory"),
+        _ => Failure::new(format!("cannot listen on {shown}: {e}")),
+    };
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(refused(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(refused)?;
+    // Nobody else can have looked meanwhile: the folder is private.
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(refused)?;
+    Ok(Admin { listener, path })
+}
+
+async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
+    let dir = folder.log();
+    let opened = blocking(move || Log::open(&dir, LogOptions::default())).await?;
+    let Opened { log, origin, recovery } = opened.map_err(Failure::new)?;
+    tracing::info!(%origin, events = recovery.head, "audit log open");
+    if let Some(cut) = recovery.cut {
+        let detail =
+            format!("{} at byte {}, {} bytes: {}", cut.file.display(), cut.offset, cut.bytes, cut.what);
+        tracing::warn!(detail, "an append to the audit log was interrupted; what was cut is kept beside it");
+        note(
+            &log,
+            node,
+            Body::Anomaly { what: "log.cut".into(), detail: bartizan_model::escape(detail.as_bytes()) },
+        )
+        .await?;
+    }
+    Ok(log)
+}
+
+/// Waits until the index holds the whole log; false when it does not get on.
+async fn caught_up(log: &Log, mut indexed: watch::Receiver<u64>) -> bool {
+    let head = log.head();
+    while *indexed.borrow_and_update() < head {
+        match tokio::time::timeout(INDEX_PATIENCE, indexed.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => {
+                tracing::error!(
+                    "the index does not follow the audit log; sessions that a crash left stay open"
+                );
+                return false;
+            }
+        }
+    }
+    true
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        half_open: HalfOpenLimits { per_source: config.half_open_per_source, total: config.half_open },
+        login_grace: config.login_grace,
+        accept_env: config.accept_env.clone(),
+        workers: config.workers,
+        ..Settings::default()
+    }
+}
+
+fn start_event(listen: &[SocketAddr]) -> Body {
+    Body::ServerStart { version: env!("CARGO_PKG_VERSION").into(), listen: listen.to_vec() }
+}
+
+/// Makes an event of the server itself durable.
+async fn note(log: &Log, node: &NodeId, body: Body) -> Result<(), Failure> {
+    let mut event = Event::new(node, Timestamp::now(), body);
+    event.severity = Severity::Notice;
+    log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
+}
+
+fn own_cas(keys: &Keys) -> OwnCas {
+    let ca =
+        |key: &PublicKey, comment: &str| OwnCa { key: line(key, comment), fingerprint: fingerprint(key) };
+    OwnCas {
+        user: ca(keys.user_ca.public_key(), "bartizan user CA"),
+        host: ca(keys.host_ca.public_key(), "bartizan host CA"),
+    }
+}
+
+fn line(key: &PublicKey, comment: &str) -> String {
+    key.to_openssh(comment).trim_end().to_owned()
+}
+
+fn fingerprint(key: &PublicKey) -> Fingerprint {
+    Fingerprint::from_sha256(*key.fingerprint().as_bytes())
+}
+
+/// Reads keys for the API, which does not know SSH.
+fn key_parser() -> KeyParser {
+    Arc::new(|text| {
+        let (key, comment) = PublicKey::from_openssh(text).map_err(|e| e.to_string())?;
+        let comment = comment[..comment.floor_char_boundary(MAX_COMMENT_BYTES)].to_owned();
+        Ok(ParsedKey { key: line(&key, ""), fingerprint: fingerprint(&key), comment })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_strictly() {
+        let parse = key_parser();
+        let good =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ alice@laptop";
+        let parsed = parse(good).unwrap();
+        assert_eq!(parsed.comment, "alice@laptop");
+        assert_eq!(parsed.key, good.rsplit_once(' ').unwrap().0);
+        assert!(parsed.fingerprint.to_string().starts_with("SHA256:"));
+        for bad in [
+            "",
+            "ssh-ed25519",
+            "ssh-ed25519 AAAA",
+            "ssh-dss AAAAB3NzaC1kc3M=",
+            "command=\"x\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
+            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
+            "ssh-ed25519-cert-v01@openssh.com AAAA",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let long = format!("{} {}", parsed.key, "é".repeat(1000));
+        assert_eq!(parse(&long).unwrap().comment.len(), MAX_COMMENT_BYTES);
+    }
+}
