@@ -28,6 +28,8 @@ use crate::hop::{Hop, HopError, at, now};
 const HIGH_WATER: usize = 128 * 1024;
 /// Turns before other connections of the worker get theirs.
 const TURNS: usize = 16;
+/// The messages of user authentication (RFC 4252 §6).
+const USERAUTH: std::ops::RangeInclusive<u8> = 50..=79;
 /// While the audit log has more waiting than it likes, a session looks again after so long.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(5);
 
@@ -333,6 +335,8 @@ where
     let mut moved = false;
     while to.transport.can_send() && to.transport.outgoing().len() < HIGH_WATER && !relay.is_held(side) {
         match from.transport.poll(host.clock()).map_err(|error| lost(side, error.into()))? {
+            // After success they are ignored without a word (RFC 4252 §5.1).
+            Some(Incoming::Packet([number, ..])) if side == Side::Client && USERAUTH.contains(number) => {}
             Some(Incoming::Packet(payload)) => {
                 let mut out = Onward { to, side: side.other(), back, error: None };
                 let flow = relay.on_packet(side, payload, host, &mut out);
@@ -341,7 +345,7 @@ where
                 }
                 match flow {
                     Ok(Flow::Continue | Flow::Held) => {}
-                    Err(RelayError::Violation { error: ConnectionError::Unimplemented(_), .. }) => {
+                    Err(RelayError::Unimplemented { .. }) => {
                         from.transport.unimplemented().map_err(|error| lost(side, error.into()))?;
                     }
                     Err(error) => return Err(stop_of(error)),
