@@ -40,6 +40,12 @@ impl Traffic {
         self.packets += 1;
     }
 
+    /// Keys that served up to the last packet.
+    #[cfg(test)]
+    pub(super) const fn worn_out() -> Self {
+        Self { bytes: 0, packets: MAX_PACKETS }
+    }
+
     /// New keys are wanted.
     pub(super) const fn exceeds(&self, limits: &RekeyLimits) -> bool {
         self.bytes >= limits.bytes || self.packets >= limits.packets

@@ -184,6 +184,10 @@ mod tests {
         let (_, mut off_curve) = ClientExchange::start(KexMethod::EcdhSha2Nistp256).unwrap();
         off_curve[64] ^= 1;
         assert_eq!(respond(KexMethod::EcdhSha2Nistp256, &off_curve).unwrap_err(), KexError::PeerPublic);
+        // The library would take a compressed point; SSH peers send uncompressed ones.
+        let (_, point) = ClientExchange::start(KexMethod::EcdhSha2Nistp256).unwrap();
+        let compressed = [&[2 + (point[64] & 1)], &point[1..33]].concat();
+        assert_eq!(respond(KexMethod::EcdhSha2Nistp256, &compressed).unwrap_err(), KexError::PeerPublic);
         // ML-KEM: coefficients not reduced modulo q (FIPS 203 §7.2).
         let unreduced = vec![0xff; 1184 + 32];
         assert_eq!(respond(KexMethod::MlKem768X25519Sha256, &unreduced).unwrap_err(), KexError::PeerPublic);

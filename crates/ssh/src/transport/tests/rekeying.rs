@@ -138,6 +138,35 @@ fn limits_ask_for_new_keys_and_time_does_too() {
     assert_eq!(client.next_deadline(), None);
 }
 
+#[test]
+fn new_keys_start_the_clock_and_the_counts_again() {
+    let rekey = RekeyLimits { after: Some(Duration::from_secs(60)), ..RekeyLimits::default() };
+    let (mut client, mut server) =
+        established_with(ClientConfig { rekey, ..Default::default() }, server_config());
+    client.handle_deadline(NOW + Duration::from_secs(60)).unwrap();
+    client.start_rekey().unwrap();
+    assert_eq!(client.next_deadline(), None, "an exchange runs already");
+    pump(&mut client, &mut server);
+    assert!(!client.wants_rekey());
+    assert_eq!(client.next_deadline(), Some(NOW + Duration::from_secs(60)));
+}
+
+#[test]
+fn worn_out_keys_are_not_used_any_more() {
+    let (mut client, mut server) = established();
+    client.outbound.traffic = rekey::Traffic::worn_out();
+    assert_eq!(client.send(&payload(1, 1)), Err(TransportError::RekeyOverdue));
+    assert!(client.is_closed());
+    feed(&mut server, &take_outgoing(&mut client));
+    assert_eq!(drain(&mut server).unwrap(), [Seen::Disconnect(3)]);
+
+    let (mut client, mut server) = established();
+    client.send(&payload(1, 1)).unwrap();
+    server.inbound.traffic = rekey::Traffic::worn_out();
+    feed(&mut server, &take_outgoing(&mut client));
+    assert_eq!(drain(&mut server), Err(TransportError::RekeyOverdue));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Send(bool, usize),

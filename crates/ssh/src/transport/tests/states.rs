@@ -210,3 +210,22 @@ fn disconnects_that_do_not_parse_still_end_the_connection() {
         assert!(end.outgoing().is_empty());
     }
 }
+
+#[test]
+fn newkeys_has_no_body() {
+    for is_server in [true, false] {
+        let (mut subject, mut peer) = in_phase(Phase::FirstNewKeys, is_server);
+        let result = inject(&mut peer, &mut subject, &[21, 0]);
+        assert_eq!(result, Err(TransportError::Protocol("NEWKEYS with a body")));
+    }
+}
+
+#[test]
+fn long_texts_of_disconnects_are_cut_between_characters() {
+    let (mut client, mut server) = established();
+    client.disconnect(DisconnectReason::ByApplication, &"ä".repeat(100_000).replacen('ä', "x", 1));
+    feed(&mut server, &take_outgoing(&mut client));
+    let Some(Incoming::Disconnect { description, .. }) = server.poll(NOW).unwrap() else { panic!("the end") };
+    assert_eq!(description.len(), 1023);
+    assert!(std::str::from_utf8(description).is_ok());
+}
