@@ -25,6 +25,8 @@ use crate::upstream::tune;
 
 /// After a failure to accept, such as too many open files, this long nothing is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A change of the directory that could not be read is tried again after this long.
+const DIRECTORY_RETRY: Duration = Duration::from_secs(1);
 /// Live connections get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -223,18 +225,33 @@ async fn follow_directory(
 ) {
     let mut changes = store.changes();
     loop {
+        // Compared with the snapshot's own generation, so that a change from before the subscription counts too.
+        let changed = *changes.borrow_and_update();
+        let before = publish.borrow().clone();
+        let mut retry = false;
+        if changed > before.generation() {
+            match next_directory(&store, &before).await {
+                Ok(directory) => {
+                    publish.send_replace(Arc::new(directory));
+                }
+                // The old snapshot still denies what it denied; the change is not in force, and that must be seen.
+                Err(error) => {
+                    tracing::error!(%error, "a change of the directory is not in force; trying again");
+                    retry = true;
+                }
+            }
+        }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(DIRECTORY_RETRY), if retry => {}
             _ = stopping.wait_for(|&stopping| stopping) => return,
         }
-        match build_directory(&store).await {
-            Ok(directory) => {
-                publish.send_replace(Arc::new(directory));
-            }
-            // The old snapshot still denies what it denied; the change is not in force, and that must be seen.
-            Err(error) => tracing::error!(%error, "a change of the directory is not in force"),
-        }
     }
+}
+
+async fn next_directory(store: &Store, before: &Directory) -> Result<Directory, String> {
+    let data = store.snapshot().await.map_err(|error| error.to_string())?;
+    before.rebuild(&data, Policies::default()).map_err(|error| error.to_string())
 }
 
 async fn build_directory(store: &Store) -> Result<Directory, String> {

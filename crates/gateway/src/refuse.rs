@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use bartizan_model::escape;
+use bartizan_audit::LogError;
+use bartizan_model::{TargetName, escape};
+use bartizan_record::RecordError;
 use bartizan_ssh::connection::DataKind;
 use bartizan_ssh::connection::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
 use bartizan_ssh::transport::DisconnectReason;
@@ -15,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::hop::{Hop, HopError, Step};
-use crate::session::Refusal;
+use crate::upstream::ConnectError;
 
 /// How long we wait for the client to open a channel and then to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +25,33 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Exit status of a client whose connection failed, as OpenSSH has it.
 const CONNECTION_FAILED: u32 = 255;
+
+/// Why a session did not come to be. The text is for the person.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Nobody knows the target.
+    #[error("there is no target named {0} (ask an operator: bartizan target list)")]
+    UnknownTarget(TargetName),
+    /// Policy says no.
+    #[error("access denied: {0}")]
+    Denied(String),
+    /// The log can't be written, so nothing new is allowed.
+    #[error("the audit log cannot be written, so no session can start; please tell an operator")]
+    Log(#[from] LogError),
+    /// The recording can't be written.
+    #[error(
+        "the recording cannot be written (disk full or failing), so no session can start; please tell an operator"
+    )]
+    Record(#[from] RecordError),
+    /// The target can't be reached.
+    #[error("cannot connect to {target}: {error}")]
+    Connect {
+        /// The target.
+        target: TargetName,
+        /// Why.
+        error: ConnectError,
+    },
+}
 
 /// Explains, and ends the connection.
 pub(crate) async fn explain<S: AsyncRead + AsyncWrite + Unpin>(mut hop: Hop<S>, refusal: &Refusal) {

@@ -26,10 +26,10 @@ use crate::grant::Grant;
 use crate::hop::Hop;
 use crate::identify::client_of;
 use crate::parts::Shared;
-use crate::refuse;
+use crate::refuse::{self, Refusal};
 use crate::relay::{self, Ended};
 use crate::trail::Trail;
-use crate::upstream::{self, ConnectError, Upstream};
+use crate::upstream::{self, Upstream};
 
 /// Where a visit wants to go.
 pub(crate) enum Destination {
@@ -49,33 +49,6 @@ pub(crate) struct Visit {
     pub(crate) trail: Trail,
     /// The host keys of the hop towards the client.
     pub(crate) host_keys: Vec<HostKey>,
-}
-
-/// Why a session did not come to be. The text is for the person.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// Nobody knows the target.
-    #[error("there is no target named {0} (ask an operator: bartizan target list)")]
-    UnknownTarget(TargetName),
-    /// Policy says no.
-    #[error("access denied: {0}")]
-    Denied(String),
-    /// The log can't be written, so nothing new is allowed.
-    #[error("the audit log cannot be written, so no session can start; please tell an operator")]
-    Log(#[from] LogError),
-    /// The recording can't be written.
-    #[error(
-        "the recording cannot be written (disk full or failing), so no session can start; please tell an operator"
-    )]
-    Record(#[from] RecordError),
-    /// The target can't be reached.
-    #[error("cannot connect to {target}: {error}")]
-    Connect {
-        /// The target.
-        target: TargetName,
-        /// Why.
-        error: ConnectError,
-    },
 }
 
 /// Runs a session from the decision to its end. The client is told in its own terms when it does not come to be.

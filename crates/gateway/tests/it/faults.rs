@@ -90,8 +90,15 @@ fn a_session_whose_recording_fails_ends_with_the_reason_and_others_are_refused_u
     let events = fixture.stop();
     let ends = of_kind(&events, "session.end");
     let truncated = |body: &&&Body| matches!(body, Body::SessionEnd { truncated: true, .. });
-    assert_eq!(ends.iter().filter(truncated).count(), 2, "two failed, two could not begin, two were well: {ends:?}");
-    assert_eq!(events.iter().filter(|e| e.kind() == "session.end" && e.outcome == Outcome::Failure).count(), 4);
+    assert_eq!(
+        ends.iter().filter(truncated).count(),
+        2,
+        "two failed, two could not begin, two were well: {ends:?}"
+    );
+    assert_eq!(
+        events.iter().filter(|e| e.kind() == "session.end" && e.outcome == Outcome::Failure).count(),
+        4
+    );
     assert_eq!(of_kind(&events, "upstream.connect").len(), 4, "without a recording nothing is dialled");
 }
 

@@ -4,6 +4,9 @@
 //! it: the inner connection, whose session is recorded like any other. Session channels get a short
 //! text on how to go on. Everything else is refused with a reason and an event.
 
+mod destination;
+mod inner;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -13,21 +16,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bartizan_access::Authenticated;
+use bartizan_model::Target;
 use bartizan_model::event::Body;
-use bartizan_model::{Target, TargetName, Way, escape};
 use bartizan_ssh::connection::endpoint::{ChannelGone, Endpoint, EndpointConfig, EndpointEvent};
 use bartizan_ssh::connection::{ChannelKey, ConnectionError, DataKind};
-use bartizan_ssh::transport::{DisconnectReason, Incoming, Transport};
+use bartizan_ssh::transport::{DisconnectReason, Incoming};
 use bartizan_ssh::wire::connection::{ChannelType, OpenFailureReason, RequestType};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
+use self::destination::{Refused, destination};
 use crate::hop::{Hop, HopError, at, now};
-use crate::identify::{Unidentified, identify_inner};
-use crate::parts::{Shared, server_config};
+use crate::parts::Shared;
 use crate::pipe::{InnerEnd, OuterEnd, pipe};
-use crate::session::{self, Destination, Visit};
 use crate::trail::Trail;
 
 /// Bytes waiting for the client above which inner connections must wait.
@@ -40,9 +42,6 @@ const TURNS: usize = 16;
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Refused channels logged one by one; then one event says that there were more.
 const NOTES: u32 = 200;
-/// The port that clients name when they name none.
-const SSH_PORT: u32 = 22;
-
 /// Serves a person's own connection until it is over and its inner sessions have closed.
 pub(crate) async fn serve(
     hop: Hop<TcpStream>,
@@ -138,13 +137,6 @@ enum Todo {
     Nothing,
     Open(ChannelKey, Result<(Target, String), Refused>),
     Help(ChannelKey, bool),
-}
-
-/// Why a channel is refused.
-struct Refused {
-    action: String,
-    detail: String,
-    text: String,
 }
 
 impl Own {
@@ -294,7 +286,7 @@ impl Own {
     fn spawn_inner(&mut self, stream: InnerEnd, target: Target, requested: String) {
         let (who, source, trail, shared) =
             (self.who.clone(), self.source, self.trail.clone(), self.shared.clone());
-        self.inner.spawn_local(inner(stream, who, source, target, requested, trail, shared));
+        self.inner.spawn_local(inner::serve(stream, who, source, target, requested, trail, shared));
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
@@ -361,33 +353,6 @@ fn react(
     Todo::Nothing
 }
 
-/// The target that a channel names, or why it is refused.
-fn destination(kind: &ChannelType<'_>, shared: &Shared) -> Result<(Target, String), Refused> {
-    let ChannelType::DirectTcpip { host, port, .. } = kind else {
-        let text = format!("bartizan: {} channels are not supported on this connection", kind.name());
-        return Err(Refused { action: kind.name().to_owned(), detail: String::new(), text });
-    };
-    let unknown = || {
-        let shown = escape(&host[..host.len().min(255)]);
-        let text = format!(
-            "bartizan: no target {shown} port {port} is known here (ask an operator: bartizan target list)"
-        );
-        Refused { action: "forward:local".into(), detail: format!("{shown}:{port}"), text }
-    };
-    let requested = std::str::from_utf8(host).map_err(|_| unknown())?;
-    let directory = shared.directory();
-    // By name, with the port that clients name by default or the target's own; or by the address dialled.
-    let named = TargetName::new(requested).ok().and_then(|name| directory.target(&name).cloned());
-    let named = named.filter(|target| *port == SSH_PORT || *port == u32::from(target.port));
-    let by_address = || {
-        let mut same = directory.targets().filter(|t| t.host == requested && u32::from(t.port) == *port);
-        // Two targets at one address: the name must say which.
-        same.next().filter(|_| same.next().is_none()).cloned()
-    };
-    let target = named.or_else(by_address).ok_or_else(unknown)?;
-    Ok((target, requested.to_owned()))
-}
-
 /// Tells a person who asked for a shell how to reach a server, and closes the channel.
 fn help(
     endpoint: &mut Endpoint,
@@ -404,43 +369,4 @@ fn help(
     endpoint.exit_status(channel, 1, out)?;
     endpoint.eof(channel, out)?;
     endpoint.close(channel, out)
-}
-
-/// The SSH server inside a `direct-tcpip` channel.
-async fn inner(
-    stream: InnerEnd,
-    who: Authenticated,
-    source: SocketAddr,
-    target: Target,
-    requested: String,
-    trail: Trail,
-    shared: Arc<Shared>,
-) {
-    let host_key = match shared.keys.inner_host_key(&target.name, &requested) {
-        Ok(host_key) => host_key,
-        Err(error) => return tracing::error!(%error, "cannot make a host key for an inner connection"),
-    };
-    let host_keys = vec![host_key];
-    let transport = match Transport::server(Arc::new(server_config(host_keys.clone())), now()) {
-        Ok(transport) => transport,
-        Err(error) => return tracing::error!(%error, "cannot serve an inner connection"),
-    };
-    let mut hop = Hop::new(transport, stream);
-    let login = tokio::select! {
-        login = identify_inner(&mut hop) => login,
-        () = sleep(shared.settings.login_grace) => Err(Unidentified::TooSlow),
-        () = shared.stopping() => Err(Unidentified::Stopping),
-    };
-    match login {
-        Ok(login) => {
-            let destination = Destination::Found(Box::new(target));
-            let visit = Visit { who, source, way: Way::ProxyJump, login, destination, trail, host_keys };
-            session::run(hop, visit, shared).await;
-        }
-        Err(error) => {
-            tracing::debug!(%error, "an inner connection came to nothing");
-            let (reason, text) = error.disconnect();
-            hop.disconnect(reason, &text, GOODBYE).await;
-        }
-    }
 }

@@ -1,0 +1,59 @@
+//! The SSH server inside a `direct-tcpip` channel: the inner connection of `ProxyJump`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bartizan_access::Authenticated;
+use bartizan_model::{Target, Way};
+use bartizan_ssh::transport::Transport;
+use tokio::time::sleep;
+
+use crate::hop::{Hop, now};
+use crate::identify::{Unidentified, identify_inner};
+use crate::parts::{Shared, server_config};
+use crate::pipe::InnerEnd;
+use crate::session::{self, Destination, Visit};
+use crate::trail::Trail;
+
+/// A goodbye may take so long.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Answers on the stream until the session is over.
+pub(super) async fn serve(
+    stream: InnerEnd,
+    who: Authenticated,
+    source: SocketAddr,
+    target: Target,
+    requested: String,
+    trail: Trail,
+    shared: Arc<Shared>,
+) {
+    let host_key = match shared.keys.inner_host_key(&target.name, &requested) {
+        Ok(host_key) => host_key,
+        Err(error) => return tracing::error!(%error, "cannot make a host key for an inner connection"),
+    };
+    let host_keys = vec![host_key];
+    let transport = match Transport::server(Arc::new(server_config(host_keys.clone())), now()) {
+        Ok(transport) => transport,
+        Err(error) => return tracing::error!(%error, "cannot serve an inner connection"),
+    };
+    let mut hop = Hop::new(transport, stream);
+    let login = tokio::select! {
+        login = identify_inner(&mut hop) => login,
+        () = sleep(shared.settings.login_grace) => Err(Unidentified::TooSlow),
+        () = shared.stopping() => Err(Unidentified::Stopping),
+    };
+    match login {
+        Ok(login) => {
+            let destination = Destination::Found(Box::new(target));
+            let visit = Visit { who, source, way: Way::ProxyJump, login, destination, trail, host_keys };
+            session::run(hop, visit, shared).await;
+        }
+        Err(error) => {
+            tracing::debug!(%error, "an inner connection came to nothing");
+            let (reason, text) = error.disconnect();
+            hop.disconnect(reason, &text, GOODBYE).await;
+        }
+    }
+}
