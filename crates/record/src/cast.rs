@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// Longest run of bytes put into one event. Written out, it is at most six times as long and fits in a frame.
@@ -122,6 +123,45 @@ pub(crate) fn incomplete_tail(bytes: &[u8]) -> usize {
         return if back < need && begun { back } else { 0 };
     }
     0
+}
+
+/// The header of asciicast v2, its version first, as tools that look at a file's first bytes expect.
+#[derive(Serialize)]
+pub(crate) struct HeaderV2<'a> {
+    pub(crate) version: u8,
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+    pub(crate) timestamp: u64,
+    pub(crate) title: &'a str,
+    pub(crate) env: Env<'a>,
+    /// What our own reader wants to know; others ignore it.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(crate) bartizan: Value,
+}
+
+/// The header of asciicast v3.
+#[derive(Serialize)]
+pub(crate) struct HeaderV3<'a> {
+    pub(crate) version: u8,
+    pub(crate) term: Term<'a>,
+    pub(crate) timestamp: u64,
+    pub(crate) title: &'a str,
+}
+
+/// The recorded terminal, in asciicast v2.
+#[derive(Serialize)]
+pub(crate) struct Env<'a> {
+    #[serde(rename = "TERM")]
+    pub(crate) term: &'a str,
+}
+
+/// The recorded terminal, in asciicast v3.
+#[derive(Serialize)]
+pub(crate) struct Term<'a> {
+    pub(crate) cols: u16,
+    pub(crate) rows: u16,
+    #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
+    pub(crate) term: &'a str,
 }
 
 /// Appends `[12.345678, "o", "` … `"]` and a newline.

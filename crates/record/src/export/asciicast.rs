@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{CAPPED, Frame, Shown, each_shown, line};
-use crate::cast::event_into;
+use super::{CAPPED, Frame, Shown, each_shown};
+use crate::cast::{Env, HeaderV2, HeaderV3, Term, event_into};
 use crate::session::micros;
 use crate::{ReadError, RecordedSession};
 
@@ -77,22 +77,25 @@ impl Cast<'_> {
     ) -> std::io::Result<()> {
         self.begins = Some(at);
         let timestamp = frame.started.saturating_add(at).unix_seconds();
-        let mut header = match self.version {
-            AsciicastVersion::V2 => json!({
-                "version": 2, "width": cols, "height": rows, "timestamp": timestamp, "title": frame.title,
+        let title = &frame.title;
+        let header = match self.version {
+            AsciicastVersion::V2 => serde_json::to_string(&HeaderV2 {
+                version: 2,
+                width: cols,
+                height: rows,
+                timestamp,
+                title,
+                env: Env { term },
+                bartizan: Value::Null,
             }),
-            AsciicastVersion::V3 => json!({
-                "version": 3, "term": { "cols": cols, "rows": rows }, "timestamp": timestamp, "title": frame.title,
+            AsciicastVersion::V3 => serde_json::to_string(&HeaderV3 {
+                version: 3,
+                term: Term { cols, rows, term },
+                timestamp,
+                title,
             }),
         };
-        if !term.is_empty() {
-            let at = match self.version {
-                AsciicastVersion::V2 => &mut header["env"]["TERM"],
-                AsciicastVersion::V3 => &mut header["term"]["type"],
-            };
-            *at = Value::String(term.to_owned());
-        }
-        line(self.out, &header)
+        writeln!(self.out, "{}", header?)
     }
 
     fn events(&mut self, at: Duration, code: u8, bytes: &[u8]) -> std::io::Result<()> {

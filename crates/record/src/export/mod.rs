@@ -12,7 +12,7 @@ mod text;
 mod ttyrec;
 mod typescript;
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use bartizan_model::Timestamp;
@@ -95,7 +95,3 @@ fn with_carriage_returns(bytes: &[u8], last: &mut Option<u8>) -> Vec<u8> {
 
 /// What an export says where bytes were not kept.
 const CAPPED: &str = "[what follows was not kept: the cap of the recording was reached]";
-
-fn line(out: &mut dyn Write, json: &serde_json::Value) -> io::Result<()> {
-    writeln!(out, "{json}")
-}

@@ -1,6 +1,7 @@
 //! One channel: its digests, and which of its bytes go into which file.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bartizan_model::{RecordingFile, escape};
 use serde_json::json;
@@ -182,16 +183,20 @@ impl Channel {
         self.begins = begins;
         let mut term = escape(term);
         term.truncate(term.floor_char_boundary(MAX_TERM));
-        let header = json!({
-            "version": 2, "width": cols, "height": rows,
-            "timestamp": session.started.saturating_add(std::time::Duration::from_micros(begins)).unix_seconds(),
-            "title": session.title, "env": { "TERM": term },
-            "bartizan": {
+        let header = cast::HeaderV2 {
+            version: 2,
+            width: cols,
+            height: rows,
+            timestamp: session.started.saturating_add(Duration::from_micros(begins)).unix_seconds(),
+            title: &session.title,
+            env: cast::Env { term: &term },
+            bartizan: json!({
                 "session": session.id, "channel": self.number, "kind": self.kind,
                 "opened_us": self.opened, "begins_us": begins, "started": session.started,
-            },
-        });
-        pen.frame.extend_from_slice(header.to_string().as_bytes());
+            }),
+        };
+        let header = serde_json::to_vec(&header).map_err(|e| RecordError::Internal(e.to_string()))?;
+        pen.frame.extend_from_slice(&header);
         pen.frame.push(b'\n');
         pen.frame_at = begins;
         Ok(())

@@ -14,6 +14,7 @@ const PYTHON: &str = r#"
 import json, sys
 lines = sys.stdin.buffer.read().split(b"\n")
 assert lines.pop() == b""
+assert lines[0].startswith(b'{"version":')
 header = json.loads(lines[0])
 v3 = header["version"] == 3
 assert header["version"] in (2, 3)
