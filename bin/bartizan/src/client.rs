@@ -114,10 +114,11 @@ impl Client {
                 Failure::failed(format!("there is no data folder {}", folder.display()))
                     .hint("name it with -D DIR or BARTIZAN_DATA")
             }
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-                Failure::failed(format!("the server is not running: nobody answers on {socket}"))
-                    .hint(format!("start it with `bartizand serve --data {}`", folder.display()))
-            }
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::new(
+                Kind::Unreachable,
+                format!("the server is not running: nobody answers on {socket}"),
+            )
+            .hint(format!("start it with `bartizand serve --data {}`", folder.display())),
             ErrorKind::PermissionDenied => Failure::new(Kind::Denied, format!("you may not use {socket}"))
                 .hint("only the owner of the data folder is admin"),
             ErrorKind::InvalidInput => {

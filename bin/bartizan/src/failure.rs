@@ -7,6 +7,8 @@ use std::fmt;
 pub(crate) enum Kind {
     /// It did not work.
     Failed,
+    /// It did not work because no server answers.
+    Unreachable,
     /// It was asked for in a way that makes no sense.
     Usage,
     /// Policy says no.
@@ -19,7 +21,7 @@ impl Kind {
     /// The exit code that scripts can rely on.
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
-            Self::Failed => 1,
+            Self::Failed | Self::Unreachable => 1,
             Self::Usage => 2,
             Self::Denied => 3,
             Self::Evidence => 4,

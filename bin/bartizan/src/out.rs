@@ -76,7 +76,7 @@ impl Out {
     }
 
     /// Prints a value as one line of JSON.
-    pub(crate) fn json_line<T: Serialize>(self, value: &T) -> Result<(), Failure> {
+    pub(crate) fn json_line<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failure> {
         let json = serde_json::to_string(value).map_err(|e| Failure::failed(e.to_string()))?;
         self.line(&json_for_terminals(&json))
     }

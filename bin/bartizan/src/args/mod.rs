@@ -30,9 +30,10 @@ pub(crate) struct Cli {
         global = true,
         env = "BARTIZAN_DATA",
         value_name = "DIR",
-        hide_env_values = true
+        hide_env_values = true,
+        default_value = "./data"
     )]
-    pub(crate) data: Option<PathBuf>,
+    pub(crate) data: PathBuf,
     /// Print JSON: for programs, stable between releases.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -357,9 +358,23 @@ pub(crate) struct SessionExport {
     /// Which channel, by its ordinal; otherwise the first that the format can show.
     #[arg(long, value_name = "N")]
     pub(crate) channel: Option<u32>,
+    /// Which bytes `raw` writes.
+    #[arg(long, value_name = "STREAM", default_value = "output")]
+    pub(crate) stream: Direction,
     /// Where to; otherwise standard output. typescript also writes FILE.timing.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// The streams of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Direction {
+    /// What the client sent, where it was kept.
+    Input,
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
 }
 
 /// Formats of `session export`.
@@ -375,7 +390,7 @@ pub(crate) enum Format {
     Typescript,
     /// ttyrec, for ttyplay.
     Ttyrec,
-    /// The bytes that the client received, exactly.
+    /// The bytes of one stream, exactly.
     Raw,
 }
 
@@ -406,7 +421,7 @@ pub(crate) enum Log {
         #[arg(long)]
         no_follow: bool,
     },
-    /// Write all events as JSON lines, the oldest first.
+    /// Write all events as JSON lines, the oldest first. Also with the server stopped.
     Export {
         /// Start at this position of the log.
         #[arg(long, default_value_t = 0, value_name = "INDEX")]

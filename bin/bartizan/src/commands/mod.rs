@@ -2,11 +2,17 @@
 
 mod access;
 mod ca;
+mod export;
 mod grant;
 mod key;
+mod log;
 mod person;
+mod play;
+mod recordings;
+mod session;
 mod ssh_config;
 mod target;
+mod verify;
 
 use std::future::Future;
 use std::io::Read as _;
@@ -14,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Log, Session};
 use crate::client::Client;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::out::Out;
 
 /// Longest file of keys that is read.
@@ -39,10 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         clap_complete::generate(shell, &mut Cli::command(), "bartizan", &mut script);
         return out.bytes(&script);
     }
-    let data = cli.data.ok_or_else(|| {
-        Failure::new(Kind::Usage, "no data folder is named").hint("name it with -D DIR or BARTIZAN_DATA")
-    })?;
-    let context = Context { out, client: Client::new(&data), data };
+    let context = Context { out, client: Client::new(&cli.data), data: cli.data };
     match cli.command {
         Command::Person(command) => wait(person::run(&context, command)),
         Command::Key(command) => wait(key::run(&context, command)),
@@ -51,7 +54,16 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ca(command) => wait(ca::run(&context, command)),
         Command::Access(command) => wait(access::run(&context, command)),
         Command::SshConfig(command) => wait(ssh_config::run(&context, &command)),
-        Command::Session(_) | Command::Log(_) | Command::Completions { .. } => Ok(()),
+        Command::Session(Session::List(list)) => wait(session::list(&context, list)),
+        Command::Session(Session::Show { id }) => wait(session::show(&context, &id)),
+        Command::Session(Session::Play(play)) => play::run(&context, &play),
+        Command::Session(Session::Export(export)) => export::run(&context, &export),
+        Command::Log(Log::Search(search)) => wait(log::search(&context, search)),
+        Command::Log(Log::Tail { lines, no_follow }) => wait(log::tail(&context, lines, !no_follow)),
+        Command::Log(Log::Export { from, output }) => log::export(&context, from, output.as_deref()),
+        Command::Log(Log::Verify) => verify::run(&context),
+        // Printed above.
+        Command::Completions { .. } => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Context, key, key_file};
 use crate::args::Person;
 use crate::client::segment;
 use crate::failure::Failure;
-use crate::out::{minute, time};
+use crate::out::{cell, minute, time};
 use crate::table::{Look, Table, normal};
 
 pub(crate) async fn run(context: &Context, command: Person) -> Result<(), Failure> {
@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, command: Person) -> Result<(), Failur
 fn added_text(added: &PersonDetail) -> String {
     let mut text = format!("added {}\n", added.person.name);
     for key in &added.keys {
-        let _ = writeln!(text, "  key {} {}", key.fingerprint, crate::out::cell(&key.comment));
+        let _ = writeln!(text, "{}", format!("  key {} {}", key.fingerprint, cell(&key.comment)).trim_end());
     }
     if added.keys.is_empty() {
         let _ = writeln!(text, "no keys yet: `bartizan key add {} FILE`", added.person.name);

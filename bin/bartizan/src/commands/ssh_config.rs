@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, command: &SshConfig) -> Result<(), Fa
     let parts = parts(&status, &targets, command);
     context.out.one(&parts, || {
         format!(
-            "# ~/.ssh/config\n{}\n# ~/.ssh/known_hosts (one line): trusts the names that Bartizan answers for\n{}",
+            "# ~/.ssh/config\n{}\n# ~/.ssh/known_hosts: Bartizan's own keys, and its CA for the targets\n{}",
             parts.ssh_config, parts.known_hosts
         )
     })
@@ -41,9 +41,12 @@ fn parts(status: &Status, targets: &[Target], command: &SshConfig) -> Parts {
     if !names.is_empty() {
         let _ = write!(config, "\nHost {}\n    ProxyJump {alias}\n", names.join(" "));
     }
-    let mut patterns: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    patterns.push(if port == "22" { host.clone() } else { format!("[{host}]:{port}") });
-    let known_hosts = format!("@cert-authority {} {}\n", patterns.join(","), cell(&status.host_ca));
+    let shown = if port == "22" { host.clone() } else { format!("[{host}]:{port}") };
+    let mut known_hosts: String =
+        status.host_keys.iter().map(|key| format!("{shown} {}\n", cell(key))).collect();
+    if !names.is_empty() {
+        let _ = writeln!(known_hosts, "@cert-authority {} {}", names.join(","), cell(&status.host_ca));
+    }
     Parts { ssh_config: config, known_hosts }
 }
 
@@ -70,6 +73,7 @@ mod tests {
             node: NodeId("n".into()),
             listen: Vec::new(),
             public_address: public_address.into(),
+            host_keys: vec!["ssh-ed25519 HHHH".into(), "ssh-rsa RRRR".into()],
             host_ca: "ssh-ed25519 AAAAC3 bartizan host CA".into(),
             started: Timestamp::from_unix_micros(0),
         };

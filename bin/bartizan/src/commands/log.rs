@@ -1,0 +1,282 @@
+//! `bartizan log search`, `tail` and `export`.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use bartizan_audit::{ReadError, Reader};
+use bartizan_model::api::{EventSearch, LogReading, Page, SessionDetail};
+use bartizan_model::event::{Body, Event, Severity};
+use serde_json::value::RawValue;
+
+use super::{Context, wait};
+use crate::args::LogSearch;
+use crate::client::segment;
+use crate::failure::{Failure, Kind};
+use crate::out::{cell, note, time};
+use crate::table::{Look, paint};
+
+/// Most events that one request can return.
+const PAGE: u32 = 1000;
+/// Most entries that are read at once.
+const BATCH: usize = 256;
+
+pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Failure> {
+    let session = match &args.session {
+        None => None,
+        // The index knows whole ids only.
+        Some(prefix) => {
+            let detail: SessionDetail =
+                context.client.get(&format!("/v1/sessions/{}", segment(prefix))).await?;
+            Some(detail.session.id)
+        }
+    };
+    let mut query = EventSearch {
+        kind: args.kind,
+        person: args.person,
+        login: args.login,
+        target: args.target,
+        session,
+        source: args.source,
+        severity: args.severity,
+        outcome: args.outcome,
+        since: args.since,
+        until: args.until,
+        text: args.text,
+        oldest_first: args.oldest_first,
+        limit: None,
+        after: None,
+    };
+    let mut events: Vec<Box<RawValue>> = Vec::new();
+    loop {
+        let missing = args.limit.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX));
+        query.limit = Some(missing.min(PAGE));
+        let page: Page<Box<RawValue>> = context.client.find("/v1/events", &query).await?;
+        events.extend(page.items);
+        query.after = page.next;
+        if query.after.is_none() || events.len() >= args.limit as usize {
+            break;
+        }
+    }
+    if context.out.json {
+        return context.out.value(&events);
+    }
+    let colour = context.out.colour;
+    context.out.text(&events.iter().map(|event| line(event.get().as_bytes(), colour)).collect::<String>())
+}
+
+pub(crate) async fn tail(context: &Context, last: u64, wait: bool) -> Result<(), Failure> {
+    let mut lines = context.client.lines(&format!("/v1/events/follow?last={last}&wait={wait}")).await?;
+    while let Some(event) = lines.next().await? {
+        print(context, &event)?;
+    }
+    Ok(())
+}
+
+fn print(context: &Context, event: &[u8]) -> Result<(), Failure> {
+    if !context.out.json {
+        return context.out.text(&line(event, context.out.colour));
+    }
+    let raw: &RawValue =
+        serde_json::from_slice(event).map_err(|e| Failure::failed(format!("an event is no JSON: {e}")))?;
+    context.out.json_line(raw)
+}
+
+pub(crate) fn export(context: &Context, from: u64, output: Option<&Path>) -> Result<(), Failure> {
+    let reader = Reader::open(&context.data.join("log")).map_err(|e| unreadable(&e))?;
+    let reading = LogReading { query: format!("export from {from}") };
+    match wait(context.client.post::<()>("/v1/log/reads", &reading)) {
+        Ok(()) => {}
+        Err(failure) if failure.kind == Kind::Unreachable => {
+            note("no server runs, so this reading of the log is not in the log");
+        }
+        Err(failure) => return Err(failure),
+    }
+    let Some(path) = output else {
+        return each(&reader, from, |entry| context.out.bytes(&[entry, b"\n"].concat()));
+    };
+    let mut file = super::export::create(path)?;
+    let unwritable = |e: std::io::Error| Failure::failed(format!("cannot write {}: {e}", path.display()));
+    each(&reader, from, |entry| {
+        file.write_all(entry).and_then(|()| file.write_all(b"\n")).map_err(unwritable)
+    })?;
+    file.flush().map_err(unwritable)
+}
+
+/// Calls with each entry's bytes from index `from` to the end that the log has now.
+fn each(
+    reader: &Reader,
+    from: u64,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let head = reader.head().map_err(|e| unreadable(&e))?;
+    let mut next = from;
+    while next < head {
+        let entries = reader.read(next, BATCH).map_err(|e| unreadable(&e))?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries.iter().take_while(|entry| entry.index < head) {
+            take(&entry.bytes)?;
+        }
+        next += entries.len() as u64;
+    }
+    Ok(())
+}
+
+/// A log that cannot be read.
+pub(crate) fn unreadable(error: &ReadError) -> Failure {
+    match error {
+        ReadError::Damaged { .. } | ReadError::MissingFile { .. } | ReadError::Conflict(_) => {
+            Failure::new(Kind::Evidence, error.to_string())
+        }
+        ReadError::NoLog(_) => {
+            Failure::failed(error.to_string()).hint("name the data folder with -D DIR or BARTIZAN_DATA")
+        }
+        ReadError::File(_) => Failure::failed(error.to_string()),
+        #[allow(unreachable_patterns, reason = "kinds of a later version are failures too")]
+        _ => Failure::failed(error.to_string()),
+    }
+}
+
+/// One event on one line: when, what, who where, and what is particular.
+fn line(json: &[u8], colour: bool) -> String {
+    match serde_json::from_slice::<Event>(json) {
+        Ok(event) => event_line(&event, colour),
+        // An event of a type that a later version wrote.
+        Err(_) => format!("{}\n", cell(&String::from_utf8_lossy(json))),
+    }
+}
+
+fn event_line(event: &Event, colour: bool) -> String {
+    let look = match event.severity {
+        Severity::Info => Look::Normal,
+        Severity::Notice => Look::Good,
+        Severity::Warning | Severity::High => Look::Bad,
+    };
+    let mut words = vec![time(event.time), paint(&format!("{:<16}", event.kind()), look, colour)];
+    if let Some(session) = event.session {
+        words.push(session.to_string().chars().take(13).collect());
+    }
+    if let Some(person) = &event.person {
+        words.push(person.to_string());
+    }
+    match (&event.login, &event.target) {
+        (Some(login), Some(target)) => words.push(format!("{login}@{target}")),
+        (None, Some(target)) => words.push(target.to_string()),
+        (Some(login), None) => words.push(format!("{login}@")),
+        (None, None) => {}
+    }
+    words.push(cell(&particular(&event.body)));
+    words.join(" ").trim_end().to_owned() + "\n"
+}
+
+/// What is particular to an event, in words. Foreign text in it is escaped by the caller.
+fn particular(body: &Body) -> String {
+    let refused =
+        |reason: &Option<String>| reason.as_ref().map(|r| format!(" refused: {r}")).unwrap_or_default();
+    let detail = |detail: &Option<String>| detail.as_ref().map(|d| format!(" {d}")).unwrap_or_default();
+    match body {
+        Body::ServerStart { version, listen } => {
+            let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
+            format!("{version} on {}", listen.join(", "))
+        }
+        Body::ServerStop { reason } | Body::ConnectionRefuse { reason } => reason.clone(),
+        Body::AuthAccept { user, key, certificate, client } => {
+            let with = match (certificate, key) {
+                (Some(certificate), _) => format!("certificate {} of {}", certificate.key_id, certificate.ca),
+                (None, Some(key)) => format!("key {key}"),
+                (None, None) => String::new(),
+            };
+            format!("{user} {with} {client}")
+        }
+        Body::AuthReject { user, reason, client, .. } => format!("{user}: {reason} {client}"),
+        Body::AccessPermit { rules, allow } => format!("{allow} by {}", ids(rules)),
+        Body::AccessDeny { action, detail: what, reason, rules } => {
+            format!("{action}{}: {reason} {}", detail(what), ids(rules))
+        }
+        Body::SessionStart { way, allow, .. } => format!("by {way}: {allow}"),
+        Body::UpstreamConnect { address, host_key, verified, .. } => {
+            format!("{address} {host_key} ({verified})")
+        }
+        Body::UpstreamFail { stage, reason, .. } => format!("{stage}: {reason}"),
+        Body::HostKeyFirstUse { host_key } => host_key.to_string(),
+        Body::ChannelOpen { channel, kind, reason, detail: what, .. } => {
+            format!("{channel} {kind}{}{}", detail(what), refused(reason))
+        }
+        Body::ChannelRequest { channel, request, detail: what, reason } => {
+            format!("{channel} {request}{}{}", detail(what), refused(reason))
+        }
+        Body::Command { channel, request, command, .. } => format!("{channel} {request} {command}"),
+        Body::ChannelClose { channel, input, output, error, exit_status, exit_signal, .. } => {
+            let exit = match (exit_status, exit_signal) {
+                (Some(status), _) => format!(", exit {status}"),
+                (None, Some(signal)) => format!(", signal {signal}"),
+                (None, None) => String::new(),
+            };
+            format!("{channel} {} in, {} out, {} err{exit}", input.bytes, output.bytes, error.bytes)
+        }
+        Body::SessionEnd { reason, bytes_in, bytes_out, truncated, .. } => {
+            let truncated = if *truncated { ", truncated" } else { "" };
+            format!("{reason}: {bytes_in} in, {bytes_out} out{truncated}")
+        }
+        Body::RecordingRead { how } => how.clone(),
+        Body::LogRead { query } => query.clone(),
+        Body::DirectoryChange { action, record, name, by, .. } => format!("{action} {record} {name} by {by}"),
+        Body::Anomaly { what, detail } => format!("{what}: {detail}"),
+    }
+}
+
+fn ids(rules: &[bartizan_model::GrantId]) -> String {
+    rules.iter().map(|rule| rule.0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_model::{NodeId, SessionId};
+
+    use super::super::person::tests::at;
+    use super::*;
+
+    #[test]
+    fn events_read_well_and_steer_nothing() {
+        let bodies = [
+            Body::ServerStart { version: "0.1.0".into(), listen: vec!["127.0.0.1:2222".parse().unwrap()] },
+            Body::AuthReject {
+                user: "root\u{1b}[2J".into(),
+                key: None,
+                reason: "unknown_key".into(),
+                client: "SSH-2.0-x\r\nforged line".into(),
+            },
+            Body::ChannelOpen {
+                channel: 3,
+                kind: "x11".into(),
+                from: "target".into(),
+                detail: None,
+                reason: Some("not granted".into()),
+            },
+            Body::Command {
+                channel: 0,
+                request: "exec".into(),
+                command: "echo \\x1b".into(),
+                length: 9,
+                pty: false,
+            },
+        ];
+        let shown: String = (bodies.into_iter())
+            .map(|body| {
+                let mut event = Event::new(&NodeId("n".into()), at(0), body);
+                if !matches!(event.body, Body::ServerStart { .. }) {
+                    event.session =
+                        Some("01990c2e-7d1a-7c3e-9f52-0242ac120002".parse::<SessionId>().unwrap());
+                    event.person = Some("alice".parse().unwrap());
+                    event.target = Some("web-1".parse().unwrap());
+                    event.login = Some("root".parse().unwrap());
+                }
+                line(&serde_json::to_vec(&event).unwrap(), false)
+            })
+            .collect();
+        assert_eq!(shown.lines().count(), 4);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
+        insta::assert_snapshot!(shown + &line(b"{\"type\":\"future\",\"x\":\"\x1b\"}", false));
+    }
+}

@@ -1,0 +1,200 @@
+//! Verifying real logs and real recordings: what is whole is found whole, and every change is found.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bartizan_audit::{Log, LogOptions, Origin};
+use bartizan_model::{NodeId, Recording, Timestamp, Way};
+use bartizan_record::{Options, Recordings, SessionMeta, Stream};
+
+use super::*;
+
+/// A data folder as a stopped server leaves it: one session with its recording, one that is live.
+struct Data {
+    folder: tempfile::TempDir,
+    session: SessionId,
+}
+
+fn event(id: SessionId, body: Body) -> Event {
+    let mut event = Event::new(&NodeId("n".into()), Timestamp::now(), body);
+    event.session = Some(id);
+    event
+}
+
+fn start() -> Body {
+    let allow = "exec".parse().unwrap();
+    Body::SessionStart {
+        way: Way::UserName,
+        allow,
+        channel_cap: None,
+        input: false,
+        client: "SSH-2.0-x".into(),
+    }
+}
+
+async fn record(root: PathBuf, session: SessionId, channels: u32) -> Vec<RecordingFile> {
+    let recordings = Recordings::open(root, Options::default()).unwrap();
+    let meta = SessionMeta {
+        session,
+        started: Timestamp::now(),
+        person: "alice".parse().unwrap(),
+        login: "root".parse().unwrap(),
+        target: "web-1".parse().unwrap(),
+        way: Way::UserName,
+        source: "10.0.0.1:5".parse().unwrap(),
+        node: NodeId("n".into()),
+        client: "SSH-2.0-x".into(),
+    };
+    let recorder = recordings.begin(meta, Recording::default()).await.unwrap();
+    for channel in 0..channels {
+        recorder.open_channel(channel, "session", Duration::ZERO);
+        recorder.data(channel, Stream::Output, Duration::ZERO, b"hello");
+        recorder.close_channel(channel, Duration::ZERO).await;
+    }
+    recorder.finish(Duration::from_secs(1)).await.unwrap()
+}
+
+impl Data {
+    fn new(channels: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let session = SessionId::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let files = runtime.block_on(record(folder.path().join("recordings"), session, channels));
+        let origin: Origin = "test/verify".parse().unwrap();
+        let dir = folder.path().join("log");
+        Log::create(&dir, &origin).unwrap();
+        let log = Log::open(&dir, LogOptions::default()).unwrap().log;
+        let end = Body::SessionEnd {
+            reason: "closed".into(),
+            duration_us: 1,
+            bytes_in: 0,
+            bytes_out: 5,
+            exit_status: None,
+            truncated: false,
+            recording: files,
+        };
+        for body in [start(), end] {
+            log.submit(event(session, body)).unwrap().wait_blocking().unwrap();
+        }
+        log.submit(event(SessionId::new(), start())).unwrap().wait_blocking().unwrap();
+        log.close().unwrap();
+        Self { folder, session }
+    }
+
+    fn recording(&self, name: &str) -> PathBuf {
+        self.folder.path().join("recordings").join(self.session.to_string()).join(name)
+    }
+
+    fn faults(&self) -> Vec<String> {
+        verify(self.folder.path()).unwrap().faults
+    }
+}
+
+#[test]
+fn a_whole_folder_verifies_and_says_what_was_not_checked() {
+    let data = Data::new(2);
+    let report = verify(data.folder.path()).unwrap();
+    assert_eq!((report.events, report.recordings, report.open.len()), (3, 1, 1));
+    assert!(report.files >= 3, "{report:?}");
+    assert_eq!(report.faults, Vec::<String>::new());
+    let shown = text(&report);
+    assert!(
+        shown.contains("3 events read in order") && shown.contains("not checked: entries against"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn every_change_of_a_recording_is_found_and_named() {
+    let data = Data::new(1);
+    let names: Vec<String> = fs::read_dir(data.recording("."))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for name in &names {
+        let path = data.recording(name);
+        let whole = fs::read(&path).unwrap();
+        for at in [0, whole.len() / 2, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(&path, changed).unwrap();
+            let faults = data.faults();
+            assert!(
+                faults.iter().any(|f| f.contains(name.as_str()) && f.contains(&data.session.to_string())),
+                "{faults:?}"
+            );
+        }
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert!(data.faults()[0].contains("bytes, and the log says"), "{name}");
+        fs::remove_file(&path).unwrap();
+        assert!(data.faults()[0].ends_with(&format!("{name} is missing")));
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(data.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn files_and_recordings_that_the_log_does_not_know_are_found() {
+    let data = Data::new(1);
+    fs::write(data.recording("channel-9.bytes.zst"), "smuggled").unwrap();
+    assert!(data.faults()[0].contains("channel-9.bytes.zst is in the folder, and the log does not know it"));
+    fs::remove_file(data.recording("channel-9.bytes.zst")).unwrap();
+    let other = SessionId::new();
+    fs::create_dir(data.folder.path().join("recordings").join(other.to_string())).unwrap();
+    assert_eq!(data.faults(), [format!("session {other}: there is a recording, and no session in the log")]);
+}
+
+#[test]
+fn of_a_recording_with_many_files_the_manifest_binds_the_rest() {
+    let data = Data::new(150);
+    assert_eq!(data.faults(), Vec::<String>::new());
+    let path = data.recording("channel-149.bytes.zst");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(
+        data.faults(),
+        [format!("session {}: channel-149.bytes.zst differs from the manifest", data.session)]
+    );
+}
+
+#[test]
+fn damage_to_the_log_is_found() {
+    let data = Data::new(1);
+    let journal = data.folder.path().join("log/journal");
+    let segment = fs::read_dir(&journal).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    let whole = fs::read(&segment).unwrap();
+    let at = whole.windows(6).position(|w| w == b"closed").unwrap();
+    let mut changed = whole.clone();
+    changed[at] ^= 1;
+    fs::write(&segment, changed).unwrap();
+    let report = verify(data.folder.path()).unwrap();
+    assert!(!report.faults.is_empty(), "{report:?}");
+}
+
+#[test]
+fn entries_must_say_where_they_are() {
+    let mut report = Report { events: 4, ..Report::default() };
+    let mut sessions = BTreeMap::new();
+    for (index, json) in [
+        (4, r#"{"index":4,"type":"of a later version"}"#),
+        (4, r#"{"index":5,"type":"x"}"#),
+        (4, r#"{"type":"x"}"#),
+        (6, r#"{"index":6}"#),
+        (4, "nonsense"),
+    ] {
+        check_entry(index, json.as_bytes(), &mut report, &mut sessions);
+    }
+    let told: Vec<&str> = report.faults.iter().map(|f| f.split(": is no event").next().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "entry 4: says that it is entry 5",
+            "entry 4: says that it is entry none",
+            "entry 4: the log goes on with entry 6",
+            "entry 4"
+        ]
+    );
+}

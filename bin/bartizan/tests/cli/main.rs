@@ -1,0 +1,26 @@
+//! The command line against a real server in a temporary folder, and against none. No SSH happens here.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod directory;
+mod offline;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bartizan_testkit::{Finished, KeyPair, KeyType, programs, run};
+
+/// Runs a program of ours with arguments.
+#[track_caller]
+fn program(name: &str, arguments: &[&str]) -> Finished {
+    run(Command::new(programs().join(name)).args(arguments).env_remove("BARTIZAN_DATA"))
+}
+
+/// Writes a fresh public key into `folder`.
+fn public_key(folder: &Path, name: &str) -> PathBuf {
+    KeyPair::generate(folder, name, KeyType::Ed25519).public_path()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
