@@ -49,6 +49,7 @@ mod negotiate;
 mod packet;
 mod receive;
 mod rekey;
+mod send;
 
 #[cfg(test)]
 mod tests;
@@ -68,16 +69,6 @@ pub use negotiate::Negotiated;
 pub use packet::{MAX_PACKET_LENGTH, MAX_PAYLOAD};
 pub use receive::Incoming;
 pub use rekey::RekeyLimits;
-
-use crate::wire::Writer;
-use crate::wire::transport::{
-    Disconnect, Ping, SSH_MSG_SERVICE_ACCEPT, SSH_MSG_SERVICE_REQUEST, Unimplemented,
-};
-
-/// Replies that a peer makes us queue end its connection when this much is unsent already.
-const REPLY_LIMIT: usize = 4 * 1024 * 1024;
-/// Longest text of a DISCONNECT.
-const MAX_DISCONNECT_TEXT: usize = 1024;
 
 /// One end of an SSH connection's transport layer.
 ///
@@ -254,100 +245,6 @@ impl Transport {
         self.outbound.buffer.give(buffer);
     }
 
-    /// True when payloads are sealed at once: from our NEWKEYS until our next KEXINIT.
-    ///
-    /// While false they are queued; a relay then stops reading its other hop, so that the queue stays short.
-    pub const fn can_send(&self) -> bool {
-        self.may_send
-    }
-
-    /// Sends one payload of a service, user authentication or the connection protocol.
-    ///
-    /// Sealed into the send buffer at once; while [`Transport::can_send`] is false it is queued, in
-    /// order, and goes out after NEWKEYS. Neither queue nor send buffer is bounded here: the owner
-    /// stops feeding when [`Transport::outgoing`] is long.
-    ///
-    /// # Errors
-    /// [`TransportError::Misuse`] when the payload is empty, larger than [`MAX_PAYLOAD`] or a
-    /// transport message (the transport stays as it was); [`TransportError::Closed`] after the end;
-    /// [`TransportError::RekeyOverdue`] when the keys may not be used any more.
-    pub fn send(&mut self, payload: &[u8]) -> Result<(), TransportError> {
-        self.send_parts(payload, &[])
-    }
-
-    /// Like [`Transport::send`], for a payload that is in two places; saves joining them.
-    ///
-    /// # Errors
-    /// As `send`.
-    pub fn send_parts(&mut self, head: &[u8], body: &[u8]) -> Result<(), TransportError> {
-        match head.first().or(body.first()) {
-            Some(&(SSH_MSG_SERVICE_REQUEST | SSH_MSG_SERVICE_ACCEPT | 50..)) => {}
-            _ => return Err(TransportError::Misuse("not a message for the transport to carry")),
-        }
-        self.seal_or_queue(head, body)
-    }
-
-    fn seal_or_queue(&mut self, head: &[u8], body: &[u8]) -> Result<(), TransportError> {
-        if self.is_closed() {
-            return Err(TransportError::Closed);
-        }
-        if self.may_send {
-            if self.outbound.traffic.is_spent(self.role.rekey()) {
-                return Err(self.fail(TransportError::RekeyOverdue));
-            }
-            return self.outbound.packet(head, body);
-        }
-        let len = head.len().saturating_add(body.len());
-        if len > MAX_PAYLOAD {
-            return Err(TransportError::Misuse("payload is empty or larger than a packet"));
-        }
-        self.queue.put_u32(len as u32);
-        self.queue.put(head);
-        self.queue.put(body);
-        Ok(())
-    }
-
-    /// Bytes to write to the peer.
-    pub fn outgoing(&self) -> &[u8] {
-        self.outbound.buffer.queued()
-    }
-
-    /// The first `n` bytes of [`Transport::outgoing`] were written.
-    pub fn sent(&mut self, n: usize) {
-        self.outbound.buffer.consume(n);
-    }
-
-    /// Ends the connection: DISCONNECT is the last thing sent, queued payloads are dropped, nothing
-    /// more is received. `text` is cut at 1 KiB. Does nothing when already closed.
-    pub fn disconnect(&mut self, reason: DisconnectReason, text: &str) {
-        if self.is_closed() {
-            return;
-        }
-        let text = &text[..text.floor_char_boundary(MAX_DISCONNECT_TEXT)];
-        let mut payload = Vec::new();
-        Disconnect { reason: reason.code(), description: text.as_bytes() }.write(&mut payload);
-        // If even this can't be sealed, the closed connection has to speak for itself.
-        let _ = self.outbound.packet(&payload, &[]);
-        self.close();
-    }
-
-    /// Closes with a DISCONNECT that fits the error, and gives the error back.
-    fn fail(&mut self, error: TransportError) -> TransportError {
-        // Who does not speak SSH is not answered in SSH.
-        if !matches!(error, TransportError::Identification(_)) {
-            self.disconnect(error.reason(), error.text_for_peer());
-        }
-        self.close();
-        error
-    }
-
-    fn close(&mut self) {
-        self.state = exchange::State::Closed;
-        self.may_send = false;
-        self.queue = Vec::new();
-        self.own_kexinit = None;
-    }
-
     /// True after an error, after DISCONNECT either way.
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, exchange::State::Closed)
@@ -359,102 +256,6 @@ impl Transport {
     /// [`TransportError::Misuse`] when no host key is waiting.
     pub fn accept_host_key(&mut self) -> Result<(), TransportError> {
         self.host_key_accepted()
-    }
-
-    /// True when one direction's keys have served as long as [`RekeyLimits`] says and no exchange runs.
-    pub fn wants_rekey(&self) -> bool {
-        let limits = self.role.rekey();
-        let worn = self.inbound.traffic.exceeds(limits) || self.outbound.traffic.exceeds(limits);
-        self.can_start_rekey() && (self.clock.rekey_due || worn)
-    }
-
-    /// Starts a key exchange: from now until our NEWKEYS payloads are queued. Does nothing while
-    /// an exchange is running, before the first, or after the end.
-    ///
-    /// Never start one on both hops of a relay at a time: each could wait for data held up behind
-    /// the other. Rekeys that the peer starts are answered within [`Transport::poll`].
-    ///
-    /// # Errors
-    /// When there is no randomness; the transport is closed then.
-    pub fn start_rekey(&mut self) -> Result<(), TransportError> {
-        if self.can_start_rekey() {
-            self.send_kexinit().map_err(|error| self.fail(error))?;
-            self.clock.rekey_started = true;
-        }
-        Ok(())
-    }
-
-    fn can_start_rekey(&self) -> bool {
-        matches!(self.state, exchange::State::Open) && self.own_kexinit.is_none()
-    }
-
-    /// True from [`Transport::start_rekey`] until [`Incoming::Rekeyed`].
-    pub const fn rekey_in_progress(&self) -> bool {
-        self.clock.rekey_started
-    }
-
-    /// When [`Transport::handle_deadline`] wants to be called, if at all.
-    pub fn next_deadline(&self) -> Option<Duration> {
-        if self.is_closed() {
-            return None;
-        }
-        self.clock.send_kexinit_at.or_else(|| {
-            let waiting = self.can_start_rekey() && !self.clock.rekey_due;
-            let after = self.role.rekey().after.filter(|_| waiting)?;
-            Some(self.clock.keys_since.saturating_add(after))
-        })
-    }
-
-    /// Does what is due at `now`: sends the KEXINIT that waited for the client's, raises
-    /// [`Transport::wants_rekey`]. Calling it early or too often is harmless.
-    ///
-    /// # Errors
-    /// When there is no randomness; the transport is closed then.
-    pub fn handle_deadline(&mut self, now: Duration) -> Result<(), TransportError> {
-        if self.next_deadline().is_none_or(|deadline| now < deadline) {
-            return Ok(());
-        }
-        if self.clock.send_kexinit_at.is_some() {
-            self.send_kexinit().map_err(|error| self.fail(error))
-        } else {
-            self.clock.rekey_due = true;
-            Ok(())
-        }
-    }
-
-    /// Answers UNIMPLEMENTED to the packet that [`Transport::poll`] returned last; for messages
-    /// that the layers above don't know (RFC 4253 §11.4).
-    ///
-    /// # Errors
-    /// [`TransportError::Closed`], or [`TransportError::PeerNotReading`] when replies pile up.
-    pub fn unimplemented(&mut self) -> Result<(), TransportError> {
-        let mut payload = Vec::new();
-        Unimplemented { sequence: self.last_sequence }.write(&mut payload);
-        self.reply(&payload)
-    }
-
-    /// Sends a PING; the peer's [`Incoming::Pong`] brings `data` back.
-    ///
-    /// # Errors
-    /// [`TransportError::Misuse`] when the peer did not announce `ping@openssh.com`, or as `send`.
-    pub fn ping(&mut self, data: &[u8]) -> Result<(), TransportError> {
-        if !self.peer.extensions.ping {
-            return Err(TransportError::Misuse("peer did not announce ping@openssh.com"));
-        }
-        let mut payload = Vec::new();
-        Ping { data }.write_ping(&mut payload);
-        self.seal_or_queue(&payload, &[])
-    }
-
-    /// Sends what a peer asked for, unless it asks without reading.
-    fn reply(&mut self, payload: &[u8]) -> Result<(), TransportError> {
-        self.check_peer_reads()?;
-        self.seal_or_queue(payload, &[])
-    }
-
-    fn check_peer_reads(&mut self) -> Result<(), TransportError> {
-        let pending = self.outbound.buffer.len() + self.queue.len();
-        if pending > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
     }
 
     /// The session id: the first exchange hash, known before [`Incoming::HostKey`] and

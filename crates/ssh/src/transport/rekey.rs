@@ -1,9 +1,13 @@
 //! When keys have served long enough. Sources: RFC 4253 §9, RFC 4344 §3.
 //!
-//! Only counts and compares: the owner of a transport decides when a rekey starts, because the
+//! Limits only raise [`Transport::wants_rekey`]: the owner of a transport decides when a rekey starts, because the
 //! two hops of a relay must not both have a self-started exchange in flight.
 
 use std::time::Duration;
+
+use super::Transport;
+use super::error::TransportError;
+use super::exchange::State;
 
 /// After how much use new keys are wanted; whichever comes first, each direction by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,69 @@ impl Traffic {
     /// small limits (tests, slow peers with data in flight) never come near it.
     pub(super) fn is_spent(&self, limits: &RekeyLimits) -> bool {
         self.bytes >= limits.bytes.max(GIB).saturating_mul(2) || self.packets >= MAX_PACKETS
+    }
+}
+
+impl Transport {
+    /// True when one direction's keys have served as long as [`RekeyLimits`] says and no exchange runs.
+    pub fn wants_rekey(&self) -> bool {
+        let limits = self.role.rekey();
+        let worn = self.inbound.traffic.exceeds(limits) || self.outbound.traffic.exceeds(limits);
+        self.can_start_rekey() && (self.clock.rekey_due || worn)
+    }
+
+    /// Starts a key exchange: from now until our NEWKEYS payloads are queued. Does nothing while
+    /// an exchange is running, before the first, or after the end.
+    ///
+    /// Never start one on both hops of a relay at a time: each could wait for data held up behind
+    /// the other. Rekeys that the peer starts are answered within [`Transport::poll`].
+    ///
+    /// # Errors
+    /// When there is no randomness; the transport is closed then.
+    pub fn start_rekey(&mut self) -> Result<(), TransportError> {
+        if self.can_start_rekey() {
+            self.send_kexinit().map_err(|error| self.fail(error))?;
+            self.clock.rekey_started = true;
+        }
+        Ok(())
+    }
+
+    fn can_start_rekey(&self) -> bool {
+        matches!(self.state, State::Open) && self.own_kexinit.is_none()
+    }
+
+    /// True from [`Transport::start_rekey`] until [`Incoming::Rekeyed`](super::Incoming::Rekeyed).
+    pub const fn rekey_in_progress(&self) -> bool {
+        self.clock.rekey_started
+    }
+
+    /// When [`Transport::handle_deadline`] wants to be called, if at all.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        if self.is_closed() {
+            return None;
+        }
+        self.clock.send_kexinit_at.or_else(|| {
+            let waiting = self.can_start_rekey() && !self.clock.rekey_due;
+            let after = self.role.rekey().after.filter(|_| waiting)?;
+            Some(self.clock.keys_since.saturating_add(after))
+        })
+    }
+
+    /// Does what is due at `now`: sends the KEXINIT that waited for the client's, raises
+    /// [`Transport::wants_rekey`]. Calling it early or too often is harmless.
+    ///
+    /// # Errors
+    /// When there is no randomness; the transport is closed then.
+    pub fn handle_deadline(&mut self, now: Duration) -> Result<(), TransportError> {
+        if self.next_deadline().is_none_or(|deadline| now < deadline) {
+            return Ok(());
+        }
+        if self.clock.send_kexinit_at.is_some() {
+            self.send_kexinit().map_err(|error| self.fail(error))
+        } else {
+            self.clock.rekey_due = true;
+            Ok(())
+        }
     }
 }
 

@@ -104,7 +104,7 @@ impl CtrKey {
             self.stream.less_safe_update(input, chunk).map_err(|_| CipherError)?;
         }
         // Half of the time this was plaintext, perhaps a password.
-        scratch.zeroize();
+        scratch[..text.len().min(CHUNK)].zeroize();
         Ok(())
     }
 }

@@ -185,7 +185,7 @@ fn a_peer_that_asks_without_reading_is_cut_off() {
         if let Err(error) = drain(&mut server) {
             break error;
         }
-        assert!(server.outgoing().len() < REPLY_LIMIT + 200_000);
+        assert!(server.outgoing().len() < send::REPLY_LIMIT + 200_000);
     };
     assert_eq!(error, TransportError::PeerNotReading);
 }
