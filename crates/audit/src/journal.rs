@@ -16,10 +16,14 @@ pub(crate) struct Segment {
     length: u64,
     /// Bytes appended since it was made.
     appended: u64,
+    /// Length of the file: behind what was appended it holds zeros.
+    allocated: u64,
+    /// How many zeros are written at once.
+    allocation: u64,
 }
 
 impl Segment {
-    /// Makes the segment `name`, which starts with the entries of `body` (`count` of them, as in a bundle).
+    /// Makes the segment `name`, which starts with the entries of `body`, as in a bundle.
     ///
     /// # Durability
     /// When this returns, the segment with these entries is fully persisted, and so is its name.
@@ -28,6 +32,7 @@ impl Segment {
         dir: &Path,
         name: SegmentName,
         body: &[u8],
+        allocation: u64,
     ) -> Result<Self, FileError> {
         let mut batch = BatchWriter::new(Vec::new(), name.first);
         crate::bundle::entries(body).flatten().for_each(|entry| batch.push(entry));
@@ -41,7 +46,8 @@ impl Segment {
         let file = disk::write_temporary(disk, &path, &bytes)?;
         disk::rename_temporary(disk, &path)?;
         disk::sync_parent(disk, &path)?;
-        Ok(Self { name, path, file, length: bytes.len() as u64, appended: 0 })
+        let length = bytes.len() as u64;
+        Ok(Self { name, path, file, length, appended: 0, allocated: length, allocation })
     }
 
     /// Appends a finished batch.
@@ -50,9 +56,18 @@ impl Segment {
     /// When this returns, the batch is fully persisted. After an error it may be there or not, whole or in part;
     /// nothing may be appended to the segment any more.
     pub(crate) fn append(&mut self, batch: &[u8]) -> Result<(), FileError> {
+        let end = self.length + batch.len() as u64;
+        if end > self.allocated {
+            // Overwriting zeros leaves the file's length and blocks alone, so that fdatasync has no metadata to
+            // write: on ext4 that halves its time.
+            let allocated = end + self.allocation;
+            let zeros = vec![0; (allocated - self.allocated) as usize];
+            self.file.write_at(self.allocated, &zeros).map_err(FileError::new("write", &self.path))?;
+            self.allocated = allocated;
+        }
         self.file.write_at(self.length, batch).map_err(FileError::new("write", &self.path))?;
         self.file.sync_data().map_err(FileError::new("sync", &self.path))?;
-        self.length += batch.len() as u64;
+        self.length = end;
         self.appended += batch.len() as u64;
         Ok(())
     }
@@ -100,13 +115,15 @@ pub(crate) struct Torn {
     pub(crate) file: PathBuf,
     /// Where it begins.
     pub(crate) offset: u64,
-    /// How many bytes are there.
+    /// How many bytes are there, without zeros at the end.
     pub(crate) bytes: u64,
     pub(crate) what: &'static str,
 }
 
 /// How much is read at once; a batch can be longer.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How much is read again where zeros were: enough for some group commits, not more than who reads along needs.
+const REFRESH_BYTES: usize = 32 * 1024;
 
 impl Walk {
     /// Starts at the first batch of the segment `name`. An operating system error `NotFound` means that it
@@ -182,9 +199,9 @@ impl Walk {
 
     /// Reads the buffered bytes behind the current position again; true when they changed.
     fn refresh(&mut self) -> Result<bool, ReadError> {
-        let buffered = self.buffer.len() - self.at;
+        let buffered = (self.buffer.len() - self.at).min(REFRESH_BYTES);
         let fresh = self.read(self.position(), buffered)?;
-        let changed = fresh != self.buffer[self.at..];
+        let changed = fresh != self.buffer[self.at..self.at + buffered];
         self.buffer.truncate(self.at);
         self.buffer.extend(fresh);
         Ok(changed)
@@ -211,9 +228,7 @@ impl Walk {
         if start < self.durable_until {
             return damaged("the batch that the segment began with does not hold");
         }
-        if rest.iter().all(|&byte| byte == 0) {
-            return Ok(Step::End);
-        }
+        let Some(last) = rest.iter().rposition(|&byte| byte != 0) else { return Ok(Step::End) };
         let what = match Batch::parse(&rest) {
             // It was finished while we looked; the caller will see it when it looks again.
             Parsed::Batch(_) => return Ok(Step::End),
@@ -228,6 +243,6 @@ impl Walk {
             );
             return damaged(&behind);
         }
-        Ok(Step::Torn(Torn { file: self.path.clone(), offset: start, bytes: rest.len() as u64, what }))
+        Ok(Step::Torn(Torn { file: self.path.clone(), offset: start, bytes: last as u64 + 1, what }))
     }
 }

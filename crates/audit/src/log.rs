@@ -57,6 +57,13 @@ impl Default for LogOptions {
     }
 }
 
+impl LogOptions {
+    /// Bytes by which a segment is made longer at once.
+    pub(crate) fn allocation(&self) -> u64 {
+        (self.segment_bytes / 32).clamp(4096, 1024 * 1024)
+    }
+}
+
 /// The open log: a handle that can be cloned and shared between threads.
 ///
 /// One process at a time has a log open. When the last clone is dropped, what waits is written and the log closed.
@@ -102,6 +109,7 @@ pub(crate) struct Parts {
 impl Log {
     pub(crate) fn start(dir: &Path, options: LogOptions, parts: Parts) -> Result<Self, OpenError> {
         let head = watch::Sender::new(parts.tail.next());
+        let allocation = options.allocation();
         let limits = Limits {
             soft: Limit { events: options.soft_events, bytes: options.soft_bytes },
             hard: Limit { events: options.hard_events, bytes: options.hard_bytes },
@@ -123,6 +131,7 @@ impl Log {
             tail: parts.tail,
             segment: parts.segment,
             segment_bytes: options.segment_bytes,
+            allocation,
         };
         let mut integrator = parts.integrator;
         let publisher = options.signer.map(|signer| Publisher {

@@ -103,7 +103,7 @@ pub struct Cut {
     pub file: PathBuf,
     /// Where in it the unfinished append begins, in bytes.
     pub offset: u64,
-    /// How many bytes of it are there.
+    /// How many bytes of it are there, without zeros at the end.
     pub bytes: u64,
     /// How it showed.
     pub what: String,
@@ -154,7 +154,7 @@ pub(crate) fn create(disk: &dyn Disk, dir: &Path, origin: &Origin) -> Result<(),
             return Err(exists(&format!("journal/{}", segment.file_name())));
         }
     }
-    Tail::new(0).start_segment(disk, dir, first.sequence)?;
+    Tail::new(0).start_segment(disk, dir, first.sequence, 0)?;
     let text = Description { format: FORMAT, origin: origin.clone() };
     let text = serde_json::to_vec_pretty(&text)
         .map_err(|e| OpenError::Format { path: description.clone(), reason: e.to_string() })?;
@@ -176,7 +176,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
 
     // The journal goes on in a new segment, which makes durable what an earlier process may only have written.
     let sequence = segments.last().map_or(0, |last| last.sequence) + 1;
-    let segment = tail.start_segment(&*disk, dir, sequence)?;
+    let segment = tail.start_segment(&*disk, dir, sequence, options.allocation())?;
     segments.push(segment.name);
     let aside = torn.as_ref().map(|torn| &*torn.file);
     let released = integrator.release(&segments, segment.name.first, aside)?;

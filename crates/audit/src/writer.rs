@@ -58,8 +58,10 @@ impl Tail {
         disk: &dyn Disk,
         dir: &std::path::Path,
         sequence: u64,
+        allocation: u64,
     ) -> Result<Segment, FileError> {
-        Segment::create(disk, dir, SegmentName { sequence, first: self.first }, &self.bytes)
+        let name = SegmentName { sequence, first: self.first };
+        Segment::create(disk, dir, name, &self.bytes, allocation)
     }
 }
 
@@ -72,6 +74,8 @@ pub(crate) struct Writer {
     pub(crate) segment: Segment,
     /// Bytes appended to a segment after which the journal goes on in another segment.
     pub(crate) segment_bytes: u64,
+    /// Bytes by which a segment is made longer at once.
+    pub(crate) allocation: u64,
 }
 
 impl Writer {
@@ -120,7 +124,12 @@ impl Writer {
             }
         }
         if self.segment.appended() >= self.segment_bytes {
-            self.segment = self.tail.start_segment(&*self.disk, &self.dir, self.segment.name.sequence + 1)?;
+            self.segment = self.tail.start_segment(
+                &*self.disk,
+                &self.dir,
+                self.segment.name.sequence + 1,
+                self.allocation,
+            )?;
             self.shared.backlog.rotated(self.segment.name);
         }
         Ok(batch)

@@ -20,6 +20,10 @@ fn small_log() -> (SimDisk, Vec<Entry>) {
     log.close().unwrap();
     let entries = read_all(&disk);
     assert_eq!(entries.len(), 6);
+    // Without the zeros in front of the writer, for which there is a test of its own.
+    disk.tamper(&the_segment(&disk), |bytes| {
+        bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+    });
     (disk, entries)
 }
 
@@ -109,9 +113,16 @@ fn an_offline_reader_shows_what_is_whole_and_stops_at_damage() {
 fn zeros_at_the_end_are_free_space() {
     let (disk, entries) = small_log();
     disk.tamper(&the_segment(&disk), |bytes| bytes.resize(bytes.len() + 5000, 0));
-    let opened = open(&disk).unwrap();
-    assert_eq!(opened.recovery.cut, None);
+    let torn = disk.copy();
+    assert_eq!(open(&disk).unwrap().recovery.cut, None);
     assert_eq!(read_all(&disk), entries);
+    // Something is behind some of them: a sector of an append whose first sectors did not arrive.
+    let path = the_segment(&torn);
+    let end = length(&torn, &path) - 5000;
+    torn.tamper(&path, |bytes| bytes[end + 600..end + 700].fill(7));
+    let cut = open(&torn).unwrap().recovery.cut.unwrap();
+    assert_eq!((cut.offset, cut.bytes), (end as u64, 700));
+    assert_eq!(read_all(&torn), entries);
 }
 
 #[test]
