@@ -12,7 +12,14 @@ bold=$'\e[1m' faint=$'\e[2m' plain=$'\e[0m'
 
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 show() { # a command as people would type it, then its output
-    printf '%s$ %s%s\n' "$faint" "$*" "$plain"
+    local word line=''
+    for word; do
+        case $word in
+        *[!A-Za-z0-9@%+=:,./_-]*) line+=" '$word'" ;;
+        *) line+=" $word" ;;
+        esac
+    done
+    printf '%s$%s%s\n' "$faint" "$line" "$plain"
     "$@"
 }
 
@@ -114,16 +121,12 @@ bartizan ca show user >>"$dir/user_ca.pub"
 show bartizan target add web-1 "127.0.0.1:$target_port" --first-use
 show bartizan grant add --person alice --target web-1 --login "$login" --allow shell,exec,sftp:read,sftp:write,scp
 
-step "Alice's side: a stock client, three lines of configuration"
-bartizan ssh-config | sed -n 's/^[# ]*\(@cert-authority .*\)/\1/p' >"$dir/known_hosts"
-cat >"$dir/ssh_config" <<END
-Host bastion
-  HostName 127.0.0.1
-  Port $port
-  User alice
-Host web-1
-  User $login
-  ProxyJump bastion
+step "Alice's side: what ssh-config prints, and her key"
+show bartizan ssh-config --host bastion --person alice
+bartizan ssh-config --host bastion --person alice >"$dir/printed"
+sed '/known_hosts:/,$d' "$dir/printed" >"$dir/ssh_config"
+sed '1,/known_hosts:/d' "$dir/printed" >"$dir/known_hosts"
+cat >>"$dir/ssh_config" <<END
 Host *
   IdentityFile $dir/id_alice
   IdentitiesOnly yes
@@ -133,7 +136,6 @@ Host *
   StrictHostKeyChecking yes
   LogLevel ERROR
 END
-head -n 7 "$dir/ssh_config"
 ssh() { command ssh -F "$dir/ssh_config" "$@"; }
 scp() { command scp -q -F "$dir/ssh_config" "$@"; }
 
@@ -145,23 +147,23 @@ typed() { # a person types: one line, a moment, the next
         printf '%s\n' "$line"
     done
 }
-printf '%s$ ssh web-1%s\n' "$faint" "$plain"
-typed | ssh -tt web-1
+printf '%s$ ssh %s@web-1%s\n' "$faint" "$login" "$plain"
+typed | ssh -tt "$login@web-1"
 
 step "A command, its exit status"
 status=0
-show ssh web-1 'echo hi; exit 7' || status=$?
+show ssh "$login@web-1" 'echo hi; exit 7' || status=$?
 echo "exit status: $status"
 [ "$status" = 7 ]
 
 step "A file, there and back"
 head -c 1000000 /dev/urandom >"$dir/report"
-show scp "$dir/report" web-1:
-show scp web-1:report "$dir/back"
+show scp "$dir/report" "$login@web-1:"
+show scp "$login@web-1:report" "$dir/back"
 cmp "$dir/report" "$dir/back" && echo "1,000,000 bytes, the same at both ends"
 
 step "What is not granted is refused"
-printf '%s$ ssh -J bastion nobody@web-1%s\n' "$faint" "$plain"
+printf '%s$ ssh nobody@web-1%s\n' "$faint" "$plain"
 if ssh -o LogLevel=INFO nobody@web-1 true; then exit 1; fi
 
 step "What an auditor sees"
@@ -202,7 +204,7 @@ if [ "${KEEP:-}" = 1 ]; then
 
 This one still runs. In another terminal:
 
-  ssh -F $dir/ssh_config web-1
+  ssh -F $dir/ssh_config $login@web-1
   export PATH=$(cd "$target/debug" && pwd):\$PATH BARTIZAN_DATA=$BARTIZAN_DATA
   bartizan session list
 

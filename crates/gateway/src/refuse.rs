@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bartizan_audit::LogError;
-use bartizan_model::{TargetName, escape};
+use bartizan_model::{LoginName, PersonName, TargetName, escape};
 use bartizan_record::RecordError;
 use bartizan_ssh::connection::DataKind;
 use bartizan_ssh::connection::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
@@ -33,8 +33,17 @@ pub(crate) enum Refusal {
     #[error("there is no target named {0} (ask an operator: bartizan target list)")]
     UnknownTarget(TargetName),
     /// Policy says no.
-    #[error("access denied: {0}")]
-    Denied(String),
+    #[error("access to {login}@{target} denied: {reason} (ask an operator for a grant to {person})")]
+    Denied {
+        /// Who asked.
+        person: PersonName,
+        /// As which account.
+        login: LoginName,
+        /// Where.
+        target: TargetName,
+        /// The policy's reason.
+        reason: String,
+    },
     /// The log can't be written, so nothing new is allowed.
     #[error("the audit log cannot be written, so no session can start; please tell an operator")]
     Log(#[from] LogError),

@@ -117,9 +117,15 @@ fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Resu
     let permit = match directory.judge(&visit.who, &request, Timestamp::now()) {
         Decision::Permit(permit) => permit,
         Decision::Deny(denial) => {
-            let deny = deny_event(denial.reason.to_string(), denial.rules.clone());
-            let refusal =
-                trail.denied(deny).map_or_else(Refusal::Log, |_| Refusal::Denied(denial.reason.to_string()));
+            let reason = denial.reason.to_string();
+            let deny = deny_event(reason.clone(), denial.rules.clone());
+            let refusal = || Refusal::Denied {
+                person: visit.who.person().clone(),
+                login: visit.login.clone(),
+                target: target.name.clone(),
+                reason,
+            };
+            let refusal = trail.denied(deny).map_or_else(Refusal::Log, |_| refusal());
             return (trail, Err(refusal));
         }
     };

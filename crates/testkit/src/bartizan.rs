@@ -178,9 +178,7 @@ pub fn programs() -> &'static Path {
         if let Some(folder) = std::env::var_os("BARTIZAN_BIN_DIR") {
             return folder.into();
         }
-        // Test programs lie in TARGET/PROFILE/deps.
-        let own = std::env::current_exe().unwrap();
-        let folder = own.parent().unwrap().parent().unwrap().to_owned();
+        let folder = profile_folder();
         let profile = match folder.file_name().unwrap().to_str().unwrap() {
             "debug" => "dev",
             other => other,
@@ -201,4 +199,17 @@ pub fn programs() -> &'static Path {
         assert!(status.success(), "{cargo:?} fails");
         folder
     })
+}
+
+/// Cargo's target folder, which the running test program lies in.
+///
+/// # Panics
+/// When the test was not started by Cargo.
+pub fn target_folder() -> PathBuf {
+    profile_folder().parent().unwrap().to_owned()
+}
+
+/// Test programs lie in `TARGET/PROFILE/deps`.
+fn profile_folder() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
 }

@@ -30,7 +30,7 @@ mod rules;
 mod run;
 mod sshd;
 
-pub use bartizan::{Bartizan, BartizanOptions, programs};
+pub use bartizan::{Bartizan, BartizanOptions, programs, target_folder};
 pub use client::SshClient;
 pub use keygen::{Certify, KeyPair, KeyType};
 pub use pattern::{Pattern, sha256};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bartizan_testkit::{Finished, programs, run, run_with_input};
+use bartizan_testkit::{Finished, run, run_with_input, target_folder};
 
 use crate::scene::{Scene, Way, text, ways};
 
@@ -19,7 +19,7 @@ pub(crate) fn source(name: &str) -> PathBuf {
 
 /// The Python that has the clients: `BARTIZAN_TEST_PYTHON`, what `scripts/setup-test.sh` made, or the system's.
 pub(crate) fn python() -> Command {
-    let made = programs().parent().unwrap().join("test-python/bin/python3");
+    let made = target_folder().join("test-python/bin/python3");
     let fallback = || if made.exists() { made.into_os_string() } else { "python3".into() };
     Command::new(std::env::var_os("BARTIZAN_TEST_PYTHON").unwrap_or_else(fallback))
 }
@@ -57,7 +57,7 @@ fn go(way: Way) {
     build.args(["build", "-o", text(&program)]).arg(source("client.go"));
     // The library comes from the distribution's package, without a network.
     build.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").env("GOFLAGS", "");
-    build.env("GOCACHE", programs().parent().unwrap().join("test-go"));
+    build.env("GOCACHE", target_folder().join("test-go"));
     run(&mut build).ok();
     let mut client = Command::new(program);
     client.args([word(way), &scene.bartizan().port().to_string()]).arg(scene.key.private());

@@ -73,7 +73,7 @@ fn a_second_server_on_the_same_data_is_refused() {
     let scene = Scene::new(Way::UserName);
     let data = scene.bartizan().data();
     let mut second = Command::new(programs().join("bartizand"));
-    run(second.args(["serve", "--data", text(&data)])).fails().says(&["lock"]);
+    run(second.args(["serve", "--data", text(&data)])).fails().says(&["another bartizand", "--data"]);
     scene.exec("true").ok();
 }
 

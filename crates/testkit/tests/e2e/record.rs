@@ -1,6 +1,7 @@
 //! What is on record, and what can be made of it with stock tools.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Command;
 
 use bartizan_testkit::{Pattern, run, run_with_input, sha256, shell};
@@ -151,11 +152,16 @@ fn files_of_the_recording_are_bound_to_the_log(way: Way) {
 }
 
 fn keystrokes_are_kept_only_where_the_grant_says_so(way: Way) {
-    let command = "stty -echo; read word; echo \"${#word} letters\"";
+    let command = "stty -echo; echo ready; read word; echo \"${#word} letters\"";
     let secret = "correct-horse";
     for (grant, kept) in [(&[][..], false), (&["--record-input"][..], true)] {
         let scene = Scene::with(way, &Options { grant, ..Options::default() });
-        let (_, id) = in_a_terminal(&scene, command, format!("{secret}\n").as_bytes());
+        let mut client = scene.start(&["-tt"], command);
+        client.read_to("ready\r\n");
+        client.child.stdin.as_mut().unwrap().write_all(format!("{secret}\n").as_bytes()).unwrap();
+        client.read_to("13 letters\r\n");
+        assert_eq!(client.finish().0, 0);
+        let id = scene.ended_session()["id"].as_str().unwrap().to_owned();
         let (_, events) = asciicast(&export(&scene, &id, "asciicast"));
         assert!(of_kind(&events, "o").contains("13 letters"));
         assert_eq!(of_kind(&events, "i").contains(secret), kept, "{events:?}");

@@ -189,6 +189,12 @@ impl Scene {
         events
     }
 
+    /// All events of something that was denied.
+    #[track_caller]
+    pub(crate) fn denied(&self) -> Vec<Value> {
+        list(&self.bartizan().json(&["log", "search", "--outcome", "denied"]))
+    }
+
     /// The only event of one type, once it is there.
     #[track_caller]
     pub(crate) fn event(&self, kind: &str) -> Value {
@@ -200,14 +206,10 @@ impl Scene {
 
 /// Lets the client know Bartizan as `bartizan ssh-config` says it should.
 pub(crate) fn trust_bartizan(client: &SshClient, bartizan: &Bartizan) {
-    let config = bartizan.say(&["ssh-config"]);
-    let lines: Vec<_> = config
-        .lines()
-        .map(|line| line.trim_start_matches(['#', ' ']))
-        .filter(|line| line.starts_with("@cert-authority "))
-        .collect();
-    assert!(!lines.is_empty(), "no line for known_hosts in:\n{config}");
-    lines.into_iter().for_each(|line| client.trust(line));
+    let parts = bartizan.json(&["ssh-config"]);
+    let lines = parts["known_hosts"].as_str().expect("lines for known_hosts");
+    assert!(lines.contains("@cert-authority web-1 "), "{lines}");
+    lines.lines().for_each(|line| client.trust(line));
 }
 
 /// The elements of a JSON array.
