@@ -137,22 +137,31 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path, max: usize) -> Result<Option<Ve
     }
 }
 
-/// Makes a file under the name `path` with `.tmp` behind it and writes `bytes`, durable when this returns.
-pub(crate) fn write_temporary(
-    disk: &dyn Disk,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<Box<dyn DiskFile>, FileError> {
-    let temporary = temporary(path);
-    let mut file = disk.create(&temporary).map_err(FileError::new("make", &temporary))?;
-    file.write_at(0, bytes).map_err(FileError::new("write", &temporary))?;
-    file.sync_data().map_err(FileError::new("sync", &temporary))?;
-    Ok(file)
+/// A file that is written under another name first, so that under its own it is whole or not there.
+pub(crate) struct Temporary {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
 }
 
-/// Gives a file made by [`write_temporary`] its name; the name is durable after [`sync_parent`].
-pub(crate) fn rename_temporary(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
-    disk.rename(&temporary(path), path).map_err(FileError::new("rename into place", path))
+impl Temporary {
+    /// Makes a file under the name `path` with `.tmp` behind it and writes `bytes`. Nothing is durable yet.
+    pub(crate) fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<Self, FileError> {
+        let path = temporary(path);
+        let mut file = disk.create(&path).map_err(FileError::new("make", &path))?;
+        file.write_at(0, bytes).map_err(FileError::new("write", &path))?;
+        Ok(Self { path, file })
+    }
+
+    /// Makes the contents durable.
+    pub(crate) fn sync(&mut self) -> Result<(), FileError> {
+        self.file.sync_data().map_err(FileError::new("sync", &self.path))
+    }
+
+    /// Gives the file its own name, `path`; the name is durable after [`sync_parent`].
+    pub(crate) fn rename(self, disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskFile>, FileError> {
+        disk.rename(&self.path, path).map_err(FileError::new("rename into place", path))?;
+        Ok(self.file)
+    }
 }
 
 /// Replaces a file in one step: after a crash it has its old contents or the new ones.
@@ -160,8 +169,9 @@ pub(crate) fn rename_temporary(disk: &dyn Disk, path: &Path) -> Result<(), FileE
 /// # Durability
 /// When this returns, the file is fully persisted, and so is its name.
 pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    write_temporary(disk, path, bytes)?;
-    rename_temporary(disk, path)?;
+    let mut temporary = Temporary::write(disk, path, bytes)?;
+    temporary.sync()?;
+    temporary.rename(disk, path)?;
     sync_parent(disk, path)
 }
 

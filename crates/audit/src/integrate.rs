@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bundle;
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, Temporary};
 use crate::error::{FileError, ReadError};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
 use crate::open::set_aside_path;
@@ -21,6 +21,9 @@ pub(crate) struct FullBundle {
     pub(crate) number: u64,
     pub(crate) bytes: Vec<u8>,
 }
+
+/// How many files are written before they are synced: each is open so long.
+const MAX_OPEN_FILES: usize = 128;
 
 /// A file that has one content for all time.
 struct Immutable {
@@ -107,26 +110,34 @@ impl Integrator {
 
     fn write(&mut self, files: &[Immutable]) -> Result<(), ReadError> {
         let mut folders = HashSet::new();
-        let mut named = Vec::with_capacity(files.len());
-        for Immutable { path, bytes } in files {
+        for Immutable { path, .. } in files {
             let folder = path.parent().unwrap_or(path);
             self.ensure_folder(folder)?;
             folders.insert(folder);
-            match disk::read(&*self.disk, path, MAX_BUNDLE_BYTES + 1)? {
-                Some(present) if present == *bytes => {}
-                Some(_) => return Err(ReadError::Conflict(path.clone())),
-                None => {
-                    disk::write_temporary(&*self.disk, path, bytes)?;
-                    named.push(path);
-                }
-            }
         }
-        for path in named {
-            disk::rename_temporary(&*self.disk, path)?;
-        }
+        files.chunks(MAX_OPEN_FILES).try_for_each(|files| self.write_some(files))?;
         // Also of files found in place: the process that renamed them may not have come further.
         for folder in folders {
             self.disk.sync_dir(folder).map_err(FileError::new("sync folder", folder))?;
+        }
+        Ok(())
+    }
+
+    /// Writes all, then syncs all: the first sync then commits what the others need, too.
+    fn write_some(&self, files: &[Immutable]) -> Result<(), ReadError> {
+        let mut written = Vec::with_capacity(files.len());
+        for Immutable { path, bytes } in files {
+            match disk::read(&*self.disk, path, MAX_BUNDLE_BYTES + 1)? {
+                Some(present) if present == *bytes => {}
+                Some(_) => return Err(ReadError::Conflict(path.clone())),
+                None => written.push((path, Temporary::write(&*self.disk, path, bytes)?)),
+            }
+        }
+        for (_, file) in &mut written {
+            file.sync()?;
+        }
+        for (path, file) in written {
+            file.rename(&*self.disk, path)?;
         }
         Ok(())
     }

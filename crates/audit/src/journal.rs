@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::{self, Disk, DiskFile};
+use crate::disk::{self, Disk, DiskFile, Temporary};
 use crate::error::{FileError, ReadError};
 use crate::frame::{BATCH_HEADER_BYTES, Batch, BatchWriter, Parsed, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::layout::{self, SegmentName};
@@ -43,8 +43,9 @@ impl Segment {
 
         // The file is written under another name first, so that a segment that exists is a whole one.
         let path = name.path(dir);
-        let file = disk::write_temporary(disk, &path, &bytes)?;
-        disk::rename_temporary(disk, &path)?;
+        let mut temporary = Temporary::write(disk, &path, &bytes)?;
+        temporary.sync()?;
+        let file = temporary.rename(disk, &path)?;
         disk::sync_parent(disk, &path)?;
         let length = bytes.len() as u64;
         Ok(Self { name, path, file, length, appended: 0, allocated: length, allocation })

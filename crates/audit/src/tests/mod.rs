@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod histories;
 mod proofs;
 mod sim;
 mod whole;

@@ -107,6 +107,11 @@ impl SimDisk {
         after
     }
 
+    /// Lets no operation through until the guard is dropped.
+    pub(super) fn stall(&self) -> impl Drop {
+        self.state()
+    }
+
     /// A disk of its own with the same contents.
     pub(super) fn copy(&self) -> Self {
         self.after_kill()

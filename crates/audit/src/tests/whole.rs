@@ -217,3 +217,39 @@ fn a_failed_bundle_poisons_the_log_too() {
     let error = log.close().unwrap_err();
     assert!(error.to_string().contains("cannot sync folder /log:"), "{error}");
 }
+
+#[test]
+fn a_slow_disk_is_overload_and_nothing_that_was_accepted_is_lost() {
+    let disk = SimDisk::new();
+    create(&disk).unwrap();
+    let options = LogOptions { soft_events: 10, hard_events: 20, ..options() };
+    let log = open::open(Arc::new(disk.clone()), dir(), options).unwrap().log;
+    let stalled = disk.stall();
+    let mut accepted = Vec::new();
+    let overloaded = loop {
+        match log.submit(event(accepted.len() as u64)) {
+            Ok(pending) => accepted.push(pending),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(overloaded, LogError::Overloaded { waiting: 20 }), "{overloaded}");
+    assert_eq!(log.head(), 0);
+    drop(stalled);
+    for (index, pending) in (0..).zip(accepted) {
+        assert_eq!(pending.wait_blocking().unwrap().index(), index);
+    }
+    assert!(!log.congested());
+    assert_eq!(
+        read_all_by(&log.reader()).iter().map(number).collect::<Vec<_>>(),
+        (0..log.head()).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_dropped_receipt_is_no_dropped_event() {
+    let disk = SimDisk::new();
+    let log = new_log(&disk);
+    drop(log.submit(event(0)).unwrap());
+    append(&log, 1..2);
+    assert_eq!(read_all_by(&log.reader()).iter().map(number).collect::<Vec<_>>(), [0, 1]);
+}

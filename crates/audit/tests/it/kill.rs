@@ -2,13 +2,6 @@
 //!
 //! The test runs itself again as that process. It tells its receipts on standard output.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper of a test fails the test"
-)]
-
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -52,7 +45,7 @@ fn child_that_appends_until_it_is_killed() {
 /// Starts the process, kills it after it has told `lines` receipts, and collects all it told.
 fn append_and_kill(dir: &Path, first: u64, lines: usize, receipts: &mut BTreeMap<u64, u64>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_appends_until_it_is_killed", "--nocapture"])
+        .args(["--exact", "kill::child_that_appends_until_it_is_killed", "--nocapture"])
         .env(DIR, dir)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())

@@ -1,8 +1,6 @@
 //! What we write is verified by code that is not ours: `signed_note` and `tlog_tiles`, ported from Go's checksum
 //! database and maintained elsewhere.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
-
 use std::path::{Path, PathBuf};
 
 use bartizan_audit::{
