@@ -1,5 +1,5 @@
 //! The command line against a real server in a temporary folder, and against none. No SSH happens here.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail the test")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod directory;
 mod offline;
@@ -18,9 +18,26 @@ fn program(name: &str, arguments: &[&str]) -> Finished {
 
 /// Writes a fresh public key into `folder`.
 fn public_key(folder: &Path, name: &str) -> PathBuf {
-    KeyPair::generate(folder, name, KeyType::Ed25519).public_path()
+    KeyPair::generate(folder, name, KeyType::Ed25519).public()
 }
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// What a command told, on either output.
+trait Tells {
+    /// Itself, when every one of `words` is there.
+    fn tells(self, words: &[&str]) -> Self;
+}
+
+impl Tells for Finished {
+    #[track_caller]
+    fn tells(self, words: &[&str]) -> Self {
+        let all = self.text() + &self.errors();
+        for word in words {
+            assert!(all.contains(word), "{word:?} is missing in what this told: {self}");
+        }
+        self
+    }
 }

@@ -1,0 +1,182 @@
+//! People, keys, targets, grants, CAs.
+
+use std::fs;
+
+use bartizan_testkit::Bartizan;
+use serde_json::Value;
+
+use super::{Tells as _, public_key, text};
+
+#[test]
+fn the_shortest_path_word_for_word() {
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    let key = public_key(temp.path(), "id_ed25519");
+    bartizan.cli(&["person", "add", "alice", "--key", text(&key)]).ok().tells(&["added alice", "SHA256:"]);
+    let ca = bartizan.say(&["ca", "show", "user"]);
+    assert!(ca.starts_with("ssh-ed25519 AAAA") && ca.lines().count() == 1, "{ca}");
+    bartizan
+        .cli(&["target", "add", "web-1", "10.0.0.5:22", "--first-use"])
+        .ok()
+        .tells(&["added web-1 at 10.0.0.5:22"]);
+    let allow = "shell,exec,sftp:read,sftp:write,scp";
+    let grant =
+        ["grant", "add", "--person", "alice", "--target", "web-1", "--login", "root", "--allow", allow];
+    bartizan.cli(&grant).ok().tells(&["alice as root on web-1", allow]);
+    assert_eq!(bartizan.json(&["session", "list"]), Value::Array(Vec::new()));
+    assert_eq!(bartizan.json(&["log", "search", "--type", "transfer"]), Value::Array(Vec::new()));
+    bartizan.cli(&["log", "verify"]).ok().tells(&["events read in order"]);
+
+    bartizan
+        .cli(&["access", "check", "alice", "root@web-1", "sftp:read"])
+        .ok()
+        .tells(&["permitted", "rule g-"]);
+    bartizan
+        .cli(&["access", "check", "alice", "root@web-1", "agent"])
+        .exits(3)
+        .tells(&["denied: no grant permits it"]);
+    bartizan.cli(&["access", "check", "alice", "nobody@web-1", "connect"]).exits(3);
+    let printed = bartizan.say(&["ssh-config", "--person", "alice", "--host", "bastion"]);
+    for words in [
+        "Host bastion",
+        "User alice",
+        "Host web-1\n    ProxyJump bastion",
+        "@cert-authority web-1 ssh-ed25519 AAAA",
+    ] {
+        assert!(printed.contains(words), "{words} is missing in:\n{printed}");
+    }
+    assert!(printed.contains(&format!("[127.0.0.1]:{} ssh-rsa AAAA", bartizan.port())), "{printed}");
+
+    let kinds = bartizan.json(&["log", "search", "--type", "directory.change", "--oldest-first"]);
+    let told: Vec<String> = (kinds.as_array().unwrap().iter())
+        .map(|event| format!("{} {}", event["action"].as_str().unwrap(), event["record"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, ["add person", "add target", "add grant"]);
+}
+
+#[test]
+fn people_and_keys_come_and_go() {
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    let (first, second) = (public_key(temp.path(), "first"), public_key(temp.path(), "second"));
+    bartizan.cli(&["person", "add", "alice"]).ok().tells(&["no keys yet"]);
+    bartizan.cli(&["key", "add", "alice", text(&first), text(&second)]).ok();
+    let keys = bartizan.json(&["key", "list", "alice"]);
+    assert_eq!(keys.as_array().unwrap().len(), 2);
+    let fingerprint = keys[0]["fingerprint"].as_str().unwrap();
+    bartizan
+        .cli(&["person", "add", "bob", "--key", text(&first)])
+        .exits(1)
+        .tells(&["is registered to alice already"]);
+    bartizan.cli(&["key", "remove", fingerprint]).ok().tells(&[fingerprint, "from alice"]);
+    bartizan.cli(&["key", "remove", fingerprint]).exits(1).tells(&["no key SHA256:"]);
+    bartizan.cli(&["person", "lock", "alice"]).ok();
+    assert_eq!(bartizan.json(&["person", "list"])[0]["state"], "locked");
+    bartizan.cli(&["person", "show", "alice"]).ok().tells(&["alice, locked"]);
+    bartizan.cli(&["person", "unlock", "alice"]).ok();
+    bartizan.cli(&["person", "remove", "alice"]).ok().tells(&["removed alice with 1 keys and 0 grants"]);
+    assert_eq!(bartizan.json(&["person", "list"]), Value::Array(Vec::new()));
+    bartizan.cli(&["person", "remove", "alice"]).exits(1).tells(&["no person alice", "person list"]);
+}
+
+#[test]
+fn grants_hold_what_they_name() {
+    let bartizan = Bartizan::start();
+    bartizan.say(&["person", "add", "alice"]);
+    bartizan.say(&["target", "add", "web-1", "[::1]:2222", "--first-use"]);
+    let add = |more: &[&str]| {
+        bartizan.cli(&[&["grant", "add", "--person", "alice", "--allow", "shell"][..], more].concat())
+    };
+    add(&["--target", "web-9", "--login", "root"]).exits(1).tells(&["no target web-9"]);
+    add(&["--target", "web-1", "--login", "root", "--expires", "2001-01-01"])
+        .exits(2)
+        .tells(&["expired already"]);
+    let whole =
+        ["--any-login", "--source", "10.0.0.0/8", "--expires", "8h", "--record", "digests", "--record-input"];
+    add(&[&["--target", "web-*"][..], &whole].concat()).ok();
+    let grant = bartizan.json(&["grant", "list"])[0].clone();
+    assert_eq!(grant["logins"], Value::Null);
+    assert_eq!(grant["record"], serde_json::json!({"channel_cap": 0, "input": true}));
+    let check = |more: &[&str]| {
+        bartizan.cli(&[&["access", "check", "alice", "root@web-1", "connect"][..], more].concat()).code()
+    };
+    assert_eq!((check(&[]), check(&["--source", "10.1.2.3"])), (3, 0), "only from there");
+    add(&["--target", "web-1", "--login", "root"]).ok();
+    bartizan.cli(&["target", "remove", "web-1"]).exits(1).tells(&["is named in grants", "--with-grants"]);
+    bartizan.cli(&["person", "remove", "alice"]).exits(1);
+    bartizan.cli(&["target", "remove", "web-1", "--with-grants"]).ok();
+    bartizan.cli(&["grant", "remove", grant["id"].as_str().unwrap()]).ok();
+    assert_eq!(bartizan.json(&["grant", "list", "--person", "alice"]), Value::Array(Vec::new()));
+}
+
+#[test]
+fn host_keys_and_cas_come_from_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    let key = public_key(temp.path(), "host");
+    let known_hosts = temp.path().join("known_hosts");
+    fs::write(&known_hosts, format!("web-1,10.0.0.5 {}", fs::read_to_string(&key).unwrap())).unwrap();
+    bartizan.say(&["target", "add", "by-pub", "10.0.0.5", "--host-key", text(&key)]);
+    bartizan.say(&["target", "add", "by-known-hosts", "10.0.0.5", "--host-key", text(&known_hosts)]);
+    bartizan.say(&["target", "add", "by-ca", "10.0.0.5", "--host-ca", text(&key)]);
+    let targets = bartizan.json(&["target", "list"]);
+    let trust = |name: &str| {
+        let found = targets.as_array().unwrap().iter().find(|target| target["name"] == name);
+        found.unwrap()["host_key"].clone()
+    };
+    assert_eq!(trust("by-pub"), trust("by-known-hosts"));
+    assert!(trust("by-ca")["authority"][0].as_str().unwrap().starts_with("ssh-ed25519 AAAA"));
+
+    bartizan.say(&["ca", "trust", text(&key)]);
+    let ca = bartizan.json(&["ca", "list"]);
+    bartizan.cli(&["ca", "trust", text(&key)]).exits(1).tells(&["exists already"]);
+    bartizan.say(&["ca", "untrust", ca[0]["fingerprint"].as_str().unwrap()]);
+    assert_eq!(bartizan.json(&["ca", "list"]), Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_private_key_goes_nowhere() {
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    public_key(temp.path(), "id");
+    let private = temp.path().join("id");
+    bartizan
+        .cli(&["person", "add", "alice", "--key", text(&private)])
+        .exits(1)
+        .tells(&["private key", ".pub"]);
+    assert_eq!(bartizan.json(&["person", "list"]), Value::Array(Vec::new()));
+    fs::write(&private, "not a key\n").unwrap();
+    bartizan.cli(&["person", "add", "alice", "--key", text(&private)]).exits(2).tells(&["line 1"]);
+    bartizan
+        .cli(&["person", "add", "alice", "--key", text(&temp.path().join("none"))])
+        .exits(1)
+        .tells(&["cannot read"]);
+}
+
+#[test]
+fn what_others_wrote_never_steers_the_terminal() {
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    let key = public_key(temp.path(), "id");
+    let hostile = fs::read_to_string(&key).unwrap().trim_end().to_owned()
+        + " \u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}\u{9b}6n";
+    fs::write(&key, hostile).unwrap();
+    bartizan.cli(&["person", "add", "alice", "--key", text(&key)]).ok();
+    let listings: [&[&str]; 6] = [
+        &["key", "list"],
+        &["key", "list", "--json"],
+        &["person", "show", "alice"],
+        &["person", "show", "alice", "--json"],
+        &["log", "search"],
+        &["log", "search", "--json"],
+    ];
+    for arguments in listings {
+        let shown = bartizan.say(arguments);
+        let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!shown.contains(steers), "{arguments:?}: {shown:?}");
+    }
+    assert!(bartizan.say(&["key", "list"]).contains("\\x1b]0;owned\\x07"), "it can be read all the same");
+    bartizan.cli(&["person", "show", "a\u{1b}[2Jb"]).exits(2);
+    let told = bartizan.cli(&["person", "show", "a\u{1b}[2Jb"]).errors();
+    assert!(!told.contains('\u{1b}'), "{told:?}");
+}

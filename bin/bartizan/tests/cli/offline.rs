@@ -1,0 +1,142 @@
+//! Reading recordings and the log with the server stopped.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bartizan_model::{NodeId, Recording, SessionId, Timestamp, Way};
+use bartizan_record::{Options, Recordings, SessionMeta, Stream};
+use bartizan_testkit::Bartizan;
+
+use super::{Tells as _, program, text};
+
+/// Makes the recording of a session with a terminal, as the server would.
+fn record(root: &Path) -> SessionId {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let session = SessionId::new();
+        let recordings = Recordings::open(root, Options::default()).unwrap();
+        let meta = SessionMeta {
+            session,
+            started: Timestamp::now(),
+            person: "alice".parse().unwrap(),
+            login: "root".parse().unwrap(),
+            target: "web-1".parse().unwrap(),
+            way: Way::UserName,
+            source: "10.0.0.1:5".parse().unwrap(),
+            node: NodeId("n".into()),
+            client: "SSH-2.0-x".into(),
+        };
+        let recorder = recordings.begin(meta, Recording::default()).await.unwrap();
+        let at = Duration::from_millis;
+        recorder.open_channel(0, "session", at(0));
+        recorder.set_pty(0, b"xterm", 80, 24, at(1));
+        recorder.data(
+            0,
+            Stream::Output,
+            at(10),
+            b"\x1b[1mhello\x1b[0m \x1b]52;c;ZXZpbA==\x07\x1b[6nworld\r\n",
+        );
+        recorder.data(0, Stream::Output, at(50_000), b"later\r\n");
+        recorder.open_channel(1, "session", at(60_000));
+        recorder.data(1, Stream::Output, at(60_000), b"plain\x1b[2J\n");
+        recorder.finish(at(70_000)).await.unwrap();
+        session
+    })
+}
+
+fn folder() -> (tempfile::TempDir, SessionId) {
+    let temp = tempfile::tempdir().unwrap();
+    let data = temp.path().join("data");
+    program("bartizand", &["init", "--data", text(&data), "--listen", "127.0.0.1:0"]).ok();
+    let id = record(&data.join("recordings"));
+    (temp, id)
+}
+
+#[test]
+fn recordings_are_played_without_a_server_and_that_is_said() {
+    let (temp, id) = folder();
+    let data = temp.path().join("data");
+    let start = &id.to_string()[..18];
+    let played = program(
+        "bartizan",
+        &["-D", text(&data), "session", "play", start, "--speed", "100", "--idle-limit", "100ms"],
+    )
+    .ok();
+    assert!(played.errors().contains("is not in the audit log"), "{played}");
+    let shown = played.text();
+    assert!(shown.contains("\u{1b}[1mhello\u{1b}[0m world\r\nlater\r\n"), "{shown:?}");
+    assert!(
+        !shown.contains("]52;") && !shown.contains("[6n"),
+        "nothing reaches beyond the screen: {shown:?}"
+    );
+
+    let plain = ["-D", text(&data), "session", "play", start, "--channel", "1", "--speed", "100"];
+    assert_eq!(program("bartizan", &plain).ok().text(), "plain\\x1b[2J\r\n");
+    let late = ["-D", text(&data), "session", "play", start, "--from", "49s", "--speed", "100"];
+    program("bartizan", &late).ok().tells(&["later"]);
+}
+
+#[test]
+fn recordings_are_exported_without_a_server() {
+    let (temp, id) = folder();
+    let data = temp.path().join("data");
+    let id = id.to_string();
+    let export =
+        |more: &[&str]| program("bartizan", &[&["-D", text(&data), "session", "export", &id], more].concat());
+    assert_eq!(export(&["--format", "text"]).ok().text(), "hello world\nlater\n");
+    export(&["--format", "asciicast"]).ok().tells(&["\"version\":2"]);
+    export(&["--format", "raw", "--channel", "1"]).ok().tells(&["plain\u{1b}[2J"]);
+    export(&["--format", "text", "--channel", "7"]).exits(1).tells(&["no channel 7", "it has 0, 1"]);
+    assert_eq!(export(&["--format", "raw", "--channel", "1", "--stream", "error"]).ok().text(), "");
+
+    let file = temp.path().join("typescript");
+    export(&["--format", "typescript", "--output", text(&file)]).ok();
+    assert!(temp.path().join("typescript.timing").is_file());
+    export(&["--format", "typescript", "--output", text(&file)]).exits(1).tells(&["was not overwritten"]);
+
+    // A byte that was changed ends the export as evidence that does not verify.
+    let recording = data.join("recordings").join(&id).join("channel-0.cast.zst");
+    let mut bytes = fs::read(&recording).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&recording, bytes).unwrap();
+    export(&["--format", "text"]).exits(4);
+}
+
+#[test]
+fn the_log_is_exported_and_verified_without_a_server() {
+    let mut bartizan = Bartizan::start();
+    bartizan.say(&["person", "add", "alice"]);
+    let online = bartizan.cli(&["log", "export"]).ok();
+    assert_eq!(online.errors(), "");
+    bartizan.stop();
+    let offline = bartizan.cli(&["log", "export"]).ok();
+    assert!(offline.errors().contains("not in the log"), "{offline}");
+    let kinds: Vec<String> = (offline.text().lines())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(kinds, ["server.start", "directory.change", "log.read", "server.stop"]);
+    assert!(offline.text().starts_with(online.text().lines().next().unwrap()));
+    let tail = bartizan.cli(&["log", "export", "--from", "3"]).ok().text();
+    assert_eq!(tail.lines().count(), 1);
+    bartizan.cli(&["log", "verify"]).ok().tells(&["4 events read in order"]);
+
+    let journal = bartizan.data().join("log/journal");
+    let segment = fs::read_dir(&journal).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(5).position(|w| w == b"alice").unwrap();
+    bytes[at] = b'm';
+    fs::write(&segment, bytes).unwrap();
+    bartizan.cli(&["log", "verify"]).exits(4).tells(&["FAULT"]);
+}
+
+#[test]
+fn a_recording_that_the_log_does_not_know_is_found_and_is_not_played_by_a_running_server() {
+    let bartizan = Bartizan::start();
+    let id = record(&bartizan.data().join("recordings")).to_string();
+    bartizan.cli(&["session", "play", &id]).exits(1).tells(&["no session"]);
+    bartizan.cli(&["log", "verify"]).exits(4).tells(&[&id, "no session in the log"]);
+}
