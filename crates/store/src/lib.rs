@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`DirectoryStore`] and [`IndexStore`] are the contract; [`Store`] is the embedded SQLite that fulfils it.
-//! A second backend fulfils the same traits and passes the same suite ([`contract`]).
+//! A second backend fulfils the same traits and passes the same suite (`contract`).
 //!
 //! The index is a projection: all of it can be rebuilt from the audit log, and it is never evidence.
 //! This room decides nothing (that is `access`) and keeps no evidence (that is `audit` and `record`).

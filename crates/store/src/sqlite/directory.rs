@@ -2,12 +2,14 @@
 
 use bartizan_model::{
     AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Person, PersonName, PersonState,
-    Target, TargetName, Timestamp, TrustedCa,
+    Target, TargetName, TrustedCa,
 };
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::rows::{
+    CaRow, KeyRow, Named, ca, cas, corrupt, found, grants, key, keys, one_person, one_target, people, targets,
+};
 use super::{Connection, Durability, Result, Store, sql, unsql};
 use crate::{DirectoryStore, PinOutcome, RecordKind, Removal, RemovedPerson, RemovedTarget, StoreError};
 
@@ -303,140 +305,8 @@ async fn update_trust(db: &mut Connection, target: &Target) -> Result<()> {
     Ok(())
 }
 
-type PersonRow = (String, String, i64);
-type KeyRow = (String, String, String, String, i64);
-type CaRow = (String, String, String, i64);
-type TargetRow = (String, String, i64, String, i64);
-type GrantRow = (String, String, String, Option<String>, String, String, Option<i64>, String, i64);
-
-async fn people(db: &mut Connection) -> Result<Vec<Person>> {
-    let rows: Vec<PersonRow> =
-        sqlx::query_as("SELECT name, state, created FROM people").fetch_all(db).await?;
-    rows.into_iter().map(person).collect()
-}
-
-async fn one_person(db: &mut Connection, name: &PersonName) -> Result<Person> {
-    let row: Option<PersonRow> = sqlx::query_as("SELECT name, state, created FROM people WHERE name = $1")
-        .bind(name.as_str())
-        .fetch_optional(db)
-        .await?;
-    found(row, RecordKind::Person, name).and_then(person)
-}
-
-async fn keys(db: &mut Connection, of: Option<&PersonName>) -> Result<Vec<AuthorizedKey>> {
-    const ALL: &str = "SELECT fingerprint, person, public_key, comment, added FROM authorized_keys";
-    let mut select = sqlx::QueryBuilder::new(ALL);
-    if let Some(person) = of {
-        select.push(" WHERE person = ").push_bind(person.as_str());
-    }
-    let rows: Vec<KeyRow> = select.build_query_as().fetch_all(db).await?;
-    rows.into_iter().map(key).collect()
-}
-
-async fn cas(db: &mut Connection) -> Result<Vec<TrustedCa>> {
-    let select = "SELECT fingerprint, public_key, comment, added FROM trusted_cas";
-    let rows: Vec<CaRow> = sqlx::query_as(select).fetch_all(db).await?;
-    rows.into_iter().map(ca).collect()
-}
-
-async fn targets(db: &mut Connection) -> Result<Vec<Target>> {
-    let select = "SELECT name, host, port, host_key, created FROM targets";
-    let rows: Vec<TargetRow> = sqlx::query_as(select).fetch_all(db).await?;
-    rows.into_iter().map(target).collect()
-}
-
-async fn one_target(db: &mut Connection, name: &TargetName) -> Result<Target> {
-    let select = "SELECT name, host, port, host_key, created FROM targets WHERE name = $1";
-    let row: Option<TargetRow> = sqlx::query_as(select).bind(name.as_str()).fetch_optional(db).await?;
-    found(row, RecordKind::Target, name).and_then(target)
-}
-
-/// Which grants to read.
-enum Named<'a> {
-    All,
-    Id(&'a GrantId),
-    Person(&'a PersonName),
-    Target(&'a TargetName),
-}
-
-async fn grants(db: &mut Connection, named: Named<'_>) -> Result<Vec<Grant>> {
-    const ALL: &str =
-        "SELECT id, person, target, logins, permissions, sources, expires, recording, created FROM grants";
-    let mut select = sqlx::QueryBuilder::new(ALL);
-    match named {
-        Named::All => &mut select,
-        Named::Id(id) => select.push(" WHERE id = ").push_bind(&id.0),
-        Named::Person(name) => select.push(" WHERE person = ").push_bind(name.as_str()),
-        Named::Target(name) => select.push(" WHERE target = ").push_bind(name.as_str()),
-    };
-    let rows: Vec<GrantRow> = select.build_query_as().fetch_all(db).await?;
-    let mut grants = rows.into_iter().map(grant).collect::<Result<Vec<_>>>()?;
-    grants.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(grants)
-}
-
-fn person((name, state, created): PersonRow) -> Result<Person> {
-    let read = || -> Read<Person> {
-        let state = serde_json::from_value(serde_json::Value::from(state))?;
-        Ok(Person { name: PersonName::new(&name)?, state, created: time(created) })
-    };
-    read().map_err(|e| corrupt(RecordKind::Person, &name, e))
-}
-
-fn key((fingerprint, person, key, comment, added): KeyRow) -> Result<AuthorizedKey> {
-    let read = || -> Read<AuthorizedKey> {
-        let (person, fingerprint) = (PersonName::new(&person)?, fingerprint.parse()?);
-        Ok(AuthorizedKey { person, key, fingerprint, comment, added: time(added) })
-    };
-    read().map_err(|e| corrupt(RecordKind::Key, &fingerprint, e))
-}
-
-fn ca((fingerprint, key, comment, added): CaRow) -> Result<TrustedCa> {
-    let read = || -> Read<TrustedCa> {
-        Ok(TrustedCa { key, fingerprint: fingerprint.parse()?, comment, added: time(added) })
-    };
-    read().map_err(|e| corrupt(RecordKind::Ca, &fingerprint, e))
-}
-
-fn target((name, host, port, host_key, created): TargetRow) -> Result<Target> {
-    let read = || -> Read<Target> {
-        Target::check_host(&host)?;
-        let (name, host_key) = (TargetName::new(&name)?, serde_json::from_str(&host_key)?);
-        Ok(Target { name, host, port: u16::try_from(port)?, host_key, created: time(created) })
-    };
-    read().map_err(|e| corrupt(RecordKind::Target, &name, e))
-}
-
-fn grant(row: GrantRow) -> Result<Grant> {
-    let (id, person, target, logins, permissions, sources, expires, recording, created) = row;
-    let read = || -> Read<Grant> {
-        Ok(Grant {
-            id: GrantId(id.clone()),
-            person: PersonName::new(&person)?,
-            target: target.parse()?,
-            logins: logins.as_deref().map(unjson).transpose()?,
-            allow: unjson(&permissions)?,
-            sources: unjson(&sources)?,
-            expires: expires.map(time),
-            record: unjson(&recording)?,
-            created: time(created),
-        })
-    };
-    read().map_err(|e| corrupt(RecordKind::Grant, &id, e))
-}
-
-type Read<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-fn time(micros: i64) -> Timestamp {
-    Timestamp::from_unix_micros(unsql(micros))
-}
-
 fn json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| StoreError::Database(e.into()))
-}
-
-fn unjson<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
-    serde_json::from_str(text)
 }
 
 /// An enum without data as its word, without the quotes of JSON.
@@ -448,18 +318,10 @@ fn added(rows: u64, record: RecordKind, name: &impl ToString) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(StoreError::Exists { record, name: name.to_string() }) }
 }
 
-fn found<T>(row: Option<T>, record: RecordKind, name: &impl ToString) -> Result<T> {
-    row.ok_or_else(|| StoreError::NotFound { record, name: name.to_string() })
-}
-
 fn check_unused(removal: Removal, record: RecordKind, name: &impl ToString, grants: &[Grant]) -> Result<()> {
     if removal == Removal::Cascade || grants.is_empty() {
         return Ok(());
     }
     let grants = grants.iter().map(|g| g.id.clone()).collect();
     Err(StoreError::InUse { record, name: name.to_string(), grants })
-}
-
-fn corrupt(record: RecordKind, name: &impl ToString, why: impl ToString) -> StoreError {
-    StoreError::Corrupt { record, name: name.to_string(), why: why.to_string() }
 }

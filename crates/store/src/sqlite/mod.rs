@@ -7,6 +7,7 @@
 mod directory;
 mod index;
 mod migrate;
+mod rows;
 
 use std::path::Path;
 use std::sync::Arc;
