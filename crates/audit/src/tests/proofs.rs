@@ -4,6 +4,7 @@ use super::sim::SimDisk;
 use super::*;
 use crate::disk::Disk as _;
 use crate::note::{Checkpoint, CheckpointError};
+use crate::proof::{ProofError, ProveError, verify_proof};
 use crate::tree::{TreeHash, TreeHead, verify_consistency, verify_inclusion};
 use crate::verify::{Verified, VerifyError, verify_on};
 
@@ -192,4 +193,33 @@ fn while_the_log_is_written_each_checkpoint_seen_is_of_the_same_history() {
     for head in seen {
         assert_eq!(reader.root(head.size).unwrap(), head.root);
     }
+}
+
+#[test]
+fn a_proof_shows_one_entry_and_no_other() {
+    let disk = closed_log(300);
+    let log = open_unsigned(&disk).unwrap().log;
+    append(&log, 300..302);
+    log.close().unwrap();
+    let reader = Reader::over(Arc::new(disk), dir()).unwrap();
+    let key = signer().verifier_key().clone();
+    for index in [0, 255, 256, 299] {
+        let proof = reader.prove(index).unwrap();
+        let entry = &reader.read(index, 1).unwrap()[0];
+        let proven = verify_proof(&proof, &entry.bytes, &key).unwrap();
+        assert_eq!((proven.index, proven.checkpoint.head.size), (index, 300));
+        let other = &reader.read(index ^ 1, 1).unwrap()[0];
+        assert_eq!(verify_proof(&proof, &other.bytes, &key), Err(ProofError::NotIncluded));
+        for at in 0..proof.len() {
+            let mut changed = proof.clone().into_bytes();
+            changed[at] ^= 1;
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            assert!(verify_proof(&changed, &entry.bytes, &key).is_err(), "{changed}");
+        }
+    }
+    let not_yet = reader.prove(300).unwrap_err();
+    assert!(matches!(not_yet, ProveError::NotPublished { index: 300, published: 300 }), "{not_yet}");
+    let proof = reader.prove(1).unwrap();
+    let with_extra = proof.replacen("\nindex", "\nextra AAAA\nindex", 1);
+    verify_proof(&with_extra, &reader.read(1, 1).unwrap()[0].bytes, &key).unwrap();
 }
