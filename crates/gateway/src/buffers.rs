@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 
-/// Size of a pooled buffer: as much as one read or write of a busy relay moves.
-pub(crate) const BUFFER_BYTES: usize = 256 * 1024;
+/// Size of a pooled buffer: what a busy relay moves in one read or write, and a packet more.
+pub(crate) const BUFFER_BYTES: usize = 288 * 1024;
 /// Buffers that a worker keeps for later; more are given back to the system.
 const KEPT: usize = 8;
 

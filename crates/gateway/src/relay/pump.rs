@@ -23,9 +23,11 @@ use super::host::{Closing, Failure, Host};
 use super::judge::Denied;
 use crate::hop::{Hop, HopError, at, now};
 
-/// Bytes in one end's send buffer above which the other end is not read. Also the least that a busy relay
-/// writes in one system call.
-const HIGH_WATER: usize = 128 * 1024;
+/// Bytes in one end's send buffer above which the other end is not read. With one packet more they fit a
+/// pooled buffer.
+const HIGH_WATER: usize = 240 * 1024;
+/// Bytes in a send buffer that are worth a system call: written before more is read.
+const WORTH_WRITING: usize = 96 * 1024;
 /// Turns before other connections of the worker get theirs.
 const TURNS: usize = 16;
 /// The messages of user authentication (RFC 4252 §6).
@@ -359,6 +361,7 @@ where
                 return Err(lost(side, HopError::Disconnected { reason, description: description.to_vec() }));
             }
             Some(_) => moved = true,
+            None if to.transport.outgoing().len() >= WORTH_WRITING => break,
             None => match from.poll_fill(cx) {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(error)) => return Err(lost(side, error)),
