@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the demo and the tests run against, after saying what: stock SSH clients and servers.
+# Installs what the demo, the tests and the fuzzers need, after saying what: stock SSH clients and servers most of all.
 #
 #   scripts/setup-test.sh demo   OpenSSH only
 #   scripts/setup-test.sh test   all clients of the end-to-end tests
+#   scripts/setup-test.sh fuzz   a C++ compiler and cargo-fuzz
 #
 # What is there already is left alone. Needs apt, and root or sudo where something is missing.
 set -euo pipefail
@@ -17,6 +18,7 @@ demo=(
 )
 test=(
     "${demo[@]}"
+    /usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so=openssh-tests
     rsync=rsync
     git=git
     plink=putty-tools
@@ -31,11 +33,20 @@ test=(
     /usr/share/gocode/src/golang.org/x/crypto/ssh=golang-golang-x-crypto-dev
 )
 
+fuzz=(
+    cc=gcc
+    c++=g++
+    /usr/include/stdio.h=libc6-dev
+)
+# The version that scripts/fuzz-short.sh was last run with.
+cargo_fuzz=0.13.2
+
 case ${1:-} in
 demo) wanted=("${demo[@]}") ;;
 test) wanted=("${test[@]}") ;;
+fuzz) wanted=("${fuzz[@]}") ;;
 *)
-    echo "usage: scripts/setup-test.sh demo|test" >&2
+    echo "usage: scripts/setup-test.sh demo|test|fuzz" >&2
     exit 2
     ;;
 esac
@@ -82,4 +93,9 @@ if [ "$1" = test ]; then
         "$python/bin/pip" install --quiet --disable-pip-version-check -r scripts/test-python.txt
         cp scripts/test-python.txt "$python/installed.txt"
     fi
+fi
+
+if [ "$1" = fuzz ] && ! cargo fuzz --version >/dev/null 2>&1; then
+    echo "This installs with cargo: cargo-fuzz $cargo_fuzz"
+    cargo install --locked "cargo-fuzz@$cargo_fuzz"
 fi

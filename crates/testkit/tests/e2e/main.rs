@@ -8,6 +8,8 @@
 mod scene;
 
 mod agent;
+mod algorithms;
+mod channels;
 mod clients;
 mod crash;
 mod exec;

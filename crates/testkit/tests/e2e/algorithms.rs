@@ -1,0 +1,155 @@
+//! Algorithms and keys of clients: what is offered works, what is left out is refused clearly.
+
+use std::path::Path;
+use std::process::Command;
+
+use bartizan_testkit::{KeyPair, KeyType, Pattern, run, run_with_input};
+
+use crate::scene::{Scene, Way, text, ways};
+
+ways! {
+    everywhere: ;
+    bartizan:
+        every_algorithm_carries_bytes,
+        what_is_left_out_is_refused,
+        every_key_type_proves_a_person,
+        hardware_keys_prove_a_person,
+        the_right_key_may_come_late,
+        the_target_s_host_keys_stay_on_their_side,
+        a_silent_session_is_kept_alive,
+}
+
+fn every_algorithm_carries_bytes(way: Way) {
+    let scene = Scene::new(way);
+    let bytes = Pattern::bytes(9, 300_000);
+    let host_keys = match way {
+        // The inner server shows certificates of the host CA.
+        Way::ProxyJump => "HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com",
+        _ => "HostKeyAlgorithms ecdsa-sha2-nistp256 rsa-sha2-512 rsa-sha2-256 ssh-ed25519",
+    };
+    for line in [
+        "KexAlgorithms curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 \
+         ecdh-sha2-nistp521",
+        "Ciphers aes256-gcm@openssh.com aes128-gcm@openssh.com aes256-ctr aes192-ctr aes128-ctr \
+         chacha20-poly1305@openssh.com",
+        "MACs hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com",
+        "Compression yes no",
+        host_keys,
+    ] {
+        let (option, values) = line.split_once(' ').unwrap();
+        for value in values.split_whitespace() {
+            let mut ssh = scene.client.ssh();
+            if option == "MACs" {
+                ssh.args(["-c", "aes128-ctr"]);
+            }
+            ssh.args(["-o", &format!("{option}={value}"), scene.host(), "cat"]);
+            let done = run_with_input(&mut ssh, &bytes).ok();
+            assert!(done.stdout == bytes, "{option} {value}");
+        }
+    }
+}
+
+fn what_is_left_out_is_refused(way: Way) {
+    let scene = Scene::new(way);
+    for (option, word) in [
+        ("KexAlgorithms=diffie-hellman-group14-sha1", "no matching key exchange"),
+        ("Ciphers=aes128-cbc", "no matching cipher"),
+        ("HostKeyAlgorithms=ssh-rsa", "no matching host key"),
+    ] {
+        run(scene.client.ssh().args(["-o", option, scene.host(), "true"])).exits(255).says(&[word]);
+    }
+}
+
+/// An RSA key proves a person by SHA-2 only. (The jump's own connection would not see the option.)
+#[test]
+fn a_signature_with_sha1_proves_nobody() {
+    let scene = Scene::new(Way::UserName);
+    let key = KeyPair::generate(scene.folder(), "id_rsa", KeyType::Rsa);
+    scene.bartizan().say(&["key", "add", "alice", text(&key.public())]);
+    let client = scene.client.with_key(&key);
+    let with = |algorithm: &str| {
+        let option = format!("PubkeyAcceptedAlgorithms={algorithm}");
+        run(client.ssh().args(["-o", &option, scene.host(), "exit 7"]))
+    };
+    with("rsa-sha2-512").exits(7);
+    with("rsa-sha2-256").exits(7);
+    with("ssh-rsa").exits(255);
+}
+
+fn every_key_type_proves_a_person(way: Way) {
+    let scene = Scene::new(way);
+    for kind in [KeyType::EcdsaP256, KeyType::EcdsaP384, KeyType::EcdsaP521, KeyType::Rsa] {
+        let key = KeyPair::generate(scene.folder(), &format!("id_{kind:?}"), kind);
+        scene.bartizan().say(&["key", "add", "alice", text(&key.public())]);
+        run(scene.client.with_key(&key).ssh().args([scene.host(), "exit 7"])).exits(7);
+        let accepted = scene.bartizan().json(&["log", "search", "--type", "auth.accept", "--limit", "1"]);
+        assert_eq!(accepted[0]["key"], key.fingerprint().as_str(), "{kind:?}");
+    }
+}
+
+/// OpenSSH's own stand-in for a hardware key (Debian: openssh-tests).
+const SK_DUMMY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
+
+fn hardware_keys_prove_a_person(way: Way) {
+    assert!(Path::new(SK_DUMMY).exists(), "openssh-tests is missing: run scripts/setup-test.sh test");
+    let scene = Scene::new(way);
+    for kind in ["ed25519-sk", "ecdsa-sk"] {
+        let path = scene.folder().join(kind);
+        let mut keygen = Command::new("ssh-keygen");
+        run(keygen.args(["-q", "-t", kind, "-w", SK_DUMMY, "-N", "", "-f", text(&path)])).ok();
+        scene.bartizan().say(&["key", "add", "alice", text(&path.with_extension("pub"))]);
+        let mut ssh = scene.client.ssh();
+        let provider = format!("SecurityKeyProvider={SK_DUMMY}");
+        ssh.args(["-o", "IdentityFile=none", "-o", &provider, "-i", text(&path)]);
+        // The jump's own connection reads the configuration only.
+        match way {
+            Way::ProxyJump => {
+                let config = std::fs::read_to_string(scene.client.config()).unwrap();
+                let own = scene.key.private().display().to_string();
+                let config = config.replace(&own, text(&path)) + &format!("  {provider}\n").replace('=', " ");
+                let file = scene.folder().join("sk_config");
+                std::fs::write(&file, config).unwrap();
+                let mut ssh = Command::new("ssh");
+                ssh.arg("-F").arg(file).env_remove("SSH_AUTH_SOCK");
+                run(ssh.args([scene.host(), "exit 7"])).exits(7);
+            }
+            _ => {
+                run(ssh.args([scene.host(), "exit 7"])).exits(7);
+            }
+        }
+    }
+}
+
+/// Agents hold many keys; the right one may be the last that is offered.
+fn the_right_key_may_come_late(way: Way) {
+    let scene = Scene::new(way);
+    let config = std::fs::read_to_string(scene.client.config()).unwrap();
+    let wrong = (0..12).fold(String::from("Host *\n"), |lines, n| {
+        let key = KeyPair::generate(scene.folder(), &format!("wrong_{n}"), KeyType::Ed25519);
+        lines + &format!("  IdentityFile {}\n", key.private().display())
+    });
+    let file = scene.folder().join("many_keys");
+    std::fs::write(&file, wrong + &config).unwrap();
+    let mut ssh = Command::new("ssh");
+    run(ssh.arg("-F").arg(file).env_remove("SSH_AUTH_SOCK").args([scene.host(), "exit 7"])).exits(7);
+    // Offers that prove nothing are no failures.
+    assert!(scene.events("auth.reject").is_empty());
+}
+
+/// A target announces all its host keys; a client that learns from that must learn ours.
+fn the_target_s_host_keys_stay_on_their_side(way: Way) {
+    let scene = Scene::new(way);
+    let mut ssh = scene.client.ssh();
+    run(ssh.args(["-o", "UpdateHostKeys=yes", scene.host(), "exit 7"])).exits(7);
+    let known = std::fs::read_to_string(scene.client.known_hosts()).unwrap();
+    let key = scene.target.host_key().line();
+    assert!(!known.contains(key.split(' ').nth(1).unwrap()), "the target's key got to the client:\n{known}");
+    scene.exec("exit 7").exits(7);
+}
+
+fn a_silent_session_is_kept_alive(way: Way) {
+    let scene = Scene::new(way);
+    let mut ssh = scene.client.ssh();
+    ssh.args(["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1"]);
+    run(ssh.args([scene.host(), "sleep 4; exit 7"])).exits(7);
+}
