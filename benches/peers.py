@@ -204,8 +204,6 @@ Subsystem sftp internal-sftp
     def client(self):
         """The configuration of the stock client: one alias a path."""
         self.config = self.dir / "ssh_config"
-        # One key exchange for all: OpenSSH's default costs more than what most others choose, and would
-        # show up as connection time.
         self.config.write_text(f"""Host direct
   HostName 127.0.0.1
   Port {self.target.port}
@@ -234,7 +232,6 @@ Host *
   IdentityFile {self.key}
   IdentitiesOnly yes
   IdentityAgent none
-  KexAlgorithms curve25519-sha256
   StrictHostKeyChecking no
   UserKnownHostsFile /dev/null
   GlobalKnownHostsFile /dev/null
@@ -243,13 +240,14 @@ Host *
   LogLevel ERROR
 """)
 
-    def ssh(self, path, *arguments, cipher=None):
-        """The command line of `ssh` for one path. With a cipher, a jump's outer connection uses it too."""
+    def ssh(self, path, *arguments, cipher=None, kex=None):
+        """The command line of `ssh` for one path. A cipher or key exchange also holds for a jump's outer connection."""
         config = self.config
-        if cipher:
-            config = self.dir / f"ssh_config_{cipher}"
+        settings = [f"  {key} {value}\n" for key, value in (("Ciphers", cipher), ("KexAlgorithms", kex)) if value]
+        if settings:
+            config = self.dir / f"ssh_config_{cipher}_{kex}"
             if not config.exists():
-                config.write_text(self.config.read_text() + f"  Ciphers {cipher}\n")
+                config.write_text(self.config.read_text() + "".join(settings))
         options, command = arguments[:-1], arguments[-1:]
         return ["ssh", "-F", str(config), *options, self.PATHS[path], *command]
 
