@@ -33,7 +33,9 @@ fn report(folder: &Folder) -> Result<String, Failure> {
     let _ = writeln!(text, "  user CA   {}", keys.user_ca.public_key().fingerprint());
     let reader = Reader::open(&folder.log()).map_err(Failure::new)?;
     let (origin, head) = (reader.origin().map_err(Failure::new)?, reader.head().map_err(Failure::new)?);
-    let _ = writeln!(text, "{}: ok\n  origin    {origin}\n  events    {head}", folder.log().display());
+    let signer = keys::log_signer(&folder.keys(), &origin)?;
+    let _ = writeln!(text, "{}: ok\n  events    {head}", folder.log().display());
+    let _ = writeln!(text, "  key       {}", signer.verifier_key());
     if !folder.database().is_file() {
         return Err(Failure::new(format!("{} is missing", folder.database().display()))
             .hint("restore it from a backup: it holds people, targets and grants"));

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use bartizan_audit::{Log, Origin};
+use bartizan_audit::{Log, LogOptions, Origin};
 use bartizan_model::SessionId;
 use bartizan_store::Store;
 
@@ -36,10 +36,15 @@ pub(crate) fn run(path: &Path, listen: &[SocketAddr]) -> Result<(), Failure> {
 
 fn fill(folder: &Folder, node: &str, listen: &[SocketAddr]) -> Result<Origin, Failure> {
     let _lock = folder.lock()?;
-    keys::create(&folder.keys(), node)?;
     // Unique for all time, also when two nodes have one name.
     let origin: Origin = format!("bartizan/{node}/{}", SessionId::new()).parse().map_err(Failure::new)?;
+    keys::create(&folder.keys(), node, &origin)?;
     Log::create(&folder.log(), &origin).map_err(Failure::new)?;
+    // Signs that the log is empty, so that it verifies from its first moment on.
+    let signer = Some(keys::log_signer(&folder.keys(), &origin)?);
+    let opened =
+        Log::open(&folder.log(), LogOptions { signer, ..LogOptions::default() }).map_err(Failure::new)?;
+    opened.log.close().map_err(Failure::new)?;
     serve::runtime()?.block_on(async {
         let store = Store::open(&folder.database()).await.map_err(Failure::new)?;
         store.close().await;
@@ -87,6 +92,7 @@ fn next_steps(path: &Path, listen: &[SocketAddr], origin: &Origin) -> String {
     format!(
         "Made {data}: configuration, keys, database, audit log (origin {origin}).\n\
          Back up {data}/keys: clients and targets will trust them.\n\
+         Give auditors {data}/keys/log.vkey: with it they verify the log (bartizan log verify --key).\n\
          \n\
          Next:\n\
          \x20 bartizand serve --data {data}\n\

@@ -5,6 +5,7 @@
 //!   keys/host_ca                              signs the host certificates that it shows for targets
 //!   keys/user_ca                              signs the user certificates that targets see
 //!   keys/target_seed                          keys for single targets are derived from it
+//!   keys/log_seed, log.vkey                   signs the audit log's checkpoints; what auditors check them with
 //! ```
 //!
 //! Each private key has its public half beside it in `.pub`.
@@ -15,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::Path;
 use std::sync::Arc;
 
+use bartizan_audit::{Origin, Signer};
 use bartizan_gateway::Keys;
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey};
 use zeroize::Zeroizing;
@@ -26,13 +28,16 @@ const HOST_KEYS: [(&str, KeyKind); 3] =
     [("host_ed25519", KeyKind::Ed25519), ("host_ecdsa", KeyKind::EcdsaP256), ("host_rsa", KeyKind::Rsa3072)];
 const HOST_CA: &str = "host_ca";
 const USER_CA: &str = "user_ca";
-const SEED: &str = "target_seed";
+const TARGET_SEED: &str = "target_seed";
+const LOG_SEED: &str = "log_seed";
+/// The public half of the log's key; also the command line reads it there.
+const LOG_KEY: &str = "log.vkey";
 
 /// Makes all keys in the new folder `dir`.
 ///
 /// # Durability
 /// When this returns, the keys survive a power failure.
-pub(crate) fn create(dir: &Path, node: &str) -> Result<(), Failure> {
+pub(crate) fn create(dir: &Path, node: &str, origin: &Origin) -> Result<(), Failure> {
     let unwritable = |e: io::Error| Failure::new(format!("cannot make keys in {}: {e}", dir.display()));
     DirBuilder::new().mode(0o700).create(dir).map_err(unwritable)?;
     for (name, kind) in HOST_KEYS {
@@ -40,9 +45,10 @@ pub(crate) fn create(dir: &Path, node: &str) -> Result<(), Failure> {
     }
     create_key(dir, HOST_CA, KeyKind::Ed25519, &format!("bartizan host CA {node}"))?;
     create_key(dir, USER_CA, KeyKind::Ed25519, &format!("bartizan user CA {node}"))?;
-    let seed = random_seed()?;
-    let digits: Zeroizing<String> = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect());
-    write_new(&dir.join(SEED), 0o600, format!("{}\n", *digits).as_bytes())?;
+    create_seed(dir, TARGET_SEED)?;
+    let seed = create_seed(dir, LOG_SEED)?;
+    let signer = Signer::from_seed(origin, &seed).map_err(Failure::new)?;
+    write_new(&dir.join(LOG_KEY), 0o644, format!("{}\n", signer.verifier_key()).as_bytes())?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(unwritable)
 }
 
@@ -54,9 +60,12 @@ fn create_key(dir: &Path, name: &str, kind: KeyKind, comment: &str) -> Result<()
     write_new(&dir.join(format!("{name}.pub")), 0o644, line.as_bytes())
 }
 
-fn random_seed() -> Result<Zeroizing<[u8; 32]>, Failure> {
+fn create_seed(dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let mut seed = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *seed).map_err(|_| Failure::new("the system gives no random bytes"))?;
+    let digits: Zeroizing<String> = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect());
+    let line = Zeroizing::new(format!("{}\n", *digits));
+    write_new(&dir.join(name), 0o600, line.as_bytes())?;
     Ok(seed)
 }
 
@@ -80,8 +89,16 @@ pub(crate) fn load(dir: &Path) -> Result<Keys, Failure> {
         host_keys: host_keys.collect::<Result<_, Failure>>()?,
         host_ca: Arc::new(read_key(dir, HOST_CA)?),
         user_ca: Arc::new(read_key(dir, USER_CA)?),
-        target_seed: Arc::new(read_seed(&dir.join(SEED))?),
+        target_seed: Arc::new(read_seed(&dir.join(TARGET_SEED))?),
     })
+}
+
+/// Reads the key that signs the checkpoints of the log called `origin`.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn log_signer(dir: &Path, origin: &Origin) -> Result<Signer, Failure> {
+    Signer::from_seed(origin, &*read_seed(&dir.join(LOG_SEED))?).map_err(Failure::new)
 }
 
 fn read_key(dir: &Path, name: &str) -> Result<PrivateKey, Failure> {
@@ -136,7 +153,8 @@ mod tests {
     fn keys_are_read_back_and_private() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("keys");
-        create(&dir, "node-1").unwrap();
+        let origin: Origin = "test/keys".parse().unwrap();
+        create(&dir, "node-1", &origin).unwrap();
         let keys = load(&dir).unwrap();
         let algorithms: Vec<_> = keys.host_keys.iter().map(|key| key.public_key().algorithm()).collect();
         assert_eq!(algorithms, ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]);
@@ -145,9 +163,12 @@ mod tests {
         assert_ne!(keys.user_ca.public_key(), keys.host_ca.public_key());
         assert_ne!(**keys.target_seed, [0; 32]);
         assert_eq!(keys.target_seed, load(&dir).unwrap().target_seed);
+        let key = log_signer(&dir, &origin).unwrap().verifier_key().to_string();
+        assert_eq!(fs::read_to_string(dir.join(LOG_KEY)).unwrap(), format!("{key}\n"));
+        assert_ne!(fs::read(dir.join(LOG_SEED)).unwrap(), fs::read(dir.join(TARGET_SEED)).unwrap());
         for entry in fs::read_dir(&dir).unwrap() {
             let entry = entry.unwrap();
-            let public = entry.path().extension().is_some_and(|extension| extension == "pub");
+            let public = entry.path().extension().is_some();
             let mode = entry.metadata().unwrap().mode() & 0o777;
             assert_eq!(mode, if public { 0o644 } else { 0o600 }, "{:?}", entry.path());
         }
@@ -157,13 +178,13 @@ mod tests {
     fn a_missing_readable_or_broken_key_is_named() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("keys");
-        create(&dir, "n").unwrap();
+        create(&dir, "n", &"test/keys".parse().unwrap()).unwrap();
         let told = || load(&dir).err().unwrap().to_string();
-        let seed = fs::read_to_string(dir.join(SEED)).unwrap();
+        let seed = fs::read_to_string(dir.join(TARGET_SEED)).unwrap();
         for broken in
             ["", "00", &seed.replace(|c: char| c.is_ascii_digit(), "x"), &format!("{}00", seed.trim_end())]
         {
-            fs::write(dir.join(SEED), broken).unwrap();
+            fs::write(dir.join(TARGET_SEED), broken).unwrap();
             assert!(told().contains("target_seed does not hold 64"), "{broken}");
         }
         fs::write(dir.join(HOST_CA), "nonsense").unwrap();

@@ -105,7 +105,8 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 fn start_tracing(config: &Config) {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.log_level))
+        // The database's statements would drown what the server says; a directive for sqlx brings them back.
+        .with_env_filter(EnvFilter::new(format!("sqlx=warn,{}", config.log_level)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && !no_colour)
         .with_target(false)

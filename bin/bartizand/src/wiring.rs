@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, KeyParser, OwnCas, ParsedKey};
-use bartizan_audit::{Log, LogOptions, Opened};
+use bartizan_audit::{Log, LogOptions, Opened, Reader};
 use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Keys, Settings};
 use bartizan_model::api::OwnCa;
 use bartizan_model::event::{Body, Event, Severity};
@@ -215,7 +215,9 @@ fn bind_admin(folder: &Folder) -> Result<Admin, Failure> {
 
 async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
     let dir = folder.log();
-    let opened = blocking(move || Log::open(&dir, LogOptions::default())).await?;
+    let origin = Reader::open(&dir).and_then(|reader| reader.origin()).map_err(Failure::new)?;
+    let signer = Some(keys::log_signer(&folder.keys(), &origin)?);
+    let opened = blocking(move || Log::open(&dir, LogOptions { signer, ..LogOptions::default() })).await?;
     let Opened { log, origin, recovery } = opened.map_err(Failure::new)?;
     tracing::info!(%origin, events = recovery.head, "audit log open");
     if let Some(cut) = recovery.cut {

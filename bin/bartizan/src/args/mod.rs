@@ -430,8 +430,15 @@ pub(crate) enum Log {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Check the log and the recordings against it. Exits with 4 when something does not verify.
-    Verify,
+    /// Check the log against its signed checkpoint, and the recordings against the log.
+    ///
+    /// Works with the server running or stopped, and on a copy of the data folder. Exits with 4 when something
+    /// does not verify.
+    Verify {
+        /// The log's public key, or a file with it; otherwise the one in the data folder.
+        #[arg(long, value_name = "KEY|FILE")]
+        key: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

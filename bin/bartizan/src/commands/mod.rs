@@ -61,7 +61,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Log(Log::Search(search)) => wait(log::search(&context, search)),
         Command::Log(Log::Tail { lines, no_follow }) => wait(log::tail(&context, lines, !no_follow)),
         Command::Log(Log::Export { from, output }) => log::export(&context, from, output.as_deref()),
-        Command::Log(Log::Verify) => verify::run(&context),
+        Command::Log(Log::Verify { key }) => verify::run(&context, key.as_deref()),
         // Printed above.
         Command::Completions { .. } => Ok(()),
     }

@@ -1,14 +1,18 @@
-//! `bartizan log verify`: is the log whole, and are the recordings those that it binds?
+//! `bartizan log verify`: is the log what was signed, and are the recordings those that it binds?
 //!
-//! Works on the data folder alone, with the server running or stopped. What it checks today is said in its
-//! output, and so is what it cannot: the Merkle tree and its signed checkpoints.
+//! ```text
+//!   log.vkey ─► checkpoint ─► root over every entry ─► session.end ─► files of the recording
+//! ```
+//!
+//! Works on the data folder or a copy of it, with the server running or stopped, and trusts nothing in it but
+//! the key. An auditor brings their own copy of the key: the one in the folder proves nothing to them.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context as Context256, SHA256};
-use bartizan_audit::Reader;
+use bartizan_audit::{Entry, Reader, VerifierKey};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{RecordingFile, SessionId, Sha256Hex};
 use bartizan_record::{MANIFEST, Manifest, RecordedSession};
@@ -16,11 +20,16 @@ use serde::Serialize;
 
 use super::{Context, recordings};
 use crate::failure::{Failure, Kind};
-use crate::out::cell;
+use crate::out::{cell, note};
+
+/// Sessions of the log; those that ended, with the files that their end binds.
+type Sessions = BTreeMap<SessionId, Option<Vec<RecordingFile>>>;
 
 /// What was checked, and what was found.
 #[derive(Debug, Default, Serialize)]
 struct Report {
+    /// The checkpoint that was signed; none when it does not verify.
+    checkpoint: Option<Signed>,
     /// Entries that were read.
     events: u64,
     /// Sessions whose recordings were compared with the log.
@@ -31,15 +40,22 @@ struct Report {
     open: Vec<SessionId>,
     /// Everything that does not verify.
     faults: Vec<String>,
-    /// What this version cannot check.
-    not_checked: &'static str,
 }
 
-const NOT_CHECKED: &str = "entries against a Merkle tree and signed checkpoints: this log has none yet, so an \
-    entry changed together with its bundle is not found";
+/// A signed statement about the log.
+#[derive(Debug, Serialize)]
+struct Signed {
+    /// The log's name.
+    origin: String,
+    /// How many entries it covers.
+    size: u64,
+    /// The root over them.
+    root: String,
+}
 
-pub(crate) fn run(context: &Context) -> Result<(), Failure> {
-    let report = verify(&context.data)?;
+pub(crate) fn run(context: &Context, key: Option<&str>) -> Result<(), Failure> {
+    let key = find_key(&context.data, key)?;
+    let report = verify(&context.data, &key)?;
     if context.out.json {
         context.out.value(&report)?;
     } else {
@@ -47,89 +63,109 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     }
     match report.faults.len() {
         0 => Ok(()),
+        1 => Err(Failure::new(Kind::Evidence, "the evidence does not verify: 1 fault")),
         n => Err(Failure::new(Kind::Evidence, format!("the evidence does not verify: {n} faults"))),
     }
 }
 
+/// The key that was given, as text or as a file; otherwise the one beside the log.
+fn find_key(data: &Path, given: Option<&str>) -> Result<VerifierKey, Failure> {
+    if let Some(key) = given.and_then(|given| given.parse().ok()) {
+        return Ok(key);
+    }
+    let beside = data.join("keys").join("log.vkey");
+    let path = given.map_or(beside.as_path(), Path::new);
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Failure::new(Kind::Usage, format!("cannot read the log's public key {}: {e}", path.display()))
+            .hint("give the key, or a file with it, by --key")
+    })?;
+    if given.is_none() {
+        note("the key is the one in the data folder; an auditor gives their own copy by --key");
+    }
+    text.trim().parse().map_err(|e| Failure::new(Kind::Usage, format!("{}: {e}", path.display())))
+}
+
 fn text(report: &Report) -> String {
     let mut lines: Vec<String> = report.faults.iter().map(|fault| format!("FAULT {}", cell(fault))).collect();
-    lines.push(format!("{} events read in order, every one whole", report.events));
-    lines.push(format!("{} recordings compared with the log, {} files", report.recordings, report.files));
+    if let Some(Signed { origin, size, root }) = &report.checkpoint {
+        lines.push(format!("checkpoint of {} verifies: {size} events, root {root}", cell(origin)));
+        if report.events > *size {
+            lines.push(format!("{} events behind it are durable and not signed yet", report.events - size));
+        }
+    }
+    lines.push(format!("{} events read in order", report.events));
+    match report.checkpoint.is_none() {
+        true => lines.push("recordings were not compared: the log that binds them does not verify".into()),
+        false => {
+            lines.push(format!(
+                "{} recordings compared with the log, {} files",
+                report.recordings, report.files
+            ));
+        }
+    }
     if !report.open.is_empty() {
         lines.push(format!(
             "{} sessions have no end on record (live?) and were not compared",
             report.open.len()
         ));
     }
-    lines.push(format!("not checked: {}", report.not_checked));
+    // What no look at one folder can tell.
+    lines.push(
+        "not checked: whether the whole folder was taken back to an earlier state; compare with a \
+                checkpoint kept elsewhere"
+            .into(),
+    );
     lines.join("\n") + "\n"
 }
 
-fn verify(data: &Path) -> Result<Report, Failure> {
-    let mut report = Report { not_checked: NOT_CHECKED, ..Report::default() };
-    let reader = Reader::open(&data.join("log")).map_err(|e| super::log::unreadable(&e))?;
-    let sessions = read_log(&reader, &mut report);
+fn verify(data: &Path, key: &VerifierKey) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    let log = data.join("log");
+    // A missing folder is no fault of the evidence, but of the question.
+    Reader::open(&log).map_err(|e| super::log::unreadable(&e))?;
     let root = recordings::folder(data);
+    // Before the log: a session's start is durable before its recording begins, also of one that starts now.
+    let folders = recordings::all(&root)?;
+    let Some(sessions) = read_log(&log, key, &mut report) else { return Ok(report) };
     for (id, bound) in &sessions {
         match bound {
             None => report.open.push(*id),
             Some(files) => check_recording(&root, *id, files, &mut report),
         }
     }
-    for id in recordings::all(&root)? {
-        if !sessions.contains_key(&id) {
-            report.faults.push(format!("session {id}: there is a recording, and no session in the log"));
-        }
+    for id in folders.into_iter().filter(|id| !sessions.contains_key(id)) {
+        report.faults.push(format!("session {id}: there is a recording, and no session in the log"));
     }
     Ok(report)
 }
 
-/// Reads every entry; gives each session that began, with the files that its end binds.
-fn read_log(reader: &Reader, report: &mut Report) -> BTreeMap<SessionId, Option<Vec<RecordingFile>>> {
-    let mut sessions = BTreeMap::new();
-    loop {
-        let entries = match reader.read(report.events, 256) {
-            Ok(entries) => entries,
-            Err(error) => {
-                report.faults.push(format!("entry {}: {error}", report.events));
-                return sessions;
-            }
-        };
-        if entries.is_empty() {
-            return sessions;
+/// Verifies the log; gives its sessions. None when it does not verify: what it says of recordings is not to be
+/// believed then.
+fn read_log(log: &Path, key: &VerifierKey, report: &mut Report) -> Option<Sessions> {
+    let mut sessions = Sessions::new();
+    let each = |entry: &Entry| {
+        report.events += 1;
+        check_entry(entry, &mut report.faults, &mut sessions);
+    };
+    match bartizan_audit::verify(log, key, each) {
+        Ok(verified) => {
+            let (origin, head) = (verified.checkpoint.origin.to_string(), verified.checkpoint.head);
+            report.checkpoint = Some(Signed { origin, size: head.size, root: head.root.to_string() });
         }
-        for entry in entries {
-            check_entry(entry.index, &entry.bytes, report, &mut sessions);
-            report.events += 1;
+        Err(error) => {
+            report.faults.push(error.to_string());
+            return None;
         }
     }
+    Some(sessions)
 }
 
-fn check_entry(
-    index: u64,
-    bytes: &[u8],
-    report: &mut Report,
-    sessions: &mut BTreeMap<SessionId, Option<Vec<RecordingFile>>>,
-) {
-    /// What every event has, also one of a type that this version does not know.
-    #[derive(serde::Deserialize)]
-    struct Common {
-        index: Option<u64>,
+fn check_entry(entry: &Entry, faults: &mut Vec<String>, sessions: &mut Sessions) {
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&entry.bytes) {
+        faults.push(format!("entry {}: is no event: {error}", entry.index));
     }
-    if index != report.events {
-        report.faults.push(format!("entry {}: the log goes on with entry {index}", report.events));
-    }
-    match serde_json::from_slice::<Common>(bytes) {
-        Ok(Common { index: Some(told) }) if told == index => {}
-        Ok(Common { index: told }) => {
-            report.faults.push(format!(
-                "entry {index}: says that it is entry {}",
-                told.map_or("none".into(), |i| i.to_string())
-            ));
-        }
-        Err(error) => report.faults.push(format!("entry {index}: is no event: {error}")),
-    }
-    let Ok(event) = serde_json::from_slice::<Event>(bytes) else { return };
+    // Of events of a later version's types nothing is asked.
+    let Ok(event) = serde_json::from_slice::<Event>(&entry.bytes) else { return };
     match (event.session, event.body) {
         (Some(id), Body::SessionStart { .. }) => {
             sessions.entry(id).or_default();

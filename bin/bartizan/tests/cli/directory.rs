@@ -25,7 +25,7 @@ fn the_shortest_path_word_for_word() {
     bartizan.cli(&grant).ok().tells(&["alice as root on web-1", allow]);
     assert_eq!(bartizan.json(&["session", "list"]), Value::Array(Vec::new()));
     assert_eq!(bartizan.json(&["log", "search", "--type", "transfer"]), Value::Array(Vec::new()));
-    bartizan.cli(&["log", "verify"]).ok().tells(&["events read in order"]);
+    bartizan.cli(&["log", "verify"]).ok().tells(&["events read in order", "verifies"]);
 
     bartizan
         .cli(&["access", "check", "alice", "root@web-1", "sftp:read"])

@@ -122,7 +122,14 @@ fn the_log_is_exported_and_verified_without_a_server() {
     assert!(offline.text().starts_with(online.text().lines().next().unwrap()));
     let tail = bartizan.cli(&["log", "export", "--from", "3"]).ok().text();
     assert_eq!(tail.lines().count(), 1);
-    bartizan.cli(&["log", "verify"]).ok().tells(&["4 events read in order"]);
+    bartizan
+        .cli(&["log", "verify"])
+        .ok()
+        .tells(&["verifies: 4 events, root", "an auditor gives their own copy"]);
+    let key = fs::read_to_string(bartizan.data().join("keys/log.vkey")).unwrap();
+    let verified = bartizan.cli(&["log", "verify", "--key", key.trim(), "--json"]).ok();
+    let report: serde_json::Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!((&report["checkpoint"]["size"], &report["events"]), (&4.into(), &4.into()));
 
     let journal = bartizan.data().join("log/journal");
     let segment = fs::read_dir(&journal).unwrap().map(|e| e.unwrap().path()).max().unwrap();

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use bartizan_testkit::{Bartizan, BartizanOptions, programs, run, shell};
+use bartizan_testkit::{Bartizan, BartizanOptions, eventually, programs, run, shell};
 use serde_json::Value;
 
 use super::{Tells as _, program, text};
@@ -45,11 +45,13 @@ fn init_makes_a_private_folder_once_and_prints_the_next_steps() {
     let config = fs::read(data.join("bartizan.toml")).unwrap();
     init().exits(1).tells(&["is not empty; nothing was changed"]);
     assert_eq!(fs::read(data.join("bartizan.toml")).unwrap(), config);
+    let key = fs::read_to_string(data.join("keys/log.vkey")).unwrap();
     program("bartizand", &["check", "--data", text(&data)]).ok().tells(&[
         "127.0.0.1:2222",
         "host key",
-        "origin",
+        key.trim(),
     ]);
+    program("bartizan", &["-D", text(&data), "log", "verify"]).ok().tells(&["verifies: 0 events"]);
 }
 
 #[test]
@@ -165,11 +167,11 @@ fn a_stop_in_order_is_on_record_and_takes_the_socket_away() {
 #[test]
 fn the_server_speaks_plainly_on_standard_error() {
     let bartizan = Bartizan::with(&BartizanOptions { config: "log_level = \"debug\"\n".into() });
-    let log = bartizan.log();
-    assert!(
-        log.contains("listening") && log.contains(&bartizan.endpoint()) && log.contains("ready"),
-        "{log}"
-    );
+    // The last line comes right after the socket.
+    let log = eventually("the server says that it is ready", || {
+        Some(bartizan.log()).filter(|log| log.contains(" ready "))
+    });
+    assert!(log.contains("listening") && log.contains(&bartizan.endpoint()), "{log}");
     assert!(!log.contains('\u{1b}'), "no colours where there is no terminal");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bartizan_audit::{Log, LogOptions, Origin};
+use bartizan_audit::{Log, LogOptions, Origin, Signer};
 use bartizan_model::{NodeId, Recording, Timestamp, Way};
 use bartizan_record::{Options, Recordings, SessionMeta, Stream};
 
@@ -14,6 +14,7 @@ use super::*;
 struct Data {
     folder: tempfile::TempDir,
     session: SessionId,
+    key: VerifierKey,
 }
 
 fn event(id: SessionId, body: Body) -> Event {
@@ -50,7 +51,7 @@ async fn record(root: PathBuf, session: SessionId, channels: u32) -> Vec<Recordi
     for channel in 0..channels {
         recorder.open_channel(channel, "session", Duration::ZERO);
         recorder.data(channel, Stream::Output, Duration::ZERO, b"hello");
-        recorder.close_channel(channel, Duration::ZERO).await;
+        recorder.close_channel(channel, Duration::ZERO).await.unwrap();
     }
     recorder.finish(Duration::from_secs(1)).await.unwrap()
 }
@@ -64,7 +65,9 @@ impl Data {
         let origin: Origin = "test/verify".parse().unwrap();
         let dir = folder.path().join("log");
         Log::create(&dir, &origin).unwrap();
-        let log = Log::open(&dir, LogOptions::default()).unwrap().log;
+        let signer = Signer::from_seed(&origin, &[7; 32]).unwrap();
+        let key = signer.verifier_key().clone();
+        let log = Log::open(&dir, LogOptions { signer: Some(signer), ..LogOptions::default() }).unwrap().log;
         let end = Body::SessionEnd {
             reason: "closed".into(),
             duration_us: 1,
@@ -79,30 +82,33 @@ impl Data {
         }
         log.submit(event(SessionId::new(), start())).unwrap().wait_blocking().unwrap();
         log.close().unwrap();
-        Self { folder, session }
+        Self { folder, session, key }
     }
 
     fn recording(&self, name: &str) -> PathBuf {
         self.folder.path().join("recordings").join(self.session.to_string()).join(name)
     }
 
+    fn report(&self) -> Report {
+        verify(self.folder.path(), &self.key).unwrap()
+    }
+
     fn faults(&self) -> Vec<String> {
-        verify(self.folder.path()).unwrap().faults
+        self.report().faults
     }
 }
 
 #[test]
 fn a_whole_folder_verifies_and_says_what_was_not_checked() {
     let data = Data::new(2);
-    let report = verify(data.folder.path()).unwrap();
+    let report = data.report();
     assert_eq!((report.events, report.recordings, report.open.len()), (3, 1, 1));
     assert!(report.files >= 3, "{report:?}");
     assert_eq!(report.faults, Vec::<String>::new());
+    assert_eq!(report.checkpoint.as_ref().unwrap().size, 3);
     let shown = text(&report);
-    assert!(
-        shown.contains("3 events read in order") && shown.contains("not checked: entries against"),
-        "{shown}"
-    );
+    assert!(shown.contains("checkpoint of test/verify verifies: 3 events, root "), "{shown}");
+    assert!(shown.contains("not checked: whether the whole folder"), "{shown}");
 }
 
 #[test]
@@ -170,31 +176,35 @@ fn damage_to_the_log_is_found() {
     let mut changed = whole.clone();
     changed[at] ^= 1;
     fs::write(&segment, changed).unwrap();
-    let report = verify(data.folder.path()).unwrap();
-    assert!(!report.faults.is_empty(), "{report:?}");
+    let report = data.report();
+    assert!(!report.faults.is_empty() && report.checkpoint.is_none(), "{report:?}");
 }
 
 #[test]
-fn entries_must_say_where_they_are() {
-    let mut report = Report { events: 4, ..Report::default() };
-    let mut sessions = BTreeMap::new();
-    for (index, json) in [
-        (4, r#"{"index":4,"type":"of a later version"}"#),
-        (4, r#"{"index":5,"type":"x"}"#),
-        (4, r#"{"type":"x"}"#),
-        (6, r#"{"index":6}"#),
-        (4, "nonsense"),
-    ] {
-        check_entry(index, json.as_bytes(), &mut report, &mut sessions);
+fn without_the_right_key_and_checkpoint_nothing_is_believed() {
+    let data = Data::new(1);
+    let origin: Origin = "test/verify".parse().unwrap();
+    let other = Signer::from_seed(&origin, &[8; 32]).unwrap();
+    let report = verify(data.folder.path(), other.verifier_key()).unwrap();
+    assert!(report.checkpoint.is_none() && report.faults.len() == 1, "{report:?}");
+    let checkpoint = data.folder.path().join("log/checkpoint");
+    fs::remove_file(&checkpoint).unwrap();
+    assert!(data.faults()[0].contains("is missing"), "{:?}", data.faults());
+
+    let key = data.folder.path().join("mine.vkey");
+    fs::write(&key, format!("{}\n", data.key)).unwrap();
+    let find = |given: Option<&str>| find_key(data.folder.path(), given);
+    assert_eq!(find(Some(key.to_str().unwrap())).unwrap(), data.key);
+    assert_eq!(find(Some(&data.key.to_string())).unwrap(), data.key);
+    assert_eq!(find(None).unwrap_err().kind, Kind::Usage);
+}
+
+#[test]
+fn entries_must_be_events() {
+    let (mut faults, mut sessions) = (Vec::new(), Sessions::new());
+    for json in [r#"{"index":4,"type":"of a later version"}"#, "nonsense"] {
+        check_entry(&Entry { index: 4, bytes: json.into() }, &mut faults, &mut sessions);
     }
-    let told: Vec<&str> = report.faults.iter().map(|f| f.split(": is no event").next().unwrap()).collect();
-    assert_eq!(
-        told,
-        [
-            "entry 4: says that it is entry 5",
-            "entry 4: says that it is entry none",
-            "entry 4: the log goes on with entry 6",
-            "entry 4"
-        ]
-    );
+    assert_eq!((faults.len(), sessions.len()), (1, 0));
+    assert!(faults[0].starts_with("entry 4: is no event"));
 }
