@@ -142,7 +142,7 @@ scp() { command scp -q -F "$dir/ssh_config" "$@"; }
 step "An interactive session"
 typed() { # a person types: one line, a moment, the next
     local line
-    for line in 'echo "hello from $(whoami), $((6 * 7)) times"' 'seq 3 -1 1' 'echo -e "\e[32mall is well\e[0m"' exit; do
+    for line in 'echo "hello from $(whoami), $((6 * 7)) times"' 'seq 3 -1 1' 'printf "\033[32mall is well\033[0m\n"' exit; do
         sleep 0.5
         printf '%s\n' "$line"
     done
