@@ -46,7 +46,7 @@ impl Folder {
         let folder = Self(path.to_owned());
         if !folder.config_file().exists() {
             return Err(Failure::new(format!("{shown} is no data folder: it has no bartizan.toml"))
-                .hint(format!("make one with `bartizand init --data DIR`, where DIR is new or empty")));
+                .hint("make one with `bartizand init --data DIR`, where DIR is new or empty"));
         }
         Ok(folder)
     }
