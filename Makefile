@@ -24,7 +24,7 @@ soak: build ## 100 transfers of 128 MiB each way, and 1,000 short sessions with 
 lint: ## Formatting, lints, documentation, dependencies
 	@scripts/lint.sh
 
-fuzz-short: ## Runs each fuzz target for FUZZ_SECONDS (30)
+fuzz-short: ## Runs each fuzz target for FUZZ_SECONDS (30); first installs cargo-fuzz, saying so
 	@scripts/fuzz-short.sh
 
 clean: ## Removes what was built
