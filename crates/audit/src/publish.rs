@@ -36,17 +36,17 @@ pub(crate) fn run(
     let patience = publisher.as_ref().map_or(Duration::from_secs(3600), |publisher| publisher.interval);
     let mut due = Instant::now();
     while let Some(bundles) = shared.backlog.take(patience) {
-        if let Some(last) = bundles.last() {
-            let integrated = (last.number + 1) * ENTRIES_PER_BUNDLE;
-            integrator.integrate(bundles)?;
-            release(&shared.backlog, integrator, integrated)?;
-        }
+        integrator.integrate(bundles)?;
+        release(&shared.backlog, integrator)?;
         if let Some(publisher) = &mut publisher
             && due <= Instant::now()
         {
             publisher.publish(integrator, shared.durable())?;
             due = Instant::now() + publisher.interval;
         }
+    }
+    if !shared.has_failed() {
+        release(&shared.backlog, integrator)?;
     }
     match publisher {
         // A log that failed holds no more than what was published; its disk is not to be trusted with the rest.
@@ -55,7 +55,9 @@ pub(crate) fn run(
     }
 }
 
-fn release(backlog: &Backlog, integrator: &Integrator, integrated: u64) -> Result<(), ReadError> {
+/// Lets go of the segments whose entries are all in bundles.
+fn release(backlog: &Backlog, integrator: &Integrator) -> Result<(), ReadError> {
+    let integrated = integrator.edge().full_tiles() * ENTRIES_PER_BUNDLE;
     let released = integrator.release(&backlog.segments(), integrated, None)?;
     backlog.released(released);
     Ok(())
@@ -65,7 +67,7 @@ impl Publisher {
     /// Publishes a checkpoint of the durable entries, at most 255 of which are in no full bundle: where the
     /// integrator lags behind the head, the rest follows when it has caught up.
     fn publish(&mut self, integrator: &mut Integrator, head: u64) -> Result<(), ReadError> {
-        let integrated = integrator.edge().head().size;
+        let integrated = integrator.edge().full_tiles() * ENTRIES_PER_BUNDLE;
         let size = if head - integrated < ENTRIES_PER_BUNDLE { head } else { integrated };
         if self.published == Some(size) {
             return Ok(());

@@ -311,10 +311,15 @@ impl Edge {
         levels.map(|(level, Partial { tile, hashes })| Tile { level, number: *tile, hashes: hashes.clone() })
     }
 
+    /// Number of full tiles of level 0.
+    pub(crate) fn full_tiles(&self) -> u64 {
+        self.levels.first().map_or(0, |leaves| leaves.tile)
+    }
+
     /// Number of entries in the tree, and its root.
     pub(crate) fn head(&self) -> TreeHead {
-        let leaves = self.levels.first();
-        let size = leaves.map_or(0, |leaves| leaves.tile * TILE_WIDTH as u64 + leaves.hashes.len() as u64);
+        let partial = self.levels.first().map_or(0, |leaves| leaves.hashes.len());
+        let size = self.full_tiles() * TILE_WIDTH as u64 + partial as u64;
         let Ok(root) = root(&mut self.clone(), size);
         TreeHead { size, root }
     }

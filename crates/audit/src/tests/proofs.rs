@@ -91,7 +91,9 @@ fn each_changed_byte_of_what_is_signed_is_found() {
     ];
     for (name, step) in files {
         for path in disk.files_below(&dir().join(name)) {
-            let length = disk.read_at(&path, 0, usize::MAX).unwrap().len();
+            let bytes = disk.read_at(&path, 0, usize::MAX).unwrap();
+            // Zeros behind the journal's last batch hold nothing.
+            let length = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
             for at in (0..length).step_by(step) {
                 let copy = disk.copy();
                 copy.tamper(&path, |bytes| bytes[at] ^= 1);

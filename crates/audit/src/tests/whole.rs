@@ -3,7 +3,9 @@
 use super::sim::{Fault, SimDisk};
 use super::*;
 use crate::error::{LogError, ReadError};
+use crate::integrate::Integrator;
 use crate::layout::entries_path;
+use crate::writer::Tail;
 
 #[test]
 fn bundles_hold_the_entries_in_the_format_of_tlog_tiles() {
@@ -53,6 +55,23 @@ fn segments_go_once_their_entries_are_in_bundles() {
     assert_eq!(opened.recovery.head, 2000);
     assert_eq!(opened.recovery.cut, None);
     assert!(opened.recovery.replayed < 600);
+}
+
+#[test]
+fn a_segment_stays_while_an_entry_is_nowhere_else() {
+    for (integrated, stay) in [(0, 3), (255, 3), (256, 2), (511, 2), (512, 1), (9999, 1)] {
+        let disk = SimDisk::new();
+        create(&disk).unwrap();
+        let mut segments = crate::journal::segments(&disk, dir()).unwrap();
+        for (sequence, first) in [(2, 256), (3, 512)] {
+            let segment = Tail::new(first).start_segment(&disk, dir(), sequence, 0).unwrap();
+            segments.push(segment.name);
+        }
+        let integrator = Integrator::open(Arc::new(disk.clone()), dir(), 0).unwrap();
+        let released = integrator.release(&segments, integrated, None).unwrap();
+        assert_eq!(crate::journal::segments(&disk, dir()).unwrap(), segments[released..]);
+        assert_eq!(segments.len() - released, stay, "{integrated} integrated");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +205,8 @@ fn a_bundle_with_other_bytes_is_neither_overwritten_nor_ignored() {
 #[tokio::test]
 async fn a_failed_write_poisons_the_log_and_whoever_waits_is_told() {
     let disk = SimDisk::new();
-    let log = new_log(&disk);
+    create(&disk).unwrap();
+    let log = open_unsigned(&disk).unwrap().log;
     assert!(log.failure().is_none());
     let told = tokio::spawn({
         let log = log.clone();
