@@ -32,8 +32,8 @@ const PATIENCE: u32 = 256;
 pub(crate) fn run(context: &Context, args: &SessionPlay) -> Result<(), Failure> {
     let (_, session) = recordings::open(context, &args.id, "play")?;
     let channel = recordings::channel(&session, args.channel)?;
+    too_small(&session, channel);
     let terminal = Terminal::open()?;
-    too_small(&session, channel, &terminal);
     let pty = session.channels().iter().any(|c| c.channel == channel && c.pty);
     let speed = Speed::new(f64::from(args.speed.tenths()) / 10.0).unwrap_or(Speed::NORMAL);
     let events = session.events(channel).map_err(|e| recordings::unreadable(&e))?;
@@ -52,8 +52,8 @@ pub(crate) fn run(context: &Context, args: &SessionPlay) -> Result<(), Failure> 
 }
 
 /// Tells when the recording was made on a larger terminal than this.
-fn too_small(session: &RecordedSession, channel: u32, terminal: &Terminal) {
-    let Some((cols, rows)) = terminal.size() else { return };
+fn too_small(session: &RecordedSession, channel: u32) {
+    let Some((cols, rows)) = terminal::size() else { return };
     let Ok(events) = session.events(channel) else { return };
     // The size is the first thing that is known of a terminal.
     let recorded = events.take(1).flatten().find_map(|event| match event.what {
@@ -103,10 +103,10 @@ impl Player {
                 Step::Paused => None,
                 Step::End => break,
             };
-            if let Some(key) = self.terminal.key(pause)?
-                && let Go::Quit = self.press(key)?
-            {
-                break;
+            for key in self.terminal.keys(pause)? {
+                if let Go::Quit = self.press(key)? {
+                    return self.terminal.close();
+                }
             }
         }
         self.terminal.close()

@@ -1,12 +1,14 @@
 //! Reading recordings and the log with the server stopped.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bartizan_model::{NodeId, Recording, SessionId, Timestamp, Way};
 use bartizan_record::{Options, Recordings, SessionMeta, Stream};
-use bartizan_testkit::Bartizan;
+use bartizan_testkit::{Bartizan, programs};
 
 use super::{Tells as _, program, text};
 
@@ -75,6 +77,60 @@ fn recordings_are_played_without_a_server_and_that_is_said() {
     assert_eq!(program("bartizan", &plain).ok().text(), "plain\\x1b[2J\r\n");
     let late = ["-D", text(&data), "session", "play", start, "--from", "49s", "--speed", "100"];
     program("bartizan", &late).ok().tells(&["later"]);
+}
+
+/// Plays in a terminal of its own, with keys typed when what they wait for was shown; gives all that was shown,
+/// up to what `stty` says afterwards.
+fn in_a_terminal(data: &Path, id: SessionId, keys: &[(&str, &str)]) -> String {
+    let player = programs().join("bartizan");
+    let line = format!("{} -D {} session play {id}; stty -a", text(&player), text(data));
+    let mut child = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut chunk = [0; 4096];
+    let mut keys = keys.iter().peekable();
+    loop {
+        let n = screen.read(&mut chunk).unwrap();
+        if n == 0 {
+            break;
+        }
+        shown.extend_from_slice(&chunk[..n]);
+        let awaited = |(awaited, _): &&(&str, &str)| String::from_utf8_lossy(&shown).contains(awaited);
+        while let Some((_, typed)) = keys.next_if(awaited) {
+            keyboard.write_all(typed.as_bytes()).unwrap();
+        }
+    }
+    child.wait().unwrap();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn keys_steer_the_player_and_the_terminal_is_put_back() {
+    let (temp, id) = folder();
+    let data = temp.path().join("data");
+    // A minute passes in the recording before the second piece.
+    let jumped = in_a_terminal(&data, id, &[("world", &"\x1b[C".repeat(5))]);
+    assert!(jumped.contains("later"), "{jumped}");
+    let stepped = in_a_terminal(&data, id, &[("world", " ."), ("later", "q")]);
+    assert!(stepped.contains("later"), "{stepped}");
+    let left = in_a_terminal(&data, id, &[("world", "q")]);
+    assert!(!left.contains("later"), "{left}");
+    let back = in_a_terminal(&data, id, &[("world", " \x1b[C\x1b[D"), ("\x1bc", "q")]);
+    assert!(back.contains("\u{1b}c"), "back is from the beginning: {back:?}");
+    for shown in [jumped, stepped, left, back] {
+        let words: Vec<&str> = shown.split_whitespace().collect();
+        for mode in ["icanon", "echo", "isig"] {
+            assert!(words.contains(&mode), "{mode} is not back: {shown}");
+        }
+        assert!(shown.contains("\u{1b}[?25h"), "the cursor is back: {shown:?}");
+    }
 }
 
 #[test]

@@ -40,12 +40,6 @@ impl Terminal {
         Ok(Self { before: Some(before), shown })
     }
 
-    /// Columns and rows; none when nothing is shown on a terminal.
-    pub(super) fn size(&self) -> Option<(u16, u16)> {
-        let size = self.shown.then(|| tcgetwinsize(io::stdout()).ok()).flatten()?;
-        Some((size.ws_col, size.ws_row))
-    }
-
     /// Writes bytes that may be shown.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
@@ -57,26 +51,26 @@ impl Terminal {
         if self.shown { self.write(RESET) } else { Ok(()) }
     }
 
-    /// Waits for a key, at most `pause` (for ever if `None`). Without keys it only waits.
-    pub(super) fn key(&self, pause: Option<Duration>) -> Result<Option<Key>, Failure> {
+    /// Waits for keys, at most `pause` (for ever if `None`). Without a keyboard it only waits.
+    pub(super) fn keys(&self, pause: Option<Duration>) -> Result<Vec<Key>, Failure> {
         if self.before.is_none() {
             std::thread::sleep(pause.unwrap_or_default());
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let failed = |e: io::Error| Failure::failed(format!("cannot read the keyboard: {e}"));
         let stdin = io::stdin();
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
         let timeout = pause.map(timespec);
         match poll(&mut waiting, timeout.as_ref()) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(Vec::new()),
             Ok(_) => {}
             Err(e) => return Err(failed(e.into())),
         }
         let mut typed = [0; 64];
         match stdin.lock().read(&mut typed).map_err(failed)? {
             // The terminal is gone.
-            0 => Ok(Some(Key::Quit)),
-            n => Ok(keys::first(&typed[..n])),
+            0 => Ok(vec![Key::Quit]),
+            n => Ok(keys::typed(&typed[..n])),
         }
     }
 
@@ -97,6 +91,12 @@ impl Terminal {
         }
         Ok(())
     }
+}
+
+/// Columns and rows of the terminal that standard output is; none when it is none, or does not know.
+pub(super) fn size() -> Option<(u16, u16)> {
+    let size = io::stdout().is_terminal().then(|| tcgetwinsize(io::stdout()).ok()).flatten()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }
 
 impl Drop for Terminal {
