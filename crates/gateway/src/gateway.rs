@@ -15,7 +15,7 @@ use bartizan_store::{DirectoryStore, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use crate::admission::{Admission, Place};
 use crate::connection;
@@ -161,17 +161,45 @@ async fn work(mut arrivals: mpsc::UnboundedReceiver<Arrival>, shared: Arc<Shared
                 continue;
             }
         };
-        let (shared, live) = (shared.clone(), live.clone());
-        live.fetch_add(1, Ordering::Relaxed);
+        let (shared, live) = (shared.clone(), Live::new(live.clone()));
         connections.spawn_local(async move {
             connection::serve(stream, source, place, shared).await;
-            live.fetch_sub(1, Ordering::Relaxed);
+            drop(live);
         });
-        while connections.try_join_next().is_some() {}
+        while let Some(done) = connections.try_join_next() {
+            report(done);
+        }
     }
-    let drained = async { while connections.join_next().await.is_some() {} };
+    let drained = async {
+        while let Some(done) = connections.join_next().await {
+            report(done);
+        }
+    };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections did not end in time and were dropped");
+    }
+}
+
+/// A connection that panicked has ended alone; the reason belongs into the server's own log.
+fn report(done: Result<(), JoinError>) {
+    if let Err(error) = done {
+        tracing::error!(%error, "a connection ended by a panic");
+    }
+}
+
+/// Counts one connection for as long as it exists, however it ends.
+struct Live(Arc<AtomicUsize>);
+
+impl Live {
+    fn new(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

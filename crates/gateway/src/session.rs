@@ -21,6 +21,7 @@ use bartizan_model::{LoginName, SessionId, Target, TargetName, Timestamp, Way, e
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder};
 use bartizan_ssh::key::HostKey;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::spawn_local;
 
 use crate::grant::Grant;
 use crate::hop::Hop;
@@ -52,7 +53,7 @@ pub(crate) struct Visit {
 }
 
 /// Runs a session from the decision to its end. The client is told in its own terms when it does not come to be.
-pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     client: Hop<S>,
     visit: Visit,
     shared: Arc<Shared>,
@@ -91,7 +92,14 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         host_keys: visit.host_keys,
         shared,
     };
-    let ended = relay::run(client, upstream.hop, relay).await;
+    // In a task of its own: should it panic, this session alone ends, and its end is on record.
+    let ended = match spawn_local(relay::run(client, upstream.hop, relay)).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            tracing::error!(%session, %error, "a relay ended by a panic");
+            Ended::broken_off("internal error".into())
+        }
+    };
     close(Some(&recorder), ended, started, &trail).await;
 }
 

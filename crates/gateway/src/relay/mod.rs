@@ -182,6 +182,11 @@ impl Words {
 }
 
 impl Ended {
+    /// A session whose relay broke off by a fault of ours.
+    pub(crate) const fn broken_off(reason: String) -> Self {
+        Self { reason, relayed: true, truncated: true, exit_status: None, bytes_in: 0, bytes_out: 0 }
+    }
+
     /// A session that ended before anything was relayed.
     pub(crate) const fn before_relay(reason: String) -> Self {
         Self { reason, relayed: false, truncated: false, exit_status: None, bytes_in: 0, bytes_out: 0 }
