@@ -154,6 +154,14 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{whole}.{tenth} {}", units[exponent - 1])
 }
 
+/// `1 event`, `2 events`.
+pub(crate) fn count(number: impl Into<u64>, what: &str) -> String {
+    match number.into() {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

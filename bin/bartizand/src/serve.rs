@@ -28,7 +28,11 @@ pub(crate) fn run(Data { data }: &Data) -> Result<(), Failure> {
     let config = folder.config()?;
     start_tracing(&config);
     raise_file_limit();
-    runtime()?.block_on(serve(&folder, &config, data))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(&folder, &config, data));
+    // After an orderly end nothing is left; after a second signal nothing is waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Failure> {

@@ -45,7 +45,8 @@ pub(crate) async fn search(
 /// The search as the log tells it: its filters, and who searched.
 fn describe(search: &EventSearch, peer: Peer) -> String {
     let filters = serde_json::to_value(search).unwrap_or_default();
-    let filters = filters.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let filters =
+        filters.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null() && **value != false);
     let mut words: Vec<String> = vec![peer.to_string()];
     words.extend(filters.map(|(name, value)| format!("{name}={value}")));
     let text = words.join(" ");

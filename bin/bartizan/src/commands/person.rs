@@ -10,7 +10,7 @@ use super::{Context, key, key_file};
 use crate::args::Person;
 use crate::client::segment;
 use crate::failure::Failure;
-use crate::out::{cell, minute, time};
+use crate::out::{cell, count, minute, time};
 use crate::table::{Look, Table, normal};
 
 pub(crate) async fn run(context: &Context, command: Person) -> Result<(), Failure> {
@@ -57,8 +57,9 @@ fn added_text(added: &PersonDetail) -> String {
 }
 
 fn removed_text(removed: &PersonDetail) -> String {
-    let (keys, grants) = (removed.keys.len(), removed.grants.len());
-    format!("removed {} with {keys} keys and {grants} grants\n", removed.person.name)
+    let (keys, grants) =
+        (count(removed.keys.len() as u64, "key"), count(removed.grants.len() as u64, "grant"));
+    format!("removed {} with {keys} and {grants}\n", removed.person.name)
 }
 
 /// Active in green, locked in red.

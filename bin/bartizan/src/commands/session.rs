@@ -167,7 +167,10 @@ fn channel_text(channel: &ChannelDetail) -> String {
 fn digest_text(name: &str, ChannelDigest { bytes: passed, kept, sha256 }: ChannelDigest) -> String {
     match passed {
         0 => format!("  {name:<9} nothing\n"),
-        _ => format!("  {name:<9} {passed} bytes ({}), {kept} kept\n    sha256  {sha256}\n", bytes(passed)),
+        _ => {
+            let rounded = if passed < 1024 { String::new() } else { format!(" ({})", bytes(passed)) };
+            format!("  {name:<9} {passed} bytes{rounded}, {kept} kept\n    sha256  {sha256}\n")
+        }
     }
 }
 

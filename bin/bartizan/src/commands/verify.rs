@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::{Context, recordings};
 use crate::failure::{Failure, Kind};
-use crate::out::{cell, note};
+use crate::out::{cell, count, note};
 
 /// Sessions of the log; those that ended, with the files that their end binds.
 type Sessions = BTreeMap<SessionId, Option<Vec<RecordingFile>>>;
@@ -61,11 +61,11 @@ pub(crate) fn run(context: &Context, key: Option<&str>) -> Result<(), Failure> {
     } else {
         context.out.text(&text(&report))?;
     }
-    match report.faults.len() {
-        0 => Ok(()),
-        1 => Err(Failure::new(Kind::Evidence, "the evidence does not verify: 1 fault")),
-        n => Err(Failure::new(Kind::Evidence, format!("the evidence does not verify: {n} faults"))),
+    if report.faults.is_empty() {
+        return Ok(());
     }
+    let faults = count(report.faults.len() as u64, "fault");
+    Err(Failure::new(Kind::Evidence, format!("the evidence does not verify: {faults}")))
 }
 
 /// The key that was given, as text or as a file; otherwise the one beside the log.
@@ -88,35 +88,31 @@ fn find_key(data: &Path, given: Option<&str>) -> Result<VerifierKey, Failure> {
 fn text(report: &Report) -> String {
     let mut lines: Vec<String> = report.faults.iter().map(|fault| format!("FAULT {}", cell(fault))).collect();
     if let Some(Signed { origin, size, root }) = &report.checkpoint {
-        lines.push(format!("checkpoint of {} verifies: {size} events, root {root}", cell(origin)));
+        let events = count(*size, "event");
+        lines.push(format!("checkpoint of {} verifies: {events}, root {root}", cell(origin)));
         if report.events > *size {
-            lines.push(format!("{} events behind it are durable and not signed yet", report.events - size));
+            lines
+                .push(format!("{} behind it: durable, not signed yet", count(report.events - size, "event")));
         }
     }
-    lines.push(format!("{} events read in order", report.events));
-    match report.checkpoint.is_none() {
-        true => lines.push("recordings were not compared: the log that binds them does not verify".into()),
-        false => {
-            lines.push(format!(
-                "{} recordings compared with the log, {} files",
-                report.recordings, report.files
-            ));
-        }
+    lines.push(format!("{} read in order", count(report.events, "event")));
+    if report.checkpoint.is_none() {
+        lines.push("recordings were not compared: the log that binds them does not verify".into());
+    } else {
+        let (recordings, files) = (count(report.recordings, "recording"), count(report.files, "file"));
+        lines.push(format!("{recordings} compared with the log, {files}"));
     }
     if !report.open.is_empty() {
-        lines.push(format!(
-            "{} sessions have no end on record (live?) and were not compared",
-            report.open.len()
-        ));
+        let open = count(report.open.len() as u64, "session");
+        lines.push(format!("{open} without an end on record (live?), not compared"));
     }
-    // What no look at one folder can tell.
-    lines.push(
-        "not checked: whether the whole folder was taken back to an earlier state; compare with a \
-                checkpoint kept elsewhere"
-            .into(),
-    );
+    lines.push(NOT_CHECKED.into());
     lines.join("\n") + "\n"
 }
+
+/// What no look at one folder can tell.
+const NOT_CHECKED: &str = "not checked: whether the whole folder was taken back to an earlier state; \
+    compare with a checkpoint kept elsewhere";
 
 fn verify(data: &Path, key: &VerifierKey) -> Result<Report, Failure> {
     let mut report = Report::default();
