@@ -25,7 +25,7 @@ fn the_shortest_path_word_for_word() {
     bartizan.cli(&grant).ok().tells(&["alice as root on web-1", allow]);
     assert_eq!(bartizan.json(&["session", "list"]), Value::Array(Vec::new()));
     assert_eq!(bartizan.json(&["log", "search", "--type", "transfer"]), Value::Array(Vec::new()));
-    bartizan.cli(&["log", "verify"]).ok().tells(&["events read in order", "verifies"]);
+    bartizan.cli(&["log", "verify"]).ok().tells(&["read in order", "verifies"]);
 
     bartizan
         .cli(&["access", "check", "alice", "root@web-1", "sftp:read"])
@@ -74,7 +74,7 @@ fn people_and_keys_come_and_go() {
     assert_eq!(bartizan.json(&["person", "list"])[0]["state"], "locked");
     bartizan.cli(&["person", "show", "alice"]).ok().tells(&["alice, locked"]);
     bartizan.cli(&["person", "unlock", "alice"]).ok();
-    bartizan.cli(&["person", "remove", "alice"]).ok().tells(&["removed alice with 1 keys and 0 grants"]);
+    bartizan.cli(&["person", "remove", "alice"]).ok().tells(&["removed alice with 1 key and 0 grants"]);
     assert_eq!(bartizan.json(&["person", "list"]), Value::Array(Vec::new()));
     bartizan.cli(&["person", "remove", "alice"]).exits(1).tells(&["no person alice", "person list"]);
 }
