@@ -20,7 +20,7 @@ pub struct InvalidName {
 
 /// A checked name of one kind; two kinds do not mix.
 ///
-/// 1 to [`Kind::MAX_BYTES`] bytes of printable UTF-8 without spaces, and without the characters that the
+/// 1 to 64 bytes (targets: 255) of printable UTF-8 without spaces, and without the characters that the
 /// user-name forms of the way in use as separators.
 pub struct Name<K>(Box<str>, PhantomData<fn() -> K>);
 
