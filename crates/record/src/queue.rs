@@ -22,6 +22,8 @@ use crate::{RecordError, Stream};
 
 /// Bytes after which a chunk is handed to the writer.
 pub(crate) const CHUNK: usize = 64 << 10;
+/// Bytes that are only digested wait until there are so many, so that the writer wakes up less often.
+const GATHER: usize = 4 * CHUNK;
 /// Bytes of the first chunk of a session that was idle.
 const FIRST_CHUNK: usize = 512;
 /// Bytes of an operation's header in a chunk.
@@ -171,6 +173,8 @@ pub(crate) struct Inbox {
     reserved: usize,
     /// Bytes waiting, with their headers.
     pub(crate) bytes: usize,
+    /// Nothing of what comes next is kept, as far as the writer knows: more of it may wait for one turn.
+    gather: bool,
     /// The session is in the hub's list of timers.
     timed: bool,
     /// The session is in the hub's list of ready sessions.
@@ -206,7 +210,10 @@ impl Inbox {
             }
         }
         let timer = !std::mem::replace(&mut self.timed, true);
-        let full = urgent || !self.full.is_empty() || self.current.len() >= CHUNK - HEADER;
+        // Another channel may begin, or this one get a terminal.
+        self.gather &= matches!(header.0, Op::Data(_));
+        let enough = if self.gather { GATHER } else { CHUNK - HEADER };
+        let full = urgent || self.current.len() + self.full.len() * CHUNK >= enough;
         let ready = full && !std::mem::replace(&mut self.ready, true);
         match (timer, ready) {
             (false, false) => Wake::Nothing,
@@ -255,6 +262,12 @@ impl Inbox {
         let number = self.replies.len() as u32;
         self.replies.push(Some(reply));
         self.push(hub, header, &number.to_le_bytes(), true)
+    }
+
+    /// Notes whether what comes next is only counted and digested, as far as the writer has read.
+    pub(crate) fn set_gather(&mut self, digests_only: bool) {
+        // What waits may hold the opening of another channel: then it is too early.
+        self.gather = digests_only && (self.gather || self.bytes == 0);
     }
 
     /// Takes everything. `by_timer`: the session's timer entry is used up.

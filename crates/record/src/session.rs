@@ -115,6 +115,11 @@ impl Session {
         lock(&self.inbox).take(by_timer)
     }
 
+    /// Tells the relay's side whether what comes next is only counted and digested.
+    pub(crate) fn set_gather(&self, digests_only: bool) {
+        lock(&self.inbox).set_gather(digests_only);
+    }
+
     pub(crate) fn want_timer(&self) -> bool {
         lock(&self.inbox).want_timer()
     }

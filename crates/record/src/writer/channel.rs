@@ -63,6 +63,11 @@ impl Channel {
         }
     }
 
+    /// True when the cap is reached: what comes next is only counted and digested.
+    pub(super) const fn digests_only(&self) -> bool {
+        self.capped && !self.pty
+    }
+
     pub(super) fn open(&mut self, at: u64, kind: &[u8]) {
         self.kind = String::from_utf8_lossy(kind).into_owned();
         self.opened = at.min(self.opened);

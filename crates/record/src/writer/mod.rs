@@ -116,6 +116,8 @@ impl Writer {
         if by_timer && self.settle(session, &mut writing)? && session.want_timer() {
             self.hub.announce(session, Wake::Timer);
         }
+        let mut channels = writing.channels.values();
+        session.set_gather(channels.len() > 0 && channels.all(|channel| channel.digests_only()));
         Ok(())
     }
 
