@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Who may connect to the socket is admin: the data folder's owner, and root. Each change is an event that
-//! is durable before the change is made ([`Change`](change::Change) is applied to a `Logged` only), and so
+//! is durable before the change is made (a change is applied to a `Logged` only), and so
 //! is each look at a recording or search of the log. Every refusal is JSON: what happened, and what to do.
 //!
 //! This is the only room that knows the web framework. It does not know SSH: keys are read by a

@@ -133,8 +133,6 @@ pub(crate) fn unreadable(error: &ReadError) -> Failure {
             Failure::failed(error.to_string()).hint("name the data folder with -D DIR or BARTIZAN_DATA")
         }
         ReadError::File(_) => Failure::failed(error.to_string()),
-        #[allow(unreachable_patterns, reason = "kinds of a later version are failures too")]
-        _ => Failure::failed(error.to_string()),
     }
 }
 
