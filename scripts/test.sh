@@ -12,9 +12,12 @@ target=${CARGO_TARGET_DIR:-target}
 BARTIZAN_BIN_DIR=$(cd "$target/debug" && pwd)
 export BARTIZAN_BIN_DIR
 
+# Peers of other makes are ignored by default, because `cargo test` alone must need nothing installed.
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --no-fail-fast "$@"
     cargo test --quiet --workspace --doc
+    cargo nextest run --workspace --run-ignored only -E 'test(other_implementations)'
+    cargo nextest run --workspace --no-fail-fast "$@"
 else
+    cargo test --workspace --test integration other_implementations -- --ignored
     cargo test --workspace --no-fail-fast "$@"
 fi
