@@ -12,6 +12,7 @@ mod algorithms;
 mod channels;
 mod clients;
 mod crash;
+mod evidence;
 mod exec;
 mod files;
 mod flow;
