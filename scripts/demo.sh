@@ -142,6 +142,7 @@ scp() { command scp -q -F "$dir/ssh_config" "$@"; }
 step "An interactive session"
 typed() { # a person types: one line, a moment, the next
     local line
+    # shellcheck disable=SC2016  # the shell on the target expands it
     for line in 'echo "hello from $(whoami), $((6 * 7)) times"' 'seq 3 -1 1' 'printf "\033[32mall is well\033[0m\n"' exit; do
         sleep 0.5
         printf '%s\n' "$line"

@@ -35,7 +35,7 @@ test=(
 
 fuzz=(
     cc=gcc
-    c++=g++
+    "c++=g++"
     /usr/include/stdio.h=libc6-dev
 )
 # The version that scripts/fuzz-short.sh was last run with.
