@@ -63,7 +63,8 @@ answers() { # waits until a server listens on a port, at most half a minute
 
 step "What it needs"
 scripts/setup-test.sh demo
-cargo build --quiet --package bartizand --package bartizan
+echo "Building, which takes some minutes the first time."
+cargo build --package bartizand --package bartizan
 target=${CARGO_TARGET_DIR:-target}
 PATH=$(cd "$target/debug" && pwd):$PATH
 echo "OpenSSH is there, and Bartizan is built: $(bartizan --version)"
