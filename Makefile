@@ -1,7 +1,7 @@
 # The commands of this project; each is a script that can be read and run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test demo bench soak lint fuzz-short clean
+.PHONY: help build test interop demo bench soak lint fuzz-short clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -11,6 +11,9 @@ build: ## Builds bartizand and bartizan, optimized
 
 test: ## Runs all tests; first installs the stock SSH clients they need, saying which
 	@scripts/test.sh
+
+interop: ## Random messages to OpenSSH and russh, directly and through the relay: the same must come back
+	@scripts/interop.sh
 
 demo: ## Shows what it does in two minutes and leaves nothing behind. KEEP=1 lets you go on by hand
 	@scripts/demo.sh

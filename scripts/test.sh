@@ -12,6 +12,9 @@ target=${CARGO_TARGET_DIR:-target}
 BARTIZAN_BIN_DIR=$(cd "$target/debug" && pwd)
 export BARTIZAN_BIN_DIR
 
+# Filters are for the workspace's tests; these are few and belong together.
+[ $# -gt 0 ] || scripts/interop.sh
+
 # Peers of other makes are ignored by default, because `cargo test` alone must need nothing installed.
 if cargo nextest --version >/dev/null 2>&1; then
     cargo test --quiet --workspace --doc
