@@ -1,5 +1,6 @@
 //! Agent forwarding.
 
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -23,10 +24,11 @@ impl Agent {
         let socket = scene.folder().join("agent");
         let mut agent = Command::new("ssh-agent");
         let process = agent.args(["-D", "-a", text(&socket)]).stdout(Stdio::null()).spawn().unwrap();
-        eventually("the agent listens", || socket.exists().then_some(()));
+        let agent = Self { process, socket: text(&socket).to_owned() };
+        eventually("the agent listens", || UnixStream::connect(&socket).ok());
         let mut add = Command::new("ssh-add");
         run(add.arg("-q").arg(scene.key.private()).env("SSH_AUTH_SOCK", &socket)).ok();
-        Self { process, socket: text(&socket).to_owned() }
+        agent
     }
 }
 
