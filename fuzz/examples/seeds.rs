@@ -89,15 +89,23 @@ fn transport() {
     ];
     for (name, message) in &messages {
         seed("packets_before_keys", name, joined([message]));
-        seed("packets_after_keys", name, joined([[&[3][..], message].concat()]));
+        after_keys(name, 0, [[&[3][..], message].concat()]);
         seed("auth_messages", name, message);
     }
     let data = [&[3, 94, 0, 0, 0, 0][..], &string(&[b'x'; 400])].concat();
     let flipped = [&[2][..], &data[1..]].concat();
-    seed("packets_after_keys", "rekey-by-client", joined([&data[..], &[0], &data, &data]));
-    seed("packets_after_keys", "rekey-by-both", joined([&data[..], &[0], &[1], &data]));
-    seed("packets_after_keys", "rekey-twice", joined([&[1][..], &data, &[1], &data, &[0], &data]));
-    seed("packets_after_keys", "flipped", joined([&data[..], &flipped, &data]));
+    after_keys("rekey-by-client", 0, [&data[..], &[0], &data, &data]);
+    after_keys("rekey-by-both", 0, [&data[..], &[0], &[1], &data]);
+    // Each cipher, each MAC.
+    for choice in [0x00, 0x01, 0x02, 0x03, 0x14, 0x25, 0x33] {
+        let rekeyed: [&[u8]; 6] = [&[1], &data, &[1], &data, &[0], &data];
+        after_keys(&format!("rekey-twice-{choice:02x}"), choice, rekeyed);
+        after_keys(&format!("flipped-{choice:02x}"), choice, [&data[..], &flipped, &data]);
+    }
+}
+
+fn after_keys<T: AsRef<[u8]>>(name: &str, choice: u8, pieces: impl IntoIterator<Item = T>) {
+    seed("packets_after_keys", name, [&[choice][..], &joined(pieces)].concat());
 }
 
 fn our_opening(kex: KexMethod) -> Opening {

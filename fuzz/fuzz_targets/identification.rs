@@ -1,13 +1,12 @@
 //! Whatever a peer says first, in any chunks: a transport in either role ends with an error or waits for more.
 #![no_main]
-use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_ssh::key::{HostKey, PrivateKey};
-use bartizan_ssh::transport::{ClientConfig, ServerConfig, Transport};
+use bartizan_ssh::transport::{Algorithms, Transport};
 use libfuzzer_sys::fuzz_target;
 
 mod common;
+mod transports;
 
 fn feed(mut transport: Transport, input: &[u8]) {
     for piece in common::pieces(input) {
@@ -27,8 +26,7 @@ fn feed(mut transport: Transport, input: &[u8]) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let key = PrivateKey::derive_ed25519(&[1; 32], b"fuzz").unwrap();
-    let config = Arc::new(ServerConfig::new(vec![HostKey::new(key)]));
-    feed(Transport::server(config, Duration::ZERO).unwrap(), input);
-    feed(Transport::client(Arc::new(ClientConfig::default()), Duration::ZERO).unwrap(), input);
+    for transport in transports::pair(&Algorithms::default()) {
+        feed(transport, input);
+    }
 });
