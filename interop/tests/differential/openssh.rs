@@ -30,10 +30,14 @@ impl Sshd {
         private(&at("host"));
         let config = format!(
             "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n\
-             AcceptEnv LC_*\nX11Forwarding no\nSubsystem sftp internal-sftp\nMaxSessions 100\n",
+             AcceptEnv LC_*\nX11Forwarding no\nSubsystem sftp internal-sftp\nMaxSessions 100\n\
+             SetEnv HOME={}\n",
             at("host"),
-            at("authorized_keys")
+            at("authorized_keys"),
+            // An empty home: what somebody's shell prints at its start is not what is compared.
+            at("home")
         );
+        fs::create_dir(at("home")).unwrap();
         fs::write(at("sshd_config"), config).unwrap();
         // sshd as root wants this folder; as anybody else it does not look.
         let _ = fs::create_dir_all("/run/sshd");
