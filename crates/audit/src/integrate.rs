@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::bundle;
 use crate::disk::{self, Disk, Temporary};
 use crate::error::{FileError, ReadError};
+use crate::inventory;
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
 use crate::open::set_aside_path;
 use crate::tree::{Edge, TILE_WIDTH, TreeHash, fold, parse_tile};
@@ -166,6 +167,23 @@ impl Integrator {
         }
         self.folders.remove(folder);
         self.disk.remove_dir(folder).map_err(FileError::new("remove folder", folder))
+    }
+
+    /// Removes the partial tiles and bundles of trees larger than `published`: those of a checkpoint that a crash kept
+    /// from being published, which nobody has seen. So there is never more than one such tree, and
+    /// [`crate::verify`] can tell an old copy of the checkpoint.
+    pub(crate) fn remove_unpublished(&self, published: u64, head: u64) -> Result<(), FileError> {
+        for number in published / ENTRIES_PER_BUNDLE..=head / ENTRIES_PER_BUNDLE {
+            for full in [layout::entries_path(number), layout::tile_path(0, number)] {
+                let ahead = |width: &u64| number * ENTRIES_PER_BUNDLE + width > published;
+                let partials = inventory::partials(&*self.disk, &self.dir.join(full))?;
+                for (_, path) in partials.into_iter().filter(|(width, _)| ahead(width)) {
+                    self.disk.remove(&path).map_err(FileError::new("remove", &path))?;
+                    disk::sync_parent(&*self.disk, &path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes the segments that are not needed once `integrated` entries are in bundles.

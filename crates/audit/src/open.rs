@@ -182,6 +182,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
     let released = integrator.release(&segments, segment.name.first, aside)?;
     segments.drain(..released);
     let published = check_published(&disk, dir, &origin, tail.next())?;
+    integrator.remove_unpublished(published.unwrap_or(0), tail.next())?;
 
     let recovery = Recovery { head: tail.next(), replayed, cut: torn.map(Cut::from) };
     let parts = Parts { disk, lock, integrator, tail, segment, segments, origin: origin.clone(), published };

@@ -90,6 +90,11 @@ impl Reader {
     pub fn origin(&self) -> Result<Origin, ReadError> {
         match describe(&*self.disk, &self.dir) {
             Ok(Some(description)) => Ok(description.origin),
+            // A folder with the rest of a log in it lost its description, and is no wrong path.
+            Ok(None) if self.disk.list(&layout::journal(&self.dir)).is_ok() => Err(ReadError::MissingFile {
+                file: layout::description(&self.dir),
+                what: "it says which log this is".to_owned(),
+            }),
             Ok(None) => Err(ReadError::NoLog(self.dir.clone())),
             Err(OpenError::File(error)) => Err(error.into()),
             Err(other) => Err(ReadError::Damaged {

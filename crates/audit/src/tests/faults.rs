@@ -77,7 +77,7 @@ fn live_and_die(n: usize, fault: Fault, dead: bool, crash: &dyn Fn(&SimDisk) -> 
     drop(open(&disk).unwrap());
     check(&disk, &receipts, &context);
     check_promises(&disk, seen.as_ref(), &context);
-    let verified = verify_on(Arc::new(disk), dir(), signer().verifier_key(), |_| {}).unwrap();
+    let verified = verify_on(Arc::new(disk), dir(), signer().verifier_key(), None, |_| {}).unwrap();
     assert_eq!(verified.checkpoint.head.size, verified.entries, "closed and not published: {context}");
     true
 }

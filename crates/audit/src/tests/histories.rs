@@ -89,7 +89,7 @@ proptest! {
         let disk = disk.after_kill();
         open(&disk).unwrap().log.close().unwrap();
         check(&disk, &receipts);
-        let verified = verify_on(Arc::new(disk), dir(), signer().verifier_key(), |_| {}).unwrap();
+        let verified = verify_on(Arc::new(disk), dir(), signer().verifier_key(), None, |_| {}).unwrap();
         prop_assert_eq!(verified.checkpoint.head.size, verified.entries);
         prop_assert!(verified.entries >= receipts.len() as u64 && verified.entries <= next);
     }

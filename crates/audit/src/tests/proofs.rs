@@ -3,13 +3,14 @@
 use super::sim::SimDisk;
 use super::*;
 use crate::disk::Disk as _;
+use crate::layout;
 use crate::note::{Checkpoint, CheckpointError};
-use crate::proof::{ProofError, ProveError, verify_proof};
+use crate::proof::{ProofError, ProveError, open_proof, verify_proof};
 use crate::tree::{TreeHash, TreeHead, verify_consistency, verify_inclusion};
 use crate::verify::{Verified, VerifyError, verify_on};
 
 fn verify(disk: &SimDisk) -> Result<Verified, VerifyError> {
-    verify_on(Arc::new(disk.clone()), dir(), signer().verifier_key(), |_| {})
+    verify_on(Arc::new(disk.clone()), dir(), signer().verifier_key(), None, |_| {})
 }
 
 fn closed_log(entries: u64) -> SimDisk {
@@ -151,7 +152,7 @@ fn what_was_done_to_a_log_is_said() {
 
     // Signed with another key.
     let key = crate::Signer::from_seed(&"example.com/node-1".parse().unwrap(), &[8; 32]).unwrap();
-    let error = verify_on(Arc::new(disk), dir(), key.verifier_key(), |_| {}).unwrap_err();
+    let error = verify_on(Arc::new(disk), dir(), key.verifier_key(), None, |_| {}).unwrap_err();
     let reason = CheckpointError::NotSigned(key.verifier_key().to_string());
     assert!(matches!(&error, VerifyError::Checkpoint { reason: r, .. } if *r == reason), "{error}");
 }
@@ -224,4 +225,153 @@ fn a_proof_shows_one_entry_and_no_other() {
     let proof = reader.prove(1).unwrap();
     let with_extra = proof.replacen("\nindex", "\nextra AAAA\nindex", 1);
     verify_proof(&with_extra, &reader.read(1, 1).unwrap()[0].bytes, &key).unwrap();
+}
+
+#[test]
+fn a_proof_that_carries_its_entry_needs_nothing_else() {
+    let disk = closed_log(300);
+    let reader = Reader::over(Arc::new(disk), dir()).unwrap();
+    let key = signer().verifier_key().clone();
+    for index in [0, 256, 299] {
+        let proof = reader.prove_whole(index).unwrap();
+        let (proven, entry) = open_proof(&proof, &key).unwrap();
+        assert_eq!((proven.index, &entry), (index, &reader.read(index, 1).unwrap()[0].bytes));
+        verify_proof(&proof, &entry, &key).unwrap();
+        for at in 0..proof.len() {
+            let mut changed = proof.clone().into_bytes();
+            changed[at] ^= 1;
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            assert!(open_proof(&changed, &key).is_err(), "{changed}");
+        }
+    }
+    assert!(matches!(reader.prove_whole(300), Err(ProveError::NotPublished { .. })));
+    assert_eq!(open_proof(&reader.prove(1).unwrap(), &key), Err(ProofError::NoEntry));
+}
+
+fn published(disk: &SimDisk) -> Checkpoint {
+    let note = Reader::over(Arc::new(disk.clone()), dir()).unwrap().checkpoint().unwrap().unwrap();
+    Checkpoint::open(&note, signer().verifier_key()).unwrap()
+}
+
+#[test]
+fn a_kept_checkpoint_shows_a_log_that_was_taken_back_or_forked() {
+    let since = |disk: &SimDisk, kept: &Checkpoint| {
+        verify_on(Arc::new(disk.clone()), dir(), signer().verifier_key(), Some(kept), |_| {})
+    };
+    let disk = closed_log(300);
+    let (earlier, kept) = (disk.copy(), published(&disk));
+    let log = open(&disk).unwrap().log;
+    append(&log, 300..400);
+    log.close().unwrap();
+    let later = published(&disk);
+    for good in [&kept, &later] {
+        assert_eq!(since(&disk, good).unwrap().entries, 400);
+    }
+    let error = since(&earlier, &later).unwrap_err();
+    assert!(matches!(error, VerifyError::RolledBack { kept: 400, present: 300 }), "{error}");
+    // Taken back and gone on with other events, signed with the right key.
+    let log = open(&earlier).unwrap().log;
+    append(&log, 301..500);
+    log.close().unwrap();
+    verify(&earlier).unwrap();
+    since(&earlier, &kept).unwrap();
+    let error = since(&earlier, &later).unwrap_err();
+    assert!(matches!(error, VerifyError::Forked { size: 400, .. }), "{error}");
+}
+
+/// What is on the disk when two checkpoints more were published than the one that is put back.
+#[test]
+fn an_older_copy_of_the_checkpoint_is_told_from_a_crash() {
+    let disk = closed_log(270);
+    let read = |name: &str| disk.read_at(&dir().join(name), 0, usize::MAX).unwrap();
+    let (older, mut next) = (read("checkpoint"), 270);
+    let mut last = older.clone();
+    for _ in 0..2 {
+        last = read("checkpoint");
+        let log = open(&disk).unwrap().log;
+        append(&log, next..next + 10);
+        next += 10;
+        log.close().unwrap();
+    }
+    let put_back = |note: &[u8]| {
+        let copy = disk.copy();
+        copy.tamper(&dir().join("checkpoint"), |bytes| *bytes = note.to_vec());
+        copy
+    };
+    let error = verify(&put_back(&older)).unwrap_err();
+    assert!(matches!(error, VerifyError::OldCheckpoint { named: 270, newest: 290, .. }), "{error}");
+    // One publication ahead is what a crash between its files and its checkpoint leaves; only who kept the
+    // checkpoint knows better.
+    let crashed = put_back(&last);
+    assert_eq!(verify(&crashed).unwrap().entries, 290);
+    // And however often that happens, it stays one.
+    open_unsigned(&crashed).unwrap().log.close().unwrap();
+    assert!(!exists(&crashed, "tile/0/001.p/34"), "the unpublished one is gone");
+    verify(&crashed).unwrap();
+}
+
+#[test]
+fn each_changed_byte_of_a_partial_tile_or_bundle_is_found() {
+    let disk = closed_log(700);
+    let partials = ["tile/entries/002.p/188", "tile/0/002.p/188", "tile/1/000.p/2"];
+    for name in partials {
+        let path = dir().join(name);
+        let length = disk.read_at(&path, 0, usize::MAX).unwrap().len();
+        for at in (0..length).step_by(61) {
+            let copy = disk.copy();
+            copy.tamper(&path, |bytes| bytes[at] ^= 1);
+            let error = verify(&copy).unwrap_err();
+            assert!(matches!(&error, VerifyError::Tile { file, .. } if *file == path), "{error}");
+        }
+        let copy = disk.copy();
+        copy.tamper(&path, |bytes| bytes.truncate(length - 1));
+        verify(&copy).unwrap_err();
+        copy.remove(&path).unwrap();
+        let error = verify(&copy).unwrap_err().to_string();
+        assert!(error.contains(&format!("{name} is missing")), "{error}");
+    }
+    // A file of entries that the log does not hold: it held them once.
+    let cut = closed_log(600);
+    let bytes = disk.read_at(&dir().join(partials[1]), 0, usize::MAX).unwrap();
+    crate::disk::replace(&cut, &dir().join("tile/0/002.p/188"), &bytes).unwrap();
+    let error = verify(&cut).unwrap_err();
+    assert!(matches!(error, VerifyError::Beyond { size: 700, present: 600, .. }), "{error}");
+}
+
+#[test]
+fn a_journal_that_says_something_else_than_the_bundles_is_found() {
+    let disk = SimDisk::new();
+    let log = new_log_of_one_segment(&disk);
+    append(&log, 0..300);
+    log.close().unwrap();
+    open(&disk).unwrap().log.close().unwrap();
+    verify(&disk).unwrap();
+    // As many entries, others, under the names of the right ones.
+    let other = SimDisk::new();
+    let log = new_log_of_one_segment(&other);
+    append(&log, 1..301);
+    log.close().unwrap();
+    let segments = |disk: &SimDisk| disk.files_below(&dir().join("journal"));
+    let bytes = other.read_at(&segments(&other)[0], 0, usize::MAX).unwrap();
+    let mut forged = segments(&disk)[0].clone();
+    forged.set_file_name(layout::SegmentName { sequence: 1, first: 0 }.file_name());
+    crate::disk::replace(&disk, &forged, &bytes).unwrap();
+    let error = verify(&disk).unwrap_err();
+    assert!(matches!(&error, VerifyError::Journal { entry: 0, file } if *file == forged), "{error}");
+}
+
+#[test]
+fn a_log_that_lost_its_name_or_has_another_is_damaged_and_not_absent() {
+    let disk = closed_log(3);
+    let description = dir().join("log.json");
+    let renamed = disk.copy();
+    renamed.tamper(&description, |bytes| {
+        let at = bytes.windows(6).position(|w| w == b"node-1").unwrap();
+        bytes[at + 5] = b'2';
+    });
+    let error = verify(&renamed).unwrap_err().to_string();
+    assert!(error.contains("/log/log.json") && error.contains("example.com/node-2"), "{error}");
+    disk.remove(&description).unwrap();
+    let error = Reader::over(Arc::new(disk), dir()).unwrap_err();
+    assert!(matches!(&error, crate::ReadError::MissingFile { file, .. } if *file == description), "{error}");
 }
