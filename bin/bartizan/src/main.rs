@@ -13,6 +13,7 @@ mod client;
 mod commands;
 mod failure;
 mod out;
+mod progress;
 mod table;
 
 use std::io::Write as _;

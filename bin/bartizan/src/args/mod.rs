@@ -17,8 +17,8 @@ use values::{duration, future, past, word};
 
 /// Administer and audit Bartizan, the SSH access proxy.
 ///
-/// Commands talk to the server over `admin.sock` in the data folder. `session play`, `session export` and
-/// `log verify` also work with the server stopped.
+/// Commands talk to the server over `admin.sock` in the data folder. `session play`, `session export`, and `log verify`,
+/// `prove`, `checkpoint` and `export` also work with the server stopped.
 #[derive(Debug, Parser)]
 #[command(name = "bartizan", version, propagate_version = true, subcommand_required = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 evidence does not verify.")]
@@ -438,6 +438,33 @@ pub(crate) enum Log {
         /// The log's public key, or a file with it; otherwise the one in the data folder.
         #[arg(long, value_name = "KEY|FILE")]
         key: Option<String>,
+        /// A checkpoint that was kept elsewhere: the log must go on from it. `-` is standard input.
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+        /// Check a proof made by `log prove` instead. Needs no data folder. `-` is standard input.
+        #[arg(long, value_name = "FILE", conflicts_with = "since")]
+        proof: Option<PathBuf>,
+    },
+    /// Write a proof that one event is in the log: one file, checked by `log verify --proof` with the public key alone.
+    ///
+    /// Also with the server stopped.
+    Prove {
+        /// The event's position in the log, `index` in its JSON.
+        index: u64,
+        /// Where to; otherwise standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Print the log's signed checkpoint: keep it elsewhere, for `log verify --since`.
+    ///
+    /// Also with the server stopped.
+    Checkpoint {
+        /// The log's public key, or a file with it; otherwise the one in the data folder.
+        #[arg(long, value_name = "KEY|FILE")]
+        key: Option<String>,
+        /// Where to; otherwise standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
 }
 

@@ -137,7 +137,7 @@ pub(crate) fn unreadable(error: &ReadError) -> Failure {
 }
 
 /// One event on one line: when, what, who where, and what is particular.
-fn line(json: &[u8], colour: bool) -> String {
+pub(crate) fn line(json: &[u8], colour: bool) -> String {
     match serde_json::from_slice::<Event>(json) {
         Ok(event) => event_line(&event, colour),
         // An event of a type that a later version wrote.

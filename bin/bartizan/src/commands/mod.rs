@@ -8,6 +8,7 @@ mod key;
 mod log;
 mod person;
 mod play;
+mod prove;
 mod recordings;
 mod session;
 mod ssh_config;
@@ -61,7 +62,16 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Log(Log::Search(search)) => wait(log::search(&context, search)),
         Command::Log(Log::Tail { lines, no_follow }) => wait(log::tail(&context, lines, !no_follow)),
         Command::Log(Log::Export { from, output }) => log::export(&context, from, output.as_deref()),
-        Command::Log(Log::Verify { key }) => verify::run(&context, key.as_deref()),
+        Command::Log(Log::Verify { key, proof: Some(proof), .. }) => {
+            prove::check(&context, &proof, key.as_deref())
+        }
+        Command::Log(Log::Verify { key, since, proof: None }) => {
+            verify::run(&context, key.as_deref(), since.as_deref())
+        }
+        Command::Log(Log::Prove { index, output }) => prove::prove(&context, index, output.as_deref()),
+        Command::Log(Log::Checkpoint { key, output }) => {
+            prove::checkpoint(&context, key.as_deref(), output.as_deref())
+        }
         // Printed above.
         Command::Completions { .. } => Ok(()),
     }
@@ -75,23 +85,28 @@ fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure>
 
 /// Reads a file of keys; `-` is standard input. Private keys are refused before they go anywhere.
 fn key_file(path: &Path) -> Result<String, Failure> {
-    let shown = path.display();
-    let unreadable = |e: std::io::Error| Failure::failed(format!("cannot read {shown}: {e}"));
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin().lock().take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    }
-    if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
-        return Err(Failure::failed(format!("{shown} is too long to be a file of keys")));
-    }
-    let text =
-        String::from_utf8(bytes).map_err(|_| Failure::failed(format!("{shown} is not a text file")))?;
+    let text = text_file(path, MAX_KEY_FILE_BYTES, "file of keys")?;
     if text.contains("PRIVATE KEY-----") {
+        let shown = path.display();
         return Err(Failure::failed(format!("{shown} holds a private key; it was not sent anywhere"))
             .hint("give the public key, usually the file with .pub at the end"));
     }
     Ok(text)
+}
+
+/// Reads a text of at most `max` bytes; `-` is standard input.
+fn text_file(path: &Path, max: u64, what: &str) -> Result<String, Failure> {
+    let shown = path.display();
+    let unreadable = |e: std::io::Error| Failure::failed(format!("cannot read {shown}: {e}"));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if bytes.len() as u64 > max {
+        return Err(Failure::failed(format!("{shown} is too long to be a {what}")));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::failed(format!("{shown} is not a text file")))
 }

@@ -12,15 +12,17 @@ use std::io::Read as _;
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context as Context256, SHA256};
-use bartizan_audit::{Entry, Reader, VerifierKey};
+use bartizan_audit::{Checkpoint, Entry, Reader, VerifierKey};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{RecordingFile, SessionId, Sha256Hex};
 use bartizan_record::{MANIFEST, Manifest, RecordedSession};
 use serde::Serialize;
 
+use super::prove::{self, Signed};
 use super::{Context, recordings};
 use crate::failure::{Failure, Kind};
 use crate::out::{cell, count, note};
+use crate::progress::Progress;
 
 /// Sessions of the log; those that ended, with the files that their end binds.
 type Sessions = BTreeMap<SessionId, Option<Vec<RecordingFile>>>;
@@ -30,6 +32,9 @@ type Sessions = BTreeMap<SessionId, Option<Vec<RecordingFile>>>;
 struct Report {
     /// The checkpoint that was signed; none when it does not verify.
     checkpoint: Option<Signed>,
+    /// The checkpoint that the auditor kept, when the log goes on from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Signed>,
     /// Entries that were read.
     events: u64,
     /// Sessions whose recordings were compared with the log.
@@ -42,20 +47,10 @@ struct Report {
     faults: Vec<String>,
 }
 
-/// A signed statement about the log.
-#[derive(Debug, Serialize)]
-struct Signed {
-    /// The log's name.
-    origin: String,
-    /// How many entries it covers.
-    size: u64,
-    /// The root over them.
-    root: String,
-}
-
-pub(crate) fn run(context: &Context, key: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn run(context: &Context, key: Option<&str>, since: Option<&Path>) -> Result<(), Failure> {
     let key = find_key(&context.data, key)?;
-    let report = verify(&context.data, &key)?;
+    let kept = since.map(|path| prove::kept(path, &key)).transpose()?;
+    let report = verify(&context.data, &key, kept.as_ref())?;
     if context.out.json {
         context.out.value(&report)?;
     } else {
@@ -69,19 +64,28 @@ pub(crate) fn run(context: &Context, key: Option<&str>) -> Result<(), Failure> {
 }
 
 /// The key that was given, as text or as a file; otherwise the one beside the log.
-fn find_key(data: &Path, given: Option<&str>) -> Result<VerifierKey, Failure> {
+pub(crate) fn find_key(data: &Path, given: Option<&str>) -> Result<VerifierKey, Failure> {
     if let Some(key) = given.and_then(|given| given.parse().ok()) {
         return Ok(key);
     }
-    let beside = data.join("keys").join("log.vkey");
-    let path = given.map_or(beside.as_path(), Path::new);
+    let Some(path) = given.map(Path::new) else {
+        let key = key_beside(data)?;
+        note("the key is the one in the data folder; an auditor gives their own copy by --key");
+        return Ok(key);
+    };
+    read_key(path)
+}
+
+/// The key in the data folder.
+pub(crate) fn key_beside(data: &Path) -> Result<VerifierKey, Failure> {
+    read_key(&data.join("keys").join("log.vkey"))
+}
+
+fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Failure::new(Kind::Usage, format!("cannot read the log's public key {}: {e}", path.display()))
             .hint("give the key, or a file with it, by --key")
     })?;
-    if given.is_none() {
-        note("the key is the one in the data folder; an auditor gives their own copy by --key");
-    }
     text.trim().parse().map_err(|e| Failure::new(Kind::Usage, format!("{}: {e}", path.display())))
 }
 
@@ -96,6 +100,12 @@ fn text(report: &Report) -> String {
         }
     }
     lines.push(format!("{} read in order", count(report.events, "event")));
+    if let Some(Signed { size, .. }) = &report.since {
+        lines.push(format!(
+            "the log goes on from the kept checkpoint: its {} are unchanged",
+            count(*size, "event")
+        ));
+    }
     if report.checkpoint.is_none() {
         lines.push("recordings were not compared: the log that binds them does not verify".into());
     } else {
@@ -106,24 +116,28 @@ fn text(report: &Report) -> String {
         let open = count(report.open.len() as u64, "session");
         lines.push(format!("{open} without an end on record (live?), not compared"));
     }
-    lines.push(NOT_CHECKED.into());
+    if report.since.is_none() {
+        lines.push(NOT_CHECKED.into());
+    }
     lines.join("\n") + "\n"
 }
 
 /// What no look at one folder can tell.
 const NOT_CHECKED: &str = "not checked: whether the whole folder was taken back to an earlier state; \
-    compare with a checkpoint kept elsewhere";
+    compare with a checkpoint kept elsewhere (log checkpoint, log verify --since)";
 
-fn verify(data: &Path, key: &VerifierKey) -> Result<Report, Failure> {
+fn verify(data: &Path, key: &VerifierKey, kept: Option<&Checkpoint>) -> Result<Report, Failure> {
     let mut report = Report::default();
     let log = data.join("log");
     // A missing folder is no fault of the evidence, but of the question.
-    Reader::open(&log).map_err(|e| super::log::unreadable(&e))?;
+    let reader = Reader::open(&log).map_err(|e| super::log::unreadable(&e))?;
     let root = recordings::folder(data);
     // Before the log: a session's start is durable before its recording begins, also of one that starts now.
     let folders = recordings::all(&root)?;
-    let Some(sessions) = read_log(&log, key, &mut report) else { return Ok(report) };
+    let Some(sessions) = read_log(&log, &reader, key, kept, &mut report) else { return Ok(report) };
+    let mut progress = Progress::new("sessions", sessions.len() as u64);
     for (id, bound) in &sessions {
+        progress.one();
         match bound {
             None => report.open.push(*id),
             Some(files) => check_recording(&root, *id, files, &mut report),
@@ -137,16 +151,29 @@ fn verify(data: &Path, key: &VerifierKey) -> Result<Report, Failure> {
 
 /// Verifies the log; gives its sessions. None when it does not verify: what it says of recordings is not to be
 /// believed then.
-fn read_log(log: &Path, key: &VerifierKey, report: &mut Report) -> Option<Sessions> {
+fn read_log(
+    log: &Path,
+    reader: &Reader,
+    key: &VerifierKey,
+    kept: Option<&Checkpoint>,
+    report: &mut Report,
+) -> Option<Sessions> {
     let mut sessions = Sessions::new();
+    // Only for those who wait; whether it can be read is found out below.
+    let mut progress = Progress::new("events", reader.head().unwrap_or(0));
     let each = |entry: &Entry| {
+        progress.one();
         report.events += 1;
         check_entry(entry, &mut report.faults, &mut sessions);
     };
-    match bartizan_audit::verify(log, key, each) {
+    let verified = match kept {
+        None => bartizan_audit::verify(log, key, each),
+        Some(kept) => bartizan_audit::verify_since(log, key, kept, each),
+    };
+    match verified {
         Ok(verified) => {
-            let (origin, head) = (verified.checkpoint.origin.to_string(), verified.checkpoint.head);
-            report.checkpoint = Some(Signed { origin, size: head.size, root: head.root.to_string() });
+            report.checkpoint = Some(Signed::from(&verified.checkpoint));
+            report.since = kept.map(Signed::from);
         }
         Err(error) => {
             report.faults.push(error.to_string());

@@ -3,6 +3,7 @@
 
 mod directory;
 mod offline;
+mod proof;
 mod server;
 
 use std::path::{Path, PathBuf};

@@ -90,7 +90,7 @@ impl Data {
     }
 
     fn report(&self) -> Report {
-        verify(self.folder.path(), &self.key).unwrap()
+        verify(self.folder.path(), &self.key, None).unwrap()
     }
 
     fn faults(&self) -> Vec<String> {
@@ -185,7 +185,7 @@ fn without_the_right_key_and_checkpoint_nothing_is_believed() {
     let data = Data::new(1);
     let origin: Origin = "test/verify".parse().unwrap();
     let other = Signer::from_seed(&origin, &[8; 32]).unwrap();
-    let report = verify(data.folder.path(), other.verifier_key()).unwrap();
+    let report = verify(data.folder.path(), other.verifier_key(), None).unwrap();
     assert!(report.checkpoint.is_none() && report.faults.len() == 1, "{report:?}");
     let checkpoint = data.folder.path().join("log/checkpoint");
     fs::remove_file(&checkpoint).unwrap();
