@@ -24,6 +24,7 @@
 
 mod bytes;
 mod cast;
+mod counted;
 mod digest;
 pub mod disk;
 mod error;

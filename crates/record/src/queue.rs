@@ -2,7 +2,8 @@
 //!
 //! The relay's side of a push is a lock that is nearly always free and one copy. Bytes wait in chunks of at
 //! most [`CHUNK`] bytes; the first chunk starts small and grows, so that a typing session costs hundreds of
-//! bytes and an idle one nothing. The writer takes all chunks of a session at once.
+//! bytes and an idle one nothing. The writer takes all chunks of a session at once. Bytes of which nothing is
+//! kept do not wait: they are digested where they are, see [`crate::counted`].
 //!
 //! ```text
 //! relay thread                          writer thread
@@ -16,14 +17,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bartizan_model::RecordingFile;
 use tokio::sync::oneshot;
 
+use crate::counted::{Accounts, Counted};
 use crate::hub::Hub;
 use crate::meta::ChannelDigests;
 use crate::{RecordError, Stream};
 
 /// Bytes after which a chunk is handed to the writer.
 pub(crate) const CHUNK: usize = 64 << 10;
-/// Bytes that are only digested wait until there are so many, so that the writer wakes up less often.
-const GATHER: usize = 4 * CHUNK;
 /// Bytes of the first chunk of a session that was idle.
 const FIRST_CHUNK: usize = 512;
 /// Bytes of an operation's header in a chunk.
@@ -173,8 +173,8 @@ pub(crate) struct Inbox {
     reserved: usize,
     /// Bytes waiting, with their headers.
     pub(crate) bytes: usize,
-    /// Nothing of what comes next is kept, as far as the writer knows: more of it may wait for one turn.
-    gather: bool,
+    /// The accounts of channels of which nothing more is kept.
+    counted: Counted,
     /// The session is in the hub's list of timers.
     timed: bool,
     /// The session is in the hub's list of ready sessions.
@@ -195,6 +195,9 @@ pub(crate) enum Wake {
 impl Inbox {
     /// Appends one operation. `urgent` ones are written at once.
     pub(crate) fn push(&mut self, hub: &Hub, header: (Op, u32, u64), mut data: &[u8], urgent: bool) -> Wake {
+        if matches!(header.0, Op::Pty | Op::Close) {
+            self.counted.end(header.1);
+        }
         loop {
             let spare = CHUNK.saturating_sub(self.current.len() + HEADER);
             if spare == 0 || (data.len() > spare && spare < CHUNK / 16) {
@@ -210,10 +213,7 @@ impl Inbox {
             }
         }
         let timer = !std::mem::replace(&mut self.timed, true);
-        // Another channel may begin, or this one get a terminal.
-        self.gather &= matches!(header.0, Op::Data(_));
-        let enough = if self.gather { GATHER } else { CHUNK - HEADER };
-        let full = urgent || self.current.len() + self.full.len() * CHUNK >= enough;
+        let full = urgent || self.current.len() + self.full.len() * CHUNK >= CHUNK - HEADER;
         let ready = full && !std::mem::replace(&mut self.ready, true);
         match (timer, ready) {
             (false, false) => Wake::Nothing,
@@ -264,10 +264,24 @@ impl Inbox {
         self.push(hub, header, &number.to_le_bytes(), true)
     }
 
-    /// Notes whether what comes next is only counted and digested, as far as the writer has read.
-    pub(crate) fn set_gather(&mut self, digests_only: bool) {
-        // What waits may hold the opening of another channel: then it is too early.
-        self.gather = digests_only && (self.gather || self.bytes == 0);
+    /// Counts and digests bytes of a channel of which nothing more is kept; false for any other channel.
+    pub(crate) fn count(&mut self, channel: u32, stream: Stream, data: &[u8]) -> bool {
+        self.counted.count(channel, stream, data)
+    }
+
+    /// Takes over a channel's accounts from the writer, so that what comes next need not be copied to it.
+    /// Refuses, and leaves them, while bytes wait that belong to these accounts first.
+    pub(crate) fn hand_over(&mut self, channel: u32, accounts: &mut Accounts) -> bool {
+        let may = self.bytes == 0 && !self.closed;
+        if may {
+            self.counted.insert(channel, std::mem::take(accounts));
+        }
+        may
+    }
+
+    /// Gives a channel's accounts back to the writer.
+    pub(crate) fn hand_back(&mut self, channel: u32) -> Option<Accounts> {
+        self.counted.remove(channel)
     }
 
     /// Takes everything. `by_timer`: the session's timer entry is used up.

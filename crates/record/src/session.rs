@@ -9,6 +9,7 @@ use bartizan_model::{Recording, SessionId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::RecordError;
+use crate::counted::Accounts;
 use crate::hub::Hub;
 use crate::queue::{Inbox, Op, Reply, lock};
 use crate::writer::Writing;
@@ -76,6 +77,11 @@ impl Session {
             self.fail(RecordError::Misused("something came after the end of the session"));
             return;
         }
+        if let Op::Data(stream) = op
+            && inbox.count(channel, stream, data)
+        {
+            return;
+        }
         let before = inbox.bytes;
         let wake = inbox.push(hub, (op, channel, micros(at)), data, false);
         self.queued.fetch_add(inbox.bytes - before, Ordering::Relaxed);
@@ -115,9 +121,14 @@ impl Session {
         lock(&self.inbox).take(by_timer)
     }
 
-    /// Tells the relay's side whether what comes next is only counted and digested.
-    pub(crate) fn set_gather(&self, digests_only: bool) {
-        lock(&self.inbox).set_gather(digests_only);
+    /// Lets the relay's side count and digest a channel's bytes from here on, if none of them wait; else false.
+    pub(crate) fn hand_over(&self, channel: u32, accounts: &mut Accounts) -> bool {
+        lock(&self.inbox).hand_over(channel, accounts)
+    }
+
+    /// Takes back what [`Self::hand_over`] gave.
+    pub(crate) fn hand_back(&self, channel: u32) -> Option<Accounts> {
+        lock(&self.inbox).hand_back(channel)
     }
 
     pub(crate) fn want_timer(&self) -> bool {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::sink::{Pen, Sink};
 use crate::bytes::{self, Record};
 use crate::cast;
+use crate::counted::Accounts;
 use crate::digest::StreamDigest;
 use crate::frame::MAX_CONTENT;
 use crate::meta::{ChannelDigests, Format, ManifestChannel};
@@ -27,8 +28,10 @@ pub(super) struct Channel {
     opened: u64,
     /// No event is earlier than the one before it.
     last: u64,
-    digests: [StreamDigest; 3],
+    digests: Accounts,
     capped: bool,
+    /// The session's inbox has the accounts and goes on with them.
+    handed_over: bool,
     pty: bool,
     /// When the terminal's recording begins: time 0 of its cast.
     begins: u64,
@@ -55,6 +58,7 @@ impl Channel {
             last: at,
             digests: Default::default(),
             capped: false,
+            handed_over: false,
             pty: false,
             begins: 0,
             sink: None,
@@ -63,9 +67,19 @@ impl Channel {
         }
     }
 
-    /// True when the cap is reached: what comes next is only counted and digested.
-    pub(super) const fn digests_only(&self) -> bool {
-        self.capped && !self.pty
+    /// Lets the relay's thread count and digest from here on, if nothing of what comes next is kept.
+    pub(super) fn hand_over(&mut self, session: &Session) {
+        if self.capped && !self.pty && !self.handed_over {
+            self.handed_over = session.hand_over(self.number, &mut self.digests);
+        }
+    }
+
+    fn take_back(&mut self, session: &Session) {
+        if std::mem::take(&mut self.handed_over)
+            && let Some(accounts) = session.hand_back(self.number)
+        {
+            self.digests = accounts;
+        }
     }
 
     pub(super) fn open(&mut self, at: u64, kind: &[u8]) {
@@ -182,6 +196,7 @@ impl Channel {
         if let Some(sink) = self.sink.take() {
             sink.close(pen, &mut self.earlier)?;
         }
+        self.take_back(session);
         self.pty = true;
         self.create_sink(session, Format::Cast, pen)?;
         let begins = self.tick(at);
@@ -361,6 +376,7 @@ impl Channel {
     /// Writes the rest, closes the files and gives the account.
     pub(super) fn close(
         mut self,
+        session: &Session,
         at: u64,
         pen: &mut Pen,
         files: &mut Vec<RecordingFile>,
@@ -373,6 +389,7 @@ impl Channel {
         if let Some(sink) = self.sink.take() {
             sink.close(pen, files)?;
         }
+        self.take_back(session);
         let closed_us = self.tick(at);
         let [input, output, error] = self.digests.map(StreamDigest::finish);
         Ok(ManifestChannel {

@@ -116,8 +116,6 @@ impl Writer {
         if by_timer && self.settle(session, &mut writing)? && session.want_timer() {
             self.hub.announce(session, Wake::Timer);
         }
-        let mut channels = writing.channels.values();
-        session.set_gather(channels.len() > 0 && channels.all(|channel| channel.digests_only()));
         Ok(())
     }
 
@@ -156,6 +154,7 @@ impl Writer {
         let Some(number) = run.first().map(|item| item.channel) else { return Ok(()) };
         if let Some(channel) = writing.channels.get_mut(&number) {
             channel.flush(&mut self.pen)?;
+            channel.hand_over(session);
         }
         self.note_unsynced(session);
         Ok(())
@@ -172,7 +171,7 @@ impl Writer {
             return Err(RecordError::Misused("the session has more channels than a recording can list"));
         }
         let channel = writing.channels.remove(&number).unwrap_or_else(|| Box::new(Channel::new(number, at)));
-        let closed = channel.close(at, &mut self.pen, &mut writing.files)?;
+        let closed = channel.close(session, at, &mut self.pen, &mut writing.files)?;
         self.note_unsynced(session);
         let digests = closed.digests;
         writing.closed.push(closed);
