@@ -72,6 +72,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
+    let (rebuild, emptied) = follower.rebuild();
     let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
     if caught_up(&log, indexed.clone()).await {
         let closing = Closing { node: &config.node, log: &log, store: &store, recordings: &recordings };
@@ -100,6 +101,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         store: store.clone(),
         log: log.clone(),
         indexed: indexed.clone(),
+        rebuild,
+        emptied,
         policies: Policies::default(),
         parse_key: key_parser(),
         own_cas: own_cas(&keys),

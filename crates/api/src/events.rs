@@ -9,8 +9,8 @@ use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bartizan_audit::Reader;
-use bartizan_model::api::{EventSearch, LogReading, Page};
-use bartizan_model::event::Body;
+use bartizan_model::api::{EventSearch, IndexStatus, LogReading, Page};
+use bartizan_model::event::{Body, Severity};
 use bartizan_store::{EventQuery, IndexStore as _, Order};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -82,6 +82,22 @@ pub(crate) async fn read(
     let query = query[..query.floor_char_boundary(1024)].to_owned();
     state.append(state.event(Body::LogRead { query: format!("{peer} {query}") })).await?;
     Ok(Json(()))
+}
+
+pub(crate) async fn index(State(state): WithState) -> Json<IndexStatus> {
+    Json(state.index_status())
+}
+
+/// Drops the index and makes it again from the log. It decides nothing, so nothing waits for it but searches.
+pub(crate) async fn rebuild_index(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Result<Json<IndexStatus>> {
+    let mut event = state.event(Body::LogReindex { by: peer.to_string() });
+    event.severity = Severity::Notice;
+    state.append(event).await?;
+    state.rebuild_index().await?;
+    Ok(Json(state.index_status()))
 }
 
 #[derive(Debug, Deserialize)]

@@ -90,7 +90,9 @@ fn router(state: ApiState) -> Router {
         .route("/sessions/{id}/reads", post(sessions::read))
         .route("/events", get(events::search))
         .route("/events/follow", get(events::follow))
-        .route("/log/reads", post(events::read));
+        .route("/log/reads", post(events::read))
+        .route("/index", get(events::index))
+        .route("/index/rebuild", post(events::rebuild_index));
     Router::new()
         .nest("/v1", v1)
         .route("/healthz", get(status::alive))

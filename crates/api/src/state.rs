@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bartizan_access::Policies;
 use bartizan_audit::Log;
-use bartizan_model::api::OwnCa;
+use bartizan_model::api::{IndexStatus, OwnCa};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{NodeId, Timestamp};
 use bartizan_store::Store;
@@ -16,6 +16,8 @@ use crate::error::{ApiError, Result};
 
 /// How long a query waits for the index to reach what was durable when it came.
 const INDEX_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for the old index to be gone.
+const REBUILD_PATIENCE: Duration = Duration::from_secs(50);
 
 /// What the API is built from.
 pub struct Parts {
@@ -25,6 +27,10 @@ pub struct Parts {
     pub log: Log,
     /// How far the index has followed the log: the index of the entry that it expects next.
     pub indexed: watch::Receiver<u64>,
+    /// Counted up, it has the index made again from the log …
+    pub rebuild: watch::Sender<u64>,
+    /// … and this reaches the same number once the old index is gone.
+    pub emptied: watch::Receiver<u64>,
     /// Operators' own policies, the same as the gateway judges by.
     pub policies: Policies,
     /// Reads keys.
@@ -77,6 +83,29 @@ impl ApiState {
     pub(crate) async fn append(&self, event: Event) -> Result<()> {
         self.parts.log.submit(event)?.await?;
         Ok(())
+    }
+
+    /// How far the index is.
+    pub(crate) fn index_status(&self) -> IndexStatus {
+        IndexStatus { indexed: *self.parts.indexed.borrow(), events: self.parts.log.head() }
+    }
+
+    /// Drops the index and has it made again; returns when it is being filled.
+    ///
+    /// # Errors
+    /// When the index cannot be emptied in time; that it is to be made again stays asked for.
+    pub(crate) async fn rebuild_index(&self) -> Result<()> {
+        let mut wanted = 0;
+        self.parts.rebuild.send_modify(|asked| {
+            *asked += 1;
+            wanted = *asked;
+        });
+        let mut emptied = self.parts.emptied.clone();
+        match tokio::time::timeout(REBUILD_PATIENCE, emptied.wait_for(|&emptied| emptied >= wanted)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ApiError::unavailable("the index could not be emptied yet")
+                .hint("see the server's log; it is tried again until it works, also at the next start")),
+        }
     }
 
     /// Waits until the index holds everything that is durable now, so that an answer misses nothing.

@@ -198,6 +198,11 @@ impl Walk {
         Ok(self.buffer.len() >= length)
     }
 
+    /// True while the next batch is one that the segment was made with.
+    pub(crate) fn in_beginning(&self) -> bool {
+        self.position() < self.durable_until
+    }
+
     /// Reads the buffered bytes behind the current position again; true when they changed.
     fn refresh(&mut self) -> Result<bool, ReadError> {
         let buffered = (self.buffer.len() - self.at).min(REFRESH_BYTES);

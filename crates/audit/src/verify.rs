@@ -16,7 +16,7 @@ use crate::disk::{self, Disk, OsDisk};
 use crate::error::ReadError;
 use crate::integrate::read_tile;
 use crate::inventory::{self, Holds, TileFile};
-use crate::journal::{self, Step, Walk};
+use crate::journal::{self, Step, Torn, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
 use crate::note::{Checkpoint, CheckpointError, VerifierKey};
 use crate::reader::{Entry, Reader};
@@ -83,12 +83,17 @@ pub enum VerifyError {
         kept: TreeHash,
     },
     /// The log holds fewer entries than its checkpoint names.
-    #[error("the checkpoint names {named} entries and the log holds {present}: the others were removed")]
+    #[error(
+        "the checkpoint names {named} entries and the log holds {present}: the others were removed{}",
+        .end.as_deref().map(|end| format!(" or changed; {end}")).unwrap_or_default()
+    )]
     Removed {
         /// The checkpoint's tree size.
         named: u64,
         /// Entries that are there.
         present: u64,
+        /// Where the journal breaks off, when it does not just end.
+        end: Option<String>,
     },
     /// An entry does not say that it is where it is.
     #[error("entry {0} does not carry its own index: it was changed or moved")]
@@ -198,15 +203,20 @@ pub(crate) fn verify_on(
             each(&entry);
         }
     }
-    let present = pass.size;
+    let (present, first, leaves) = (pass.size, pass.journaled, pass.leaves);
+    let ends = segments.iter().map(|segment| check_segment(&disk, dir, *segment, first, &leaves));
+    let ends: Vec<_> = ends.collect::<Result<_, _>>()?;
     if present < checkpoint.head.size {
-        return Err(VerifyError::Removed { named: checkpoint.head.size, present });
+        let torn = ends.last().and_then(|end| end.torn.clone());
+        let end = torn.map(|Torn { file, offset, what, .. }| {
+            format!("{} breaks off at byte {offset}: {what}", file.display())
+        });
+        return Err(VerifyError::Removed { named: checkpoint.head.size, present, end });
     }
+    check_overlaps(dir, &segments, &ends)?;
     if let Some(file) = files.iter().find(|file| file.size > present) {
         return Err(VerifyError::Beyond { file: file.path.clone(), size: file.size, present });
     }
-    let (first, leaves) = (pass.journaled, pass.leaves);
-    segments.iter().try_for_each(|segment| check_segment(&disk, dir, *segment, first, &leaves))?;
     Ok(Verified { checkpoint, entries: present })
 }
 
@@ -362,6 +372,29 @@ fn check_tile(disk: &dyn Disk, dir: &Path, computed: &Tile, signed: bool) -> Res
     Err(VerifyError::Tile { file: dir.join(layout::tile_path(computed.level, computed.number)), entry })
 }
 
+/// How far a journal segment reaches.
+#[derive(Default)]
+struct SegmentEnd {
+    /// The entry behind those that it began with, which it took over from the segment before it.
+    taken_over: u64,
+    /// The entry behind its last. None when it went meanwhile.
+    reach: Option<u64>,
+    torn: Option<Torn>,
+}
+
+/// Checks that each segment reaches as far as what the next one took over from it.
+fn check_overlaps(dir: &Path, segments: &[SegmentName], ends: &[SegmentEnd]) -> Result<(), VerifyError> {
+    for ((segment, end), next) in segments.iter().zip(ends).zip(ends.iter().skip(1)) {
+        if end.reach.is_some_and(|reach| next.reach.is_some() && reach < next.taken_over) {
+            let (offset, what) = end.torn.as_ref().map_or((0, "it ends too early"), |t| (t.offset, t.what));
+            let what =
+                format!("{what}, and the next segment took over entry {} from it", next.taken_over - 1);
+            return Err(ReadError::Damaged { file: segment.path(dir), offset, what }.into());
+        }
+    }
+    Ok(())
+}
+
 /// Compares what a journal segment holds with the entries of the log, whose hashes from entry `first` on are `leaves`.
 ///
 /// An append that was not finished may stand at its end; that is how a crash looks.
@@ -371,22 +404,30 @@ fn check_segment(
     segment: SegmentName,
     first: u64,
     leaves: &[TreeHash],
-) -> Result<(), VerifyError> {
+) -> Result<SegmentEnd, VerifyError> {
+    let gone = |error: &ReadError| matches!(error, ReadError::File(error) if error.source.kind() == std::io::ErrorKind::NotFound);
     let mut walk = match Walk::open(disk, dir, segment) {
         // Released since it was listed.
-        Err(ReadError::File(error)) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if gone(&error) => return Ok(SegmentEnd::default()),
         walk => walk?,
     };
+    let (mut reach, mut taken_over) = (segment.first, segment.first);
     loop {
         let offset = walk.position();
+        let begins = walk.in_beginning();
         let batch = match walk.step() {
             Ok(Step::Batch(batch)) => batch,
-            Ok(Step::End | Step::Torn(_)) => return Ok(()),
-            Err(ReadError::File(error)) if error.source.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(());
+            Ok(Step::End) => return Ok(SegmentEnd { taken_over, reach: Some(reach), torn: None }),
+            Ok(Step::Torn(torn)) => {
+                return Ok(SegmentEnd { taken_over, reach: Some(reach), torn: Some(torn) });
             }
+            Err(error) if gone(&error) => return Ok(SegmentEnd::default()),
             Err(error) => return Err(error.into()),
         };
+        reach = batch.first + u64::from(batch.count);
+        if begins {
+            taken_over = reach;
+        }
         for (index, entry) in (batch.first..).zip(bundle::entries(batch.body)) {
             let file = segment.path(dir);
             let entry = entry.map_err(|_| ReadError::Damaged {

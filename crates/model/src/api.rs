@@ -343,6 +343,15 @@ pub struct RecordingReading {
     pub how: String,
 }
 
+/// `GET /v1/index`, and the answer to `POST /v1/index/rebuild`: how far the index is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexStatus {
+    /// Entries of the log that are in the index: all before this one.
+    pub indexed: u64,
+    /// Entries of the log.
+    pub events: u64,
+}
+
 /// `POST /v1/log/reads`: the log is about to be read as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogReading {

@@ -296,6 +296,12 @@ pub enum Body {
         /// The query.
         query: String,
     },
+    /// The index of the log is dropped and made again from the log.
+    #[serde(rename = "log.reindex")]
+    LogReindex {
+        /// Who asked for it: `uid N` of the socket's peer.
+        by: String,
+    },
     /// The directory was changed by an operator.
     #[serde(rename = "directory.change")]
     DirectoryChange {
@@ -380,6 +386,7 @@ impl Body {
             Self::SessionEnd { .. } => "session.end",
             Self::RecordingRead { .. } => "recording.read",
             Self::LogRead { .. } => "log.read",
+            Self::LogReindex { .. } => "log.reindex",
             Self::DirectoryChange { .. } => "directory.change",
             Self::Anomaly { .. } => "anomaly",
         }

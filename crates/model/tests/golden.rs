@@ -226,6 +226,7 @@ fn administration() -> Vec<Event> {
     vec![
         event(Body::RecordingRead { how: text("export asciicast") }, Info, Success),
         event(Body::LogRead { query: text("type=transfer limit=100") }, Info, Success),
+        event(Body::LogReindex { by: text("uid 1000") }, Info, Success),
         event(
             Body::DirectoryChange {
                 action: text("add"),

@@ -37,6 +37,9 @@ pub struct IndexFollower<S> {
     reader: Arc<Reader>,
     head: watch::Receiver<u64>,
     next: watch::Sender<u64>,
+    /// How often the index was asked to be made again, and how often it was emptied for that.
+    asked: watch::Sender<u64>,
+    emptied: watch::Sender<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +66,14 @@ impl<S: IndexStore> IndexFollower<S> {
             store.reset().await?;
             next = 0;
         }
-        Ok(Self { store, reader, head, next: watch::Sender::new(next) })
+        let (asked, emptied) = (watch::Sender::new(0), watch::Sender::new(0));
+        Ok(Self { store, reader, head, next: watch::Sender::new(next), asked, emptied })
+    }
+
+    /// To have the index made again from the log: count the first up; the second reaches that once the index is
+    /// empty and is being filled. Searches wait for it meanwhile, as for an index that is behind.
+    pub fn rebuild(&self) -> (watch::Sender<u64>, watch::Receiver<u64>) {
+        (self.asked.clone(), self.emptied.subscribe())
     }
 
     /// Follows how far the index has got: the position of the entry that it expects next.
@@ -80,6 +90,7 @@ impl<S: IndexStore> IndexFollower<S> {
     /// May be dropped at any time: what was applied is applied, the cursor moves in the same transaction.
     pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
         let mut failures = Failures::default();
+        let mut asked = self.asked.subscribe();
         loop {
             let pause = match self.catch_up().await {
                 Ok(()) => {
@@ -91,7 +102,13 @@ impl<S: IndexStore> IndexFollower<S> {
             let more = async {
                 tokio::time::sleep(pause).await;
                 // After a failure there is something to do without news.
-                failures.any() || self.head.changed().await.is_ok()
+                let news = async {
+                    tokio::select! {
+                        changed = self.head.changed() => changed.is_ok(),
+                        Ok(()) = asked.changed() => true,
+                    }
+                };
+                failures.any() || news.await
             };
             let go_on = tokio::select! {
                 go_on = more => go_on,
@@ -107,6 +124,7 @@ impl<S: IndexStore> IndexFollower<S> {
     async fn catch_up(&mut self) -> Result<(), FollowError> {
         let head = *self.head.borrow_and_update();
         loop {
+            self.empty_if_asked().await?;
             let next = *self.next.borrow();
             if next >= head {
                 return Ok(());
@@ -132,6 +150,19 @@ impl<S: IndexStore> IndexFollower<S> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl<S: IndexStore> IndexFollower<S> {
+    async fn empty_if_asked(&self) -> Result<(), FollowError> {
+        let asked = *self.asked.borrow();
+        if *self.emptied.borrow() < asked {
+            self.store.reset().await?;
+            tracing::info!("the index was emptied and is made again from the log");
+            self.next.send_replace(0);
+            self.emptied.send_replace(asked);
+        }
+        Ok(())
     }
 }
 

@@ -445,6 +445,11 @@ pub(crate) enum Log {
         #[arg(long, value_name = "FILE", conflicts_with = "since")]
         proof: Option<PathBuf>,
     },
+    /// Drop the search index and make it again from the log. Needs the server.
+    ///
+    /// The index serves searches and session lists alone; nothing is lost with it. The server makes it again by
+    /// itself when it starts and finds it gone, of another log, or of an older version.
+    Reindex,
     /// Write a proof that one event is in the log: one file, checked by `log verify --proof` with the public key alone.
     ///
     /// Also with the server stopped.

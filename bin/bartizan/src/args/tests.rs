@@ -45,6 +45,7 @@ fn the_shortest_path_parses() {
         "log verify --since kept.checkpoint --key log.vkey",
         "log verify --proof 41.tlog-proof --key log.vkey",
         "log prove 41 -o 41.tlog-proof",
+        "log reindex",
         "log checkpoint -o kept.checkpoint",
         "access check alice root@web-1 sftp:read",
         "grant add --person a --target web-* --login root deploy --allow shell --source 10.0.0.0/8,::1 --expires 8h",

@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use bartizan_audit::{ReadError, Reader};
-use bartizan_model::api::{EventSearch, LogReading, Page, SessionDetail};
+use bartizan_model::api::{EventSearch, IndexStatus, LogReading, Page, SessionDetail};
 use bartizan_model::event::{Body, Event, Severity};
 use serde_json::value::RawValue;
 
@@ -12,13 +13,16 @@ use super::{Context, wait};
 use crate::args::LogSearch;
 use crate::client::segment;
 use crate::failure::{Failure, Kind};
-use crate::out::{cell, note, time};
+use crate::out::{cell, count, note, time};
+use crate::progress::Progress;
 use crate::table::{Look, paint};
 
 /// Most events that one request can return.
 const PAGE: u32 = 1000;
 /// Most entries that are read at once.
 const BATCH: usize = 256;
+/// The server is asked so often how far the index is.
+const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Failure> {
     let session = match &args.session {
@@ -100,6 +104,23 @@ pub(crate) fn export(context: &Context, from: u64, output: Option<&Path>) -> Res
         file.write_all(entry).and_then(|()| file.write_all(b"\n")).map_err(unwritable)
     })?;
     file.flush().map_err(unwritable)
+}
+
+/// Has the server drop the index and make it again, and waits until it has.
+pub(crate) async fn reindex(context: &Context) -> Result<(), Failure> {
+    let IndexStatus { events, .. } = context.client.post("/v1/index/rebuild", &()).await?;
+    let mut progress = Progress::new("events", events);
+    loop {
+        let status: IndexStatus = context.client.get("/v1/index").await?;
+        progress.to(status.indexed);
+        if status.indexed >= events {
+            drop(progress);
+            return context.out.one(&status, || {
+                format!("the index was made again from the log's first {}\n", count(events, "event"))
+            });
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 /// Calls with each entry's bytes from index `from` to the end that the log has now.
@@ -219,6 +240,7 @@ fn particular(body: &Body) -> String {
         }
         Body::RecordingRead { how } => how.clone(),
         Body::LogRead { query } => query.clone(),
+        Body::LogReindex { by } => format!("by {by}"),
         Body::DirectoryChange { action, record, name, by, .. } => format!("{action} {record} {name} by {by}"),
         Body::Anomaly { what, detail } => format!("{what}: {detail}"),
     }

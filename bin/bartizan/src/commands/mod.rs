@@ -68,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Log(Log::Verify { key, since, proof: None }) => {
             verify::run(&context, key.as_deref(), since.as_deref())
         }
+        Command::Log(Log::Reindex) => wait(log::reindex(&context)),
         Command::Log(Log::Prove { index, output }) => prove::prove(&context, index, output.as_deref()),
         Command::Log(Log::Checkpoint { key, output }) => {
             prove::checkpoint(&context, key.as_deref(), output.as_deref())

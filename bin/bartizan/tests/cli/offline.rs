@@ -203,3 +203,18 @@ fn a_recording_that_the_log_does_not_know_is_found_and_is_not_played_by_a_runnin
     bartizan.cli(&["session", "play", &id]).exits(1).tells(&["no session"]);
     bartizan.cli(&["log", "verify"]).exits(4).tells(&[&id, "no session in the log"]);
 }
+
+#[test]
+fn the_index_is_made_again_by_the_server_and_not_without_one() {
+    let mut bartizan = Bartizan::start();
+    bartizan.say(&["person", "add", "alice"]);
+    let found = |bartizan: &Bartizan| bartizan.say(&["log", "search", "--type", "directory.change"]);
+    let before = found(&bartizan);
+    bartizan.cli(&["log", "reindex"]).ok().tells(&["the index was made again from the log's first 4 events"]);
+    assert_eq!((found(&bartizan), before.lines().count()), (before, 1));
+    bartizan.say(&["log", "search", "--type", "log.reindex"]);
+    assert!(bartizan.log().contains("made again from the log"), "{}", bartizan.log());
+    assert!(bartizan.json(&["log", "reindex"])["indexed"].as_u64().unwrap() >= 7);
+    bartizan.stop();
+    bartizan.cli(&["log", "reindex"]).exits(1).tells(&["the server is not running"]);
+}

@@ -29,7 +29,8 @@ fn at(folder: &Path, arguments: &[&str]) -> Finished {
 fn index_of(bartizan: &Bartizan, kind: &str) -> String {
     let exported = bartizan.say(&["log", "export"]);
     let index = exported.lines().position(|line| line.contains(&format!("\"type\":\"{kind}\"")));
-    index.unwrap_or_else(|| panic!("no {kind}: {exported}")).to_string()
+    assert!(index.is_some(), "no {kind}: {exported}");
+    index.unwrap().to_string()
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Api {
         let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
         let stop_index = watch::Sender::new(false);
         let indexed = follower.indexed();
+        let (rebuild, emptied) = follower.rebuild();
         tokio::spawn(follower.run(stop_index.subscribe()));
 
         let ca = |name: &str| OwnCa {
@@ -81,6 +82,8 @@ impl Api {
             store: store.clone(),
             log: log.clone(),
             indexed: indexed.clone(),
+            rebuild: rebuild.clone(),
+            emptied: emptied.clone(),
             policies: Policies::default(),
             parse_key: key_parser(),
             own_cas: OwnCas { user: ca("user"), host: ca("host") },

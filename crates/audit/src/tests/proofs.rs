@@ -148,7 +148,7 @@ fn what_was_done_to_a_log_is_said() {
     let note = disk.read_at(&dir().join("checkpoint"), 0, usize::MAX).unwrap();
     short.tamper(&dir().join("checkpoint"), |bytes| *bytes = note);
     let removed = verify(&short).unwrap_err();
-    assert!(matches!(removed, VerifyError::Removed { named: 600, present: 599 }), "{removed}");
+    assert!(matches!(removed, VerifyError::Removed { named: 600, present: 599, end: None }), "{removed}");
 
     // Signed with another key.
     let key = crate::Signer::from_seed(&"example.com/node-1".parse().unwrap(), &[8; 32]).unwrap();

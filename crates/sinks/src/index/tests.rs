@@ -132,6 +132,32 @@ async fn an_index_that_is_emptied_meanwhile_is_filled_again() {
     assert_eq!(positions(&store).await, (0..301).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn an_index_that_is_asked_to_is_made_again_from_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store = Store::open(&path).await.unwrap();
+    let log = log(folder.path());
+    let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
+    let (asked, mut emptied) = follower.rebuild();
+    let (mut indexed, _stop, _task) = spawn(follower);
+    append(&log, 300).await;
+    indexed.wait_for(|&next| next == 300).await.unwrap();
+    let whole = positions(&store).await;
+    // Taken away behind everybody's back, and half of it put back; the follower has no reason to notice.
+    store.reset().await.unwrap();
+    let half = log.reader().read(0, 100).unwrap();
+    let half: Vec<_> = half.into_iter().map(|e| IndexEntry { index: e.index, bytes: e.bytes }).collect();
+    store.apply(&half).await.unwrap();
+    assert_eq!((whole.len(), positions(&store).await.len()), (300, 100));
+    for round in 1..=2 {
+        asked.send_replace(round);
+        emptied.wait_for(|&emptied| emptied == round).await.unwrap();
+        indexed.wait_for(|&next| next == 300).await.unwrap();
+        assert_eq!(positions(&store).await, whole);
+    }
+}
+
 /// A store that refuses to apply, some times.
 #[derive(Clone)]
 struct Flaky {
