@@ -56,6 +56,15 @@ impl Client {
         self.call(Method::POST, path, serde_json::to_vec(body).map_err(|e| broken(&e))?).await
     }
 
+    /// Puts something in the place of what was there.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.call(Method::PUT, path, serde_json::to_vec(body).map_err(|e| broken(&e))?).await
+    }
+
     /// Removes something.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.call(Method::DELETE, path, Vec::new()).await

@@ -10,6 +10,7 @@ use crate::config::{Config, reference};
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::keys;
+use crate::master::MasterFile;
 
 /// Reads the data folder as a whole, or prints the reference page of the configuration.
 ///
@@ -31,6 +32,10 @@ fn report(folder: &Folder) -> Result<String, Failure> {
     }
     let _ = writeln!(text, "  host CA   {}", keys.host_ca.public_key().fingerprint());
     let _ = writeln!(text, "  user CA   {}", keys.user_ca.public_key().fingerprint());
+    match MasterFile::find(folder, &config).check()? {
+        Some(key) => drop(writeln!(text, "  vault     {}", key.id())),
+        None => text.push_str("  vault     its master key is made at the next start\n"),
+    }
     let reader = Reader::open(&folder.log()).map_err(Failure::new)?;
     let (origin, head) = (reader.origin().map_err(Failure::new)?, reader.head().map_err(Failure::new)?);
     let signer = keys::log_signer(&folder.keys(), &origin)?;

@@ -5,6 +5,7 @@
 //!   keys/host_ca                              signs the host certificates that it shows for targets
 //!   keys/user_ca                              signs the user certificates that targets see
 //!   keys/target_seed                          keys for single targets are derived from it
+//!   keys/master                               wraps the key that the vault's secrets are sealed with
 //!   keys/log_seed, log.vkey                   signs the audit log's checkpoints; what auditors check them with
 //! ```
 //!
@@ -22,6 +23,7 @@ use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::master::MASTER;
 
 /// Keys that clients are shown, in the order in which they are offered.
 const HOST_KEYS: [(&str, KeyKind); 3] =
@@ -46,6 +48,7 @@ pub(crate) fn create(dir: &Path, node: &str, origin: &Origin) -> Result<(), Fail
     create_key(dir, HOST_CA, KeyKind::Ed25519, &format!("bartizan host CA {node}"))?;
     create_key(dir, USER_CA, KeyKind::Ed25519, &format!("bartizan user CA {node}"))?;
     create_seed(dir, TARGET_SEED)?;
+    create_seed(dir, MASTER)?;
     let seed = create_seed(dir, LOG_SEED)?;
     let signer = Signer::from_seed(origin, &seed).map_err(Failure::new)?;
     write_new(&dir.join(LOG_KEY), 0o644, format!("{}\n", signer.verifier_key()).as_bytes())?;
@@ -63,10 +66,22 @@ fn create_key(dir: &Path, name: &str, kind: KeyKind, comment: &str) -> Result<()
 fn create_seed(dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let mut seed = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *seed).map_err(|_| Failure::new("the system gives no random bytes"))?;
-    let digits: Zeroizing<String> = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect());
-    let line = Zeroizing::new(format!("{}\n", *digits));
-    write_new(&dir.join(name), 0o600, line.as_bytes())?;
+    write_seed(&dir.join(name), &seed)?;
     Ok(seed)
+}
+
+/// Writes 32 secret bytes as a line of hexadecimal digits into a new file that only its owner may read.
+///
+/// # Durability
+/// The file's contents survive a power failure; the caller syncs the folder.
+pub(crate) fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), Failure> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut line = Zeroizing::new(Vec::with_capacity(65));
+    for byte in seed {
+        line.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
+    }
+    line.push(b'\n');
+    write_new(path, 0o600, &line)
 }
 
 fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
@@ -89,7 +104,7 @@ pub(crate) fn load(dir: &Path) -> Result<Keys, Failure> {
         host_keys: host_keys.collect::<Result<_, Failure>>()?,
         host_ca: Arc::new(read_key(dir, HOST_CA)?),
         user_ca: Arc::new(read_key(dir, USER_CA)?),
-        target_seed: Arc::new(read_seed(&dir.join(TARGET_SEED))?),
+        target_seed: Arc::new(read_seed(&dir.join(TARGET_SEED), Watch::Owner)?),
     })
 }
 
@@ -98,18 +113,31 @@ pub(crate) fn load(dir: &Path) -> Result<Keys, Failure> {
 /// # Errors
 /// As [`load`].
 pub(crate) fn log_signer(dir: &Path, origin: &Origin) -> Result<Signer, Failure> {
-    Signer::from_seed(origin, &*read_seed(&dir.join(LOG_SEED))?).map_err(Failure::new)
+    Signer::from_seed(origin, &*read_seed(&dir.join(LOG_SEED), Watch::Owner)?).map_err(Failure::new)
 }
 
 fn read_key(dir: &Path, name: &str) -> Result<PrivateKey, Failure> {
     let path = dir.join(name);
-    let text = read_secret(&path)?;
+    let text = read_secret(&path, Watch::Owner)?;
     PrivateKey::from_openssh(&text)
         .map_err(|e| Failure::new(format!("cannot use the key {}: {e}", path.display())))
 }
 
-fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
-    let text = read_secret(path)?;
+/// Who makes sure that others do not read a secret file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// We do: its mode must be the owner's alone.
+    Owner,
+    /// The system does, which hands it to us by modes of its own.
+    Nobody,
+}
+
+/// Reads what [`write_seed`] wrote.
+///
+/// # Errors
+/// When it is missing, cannot be read, can be read by others, or holds something else.
+pub(crate) fn read_seed(path: &Path, watch: Watch) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let text = read_secret(path, watch)?;
     let mut seed = Zeroizing::new([0; 32]);
     let digits = text.trim_end().as_bytes();
     let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
@@ -127,14 +155,14 @@ fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
 }
 
 /// Reads a file that only its owner may read.
-fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+fn read_secret(path: &Path, watch: Watch) -> Result<Zeroizing<String>, Failure> {
     let shown = path.display();
     let unreadable = |e: io::Error| match e.kind() {
         ErrorKind::NotFound => Failure::new(format!("the key {shown} is missing"))
             .hint("restore it from a backup; a new one would not be trusted by clients and targets"),
         _ => Failure::new(format!("cannot read the key {shown}: {e}")),
     };
-    if fs::metadata(path).map_err(unreadable)?.mode() & 0o077 != 0 {
+    if watch == Watch::Owner && fs::metadata(path).map_err(unreadable)?.mode() & 0o077 != 0 {
         return Err(
             Failure::new(format!("others may read the key {shown}")).hint(format!("chmod 600 {shown}"))
         );

@@ -9,6 +9,7 @@ mod failure;
 mod folder;
 mod init;
 mod keys;
+mod master;
 mod orphans;
 mod serve;
 mod wiring;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   keys   store   log   recordings
-//!     │      │      │        │
+//!     │      ├─ vault        │
 //!     │      └─ index follower: catches up, then sessions that a crash left are closed
 //!     └──────┴──────┴────────┴──► gateway (listeners, workers)
 //!                                     └──► API, and last of all admin.sock in its place
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::Policies;
-use bartizan_api::{ApiState, KeyParser, OwnCas, ParsedKey};
+use bartizan_api::{ApiState, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
 use bartizan_audit::{Log, LogOptions, Opened, Reader};
 use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Keys, Settings};
 use bartizan_model::api::OwnCa;
@@ -25,7 +25,7 @@ use bartizan_model::event::{Body, Event, Severity};
 use bartizan_model::{Fingerprint, NodeId, Timestamp};
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
-use bartizan_ssh::key::PublicKey;
+use bartizan_ssh::key::{PrivateKey, PublicKey};
 use bartizan_store::Store;
 use tokio::net::UnixListener;
 use tokio::sync::{oneshot, watch};
@@ -35,6 +35,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::keys;
+use crate::master::MasterFile;
 use crate::orphans::Closing;
 
 /// With an index that makes no progress for so long, the server starts without closing old sessions.
@@ -67,6 +68,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
     let keys = keys::load(&folder.keys())?;
     let admin = bind_admin(folder)?;
     let store = Store::open(&folder.database()).await.map_err(Failure::new)?;
+    let master = MasterFile::find(folder, config);
+    let vault = master.open(&store).await?;
     let log = open_log(folder, &config.node).await?;
     let recordings = Recordings::open(folder.recordings(), Options::default()).map_err(Failure::new)?;
 
@@ -86,6 +89,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         node: config.node.clone(),
         log: log.clone(),
         store: store.clone(),
+        vault: vault.clone(),
         recordings: recordings.clone(),
         keys: keys.clone(),
     };
@@ -99,12 +103,15 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
     };
     let state = ApiState::new(bartizan_api::Parts {
         store: store.clone(),
+        vault,
+        master_key: Arc::new(master),
         log: log.clone(),
         indexed: indexed.clone(),
         rebuild,
         emptied,
         policies: Policies::default(),
         parse_key: key_parser(),
+        parse_private_key: private_key_parser(),
         own_cas: own_cas(&keys),
         host_keys: keys.host_keys.iter().map(|key| line(key.public_key(), "")).collect(),
         node: config.node.clone(),
@@ -298,6 +305,15 @@ fn key_parser() -> KeyParser {
         let (key, comment) = PublicKey::from_openssh(text).map_err(|e| e.to_string())?;
         let comment = comment[..comment.floor_char_boundary(MAX_COMMENT_BYTES)].to_owned();
         Ok(ParsedKey { key: line(&key, ""), fingerprint: fingerprint(&key), comment })
+    })
+}
+
+/// Reads private keys for the API, likewise.
+fn private_key_parser() -> PrivateKeyParser {
+    Arc::new(|text| {
+        let key = PrivateKey::from_openssh(text).map_err(|e| e.to_string())?;
+        let key = key.public_key();
+        Ok(ParsedKey { key: line(key, ""), fingerprint: fingerprint(key), comment: String::new() })
     })
 }
 

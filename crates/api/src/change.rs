@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bartizan_audit::Logged;
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{AuthorizedKey, Grant, Person, PersonState, Target, TrustedCa};
+use bartizan_model::{AuthorizedKey, Grant, LoginName, Person, PersonState, Target, TargetName, TrustedCa};
 use bartizan_store::{DirectoryStore as _, Removal, RemovedPerson, RemovedTarget, Store, StoreError};
 use serde_json::{Value, json};
 
@@ -75,6 +75,63 @@ pub(crate) async fn make<C: Change>(state: &Arc<ApiState>, peer: Peer, change: C
     });
     whole.await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a change of the directory broke off");
+        Err(ApiError::unavailable("the change broke off inside the server").hint("see the server's log"))
+    })
+}
+
+/// A change of something else than the directory, with an event of its own.
+pub(crate) trait Recorded: Sized + Send + 'static {
+    /// What the change gives back.
+    type Done: Send + 'static;
+    /// Why it was not made.
+    type Error: Into<ApiError> + std::fmt::Display + Send;
+    /// What the log says about it.
+    type Story: Story;
+
+    /// Tells what will be done.
+    fn story(&self) -> Self::Story;
+
+    /// Makes the change.
+    fn apply(
+        change: Logged<Self>,
+    ) -> impl Future<Output = std::result::Result<Self::Done, Self::Error>> + Send;
+}
+
+/// What the log says about a change, before it is made, and again when it fails.
+pub(crate) trait Story: Send + Sync + 'static {
+    /// The event: who made the change, and why it was not done where it was not.
+    fn body(&self, by: String, reason: Option<String>) -> Body;
+
+    /// The login on a target that it is about.
+    fn place(&self) -> Option<(TargetName, LoginName)> {
+        None
+    }
+}
+
+/// As [`make`], for such a change.
+pub(crate) async fn record<C: Recorded>(state: &Arc<ApiState>, peer: Peer, change: C) -> Result<C::Done> {
+    let state = state.clone();
+    let whole = tokio::spawn(async move {
+        let story = change.story();
+        let event = |outcome, severity, reason| {
+            let mut event = state.event(story.body(peer.to_string(), reason));
+            (event.severity, event.outcome) = (severity, outcome);
+            (event.target, event.login) = story.place().unzip();
+            event
+        };
+        let logged =
+            state.parts.log.append_for(event(Outcome::Success, Severity::Notice, None), change).await?;
+        match C::apply(logged).await {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                let reason = Some(bartizan_model::escape(error.to_string().as_bytes()));
+                state.append(event(Outcome::Failure, Severity::Warning, reason)).await?;
+                Err(error.into())
+            }
+        }
+    });
+    whole.await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "a change broke off");
         Err(ApiError::unavailable("the change broke off inside the server").hint("see the server's log"))
     })
 }
@@ -166,8 +223,12 @@ pub(crate) struct RemoveTarget(pub(crate) RemovedTarget, pub(crate) Removal);
 impl Change for RemoveTarget {
     type Done = RemovedTarget;
     fn describe(&self) -> Description {
-        let RemovedTarget { target, grants } = &self.0;
-        let value = json!({ "target": value(target), "grants": value(grants) });
+        let RemovedTarget { target, grants, credentials } = &self.0;
+        let mut removed = json!({ "target": value(target), "grants": value(grants) });
+        if !credentials.is_empty() {
+            removed["credentials"] = value(credentials);
+        }
+        let value = removed;
         Description::new("remove", "target", &target.name, value)
     }
     async fn apply(self, store: &Store) -> Stored<RemovedTarget> {

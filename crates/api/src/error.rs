@@ -55,6 +55,12 @@ fn shown(text: &str) -> String {
     escape(text.as_bytes()).replace("\\\\", "\\")
 }
 
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reply.error)
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         (self.status, Json(self.reply)).into_response()
@@ -71,6 +77,10 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound { record, .. } => Self::not_found(text).hint(listing(record)),
             StoreError::InUse { .. } => {
                 Self::conflict(text).hint("remove those grants first, or say --with-grants")
+            }
+            StoreError::Crypto(_) => Self::invalid(text),
+            StoreError::WrongMasterKey { .. } => {
+                Self::conflict(text).hint("another process rotated the master key; start this one again")
             }
             StoreError::Gap { .. }
             | StoreError::Newer { .. }
@@ -90,6 +100,7 @@ fn listing(record: RecordKind) -> &'static str {
         RecordKind::Ca => "`bartizan ca list` shows those there are",
         RecordKind::Target => "`bartizan target list` shows those there are",
         RecordKind::Grant => "`bartizan grant list` shows those there are",
+        RecordKind::Credential => "`bartizan target credential list` shows those there are",
         RecordKind::Session => "`bartizan session list` shows those there are",
     }
 }

@@ -30,6 +30,7 @@ mod status;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod vault;
 
 use std::future::Future;
 use std::io;
@@ -39,11 +40,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use tokio::net::UnixListener;
 
 pub use keys::{KeyParser, ParsedKey};
 pub use state::{ApiState, OwnCas, Parts};
+pub use vault::{MasterKeyFile, PrivateKeyParser};
 
 /// Longest request body: a file of keys.
 const MAX_BODY_BYTES: usize = 4 << 20;
@@ -79,6 +81,10 @@ fn router(state: ApiState) -> Router {
         .route("/keys/{fingerprint}", delete(keys::remove))
         .route("/targets", get(targets::list).post(targets::add))
         .route("/targets/{name}", get(targets::show).delete(targets::remove))
+        .route("/targets/{name}/credentials/{login}", put(vault::set).delete(vault::remove))
+        .route("/credentials", get(vault::list))
+        .route("/vault", get(vault::status))
+        .route("/vault/rotate", post(vault::rotate))
         .route("/grants", get(grants::list).post(grants::add))
         .route("/grants/{id}", delete(grants::remove))
         .route("/cas", get(cas::list).post(cas::trust))

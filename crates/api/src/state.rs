@@ -1,6 +1,7 @@
 //! What every request shares.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::Policies;
@@ -8,11 +9,11 @@ use bartizan_audit::Log;
 use bartizan_model::api::{IndexStatus, OwnCa};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{NodeId, Timestamp};
-use bartizan_store::Store;
+use bartizan_store::{Store, Vault};
 use tokio::sync::watch;
 
-use crate::KeyParser;
 use crate::error::{ApiError, Result};
+use crate::{KeyParser, MasterKeyFile, PrivateKeyParser};
 
 /// How long a query waits for the index to reach what was durable when it came.
 const INDEX_PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +24,10 @@ const REBUILD_PATIENCE: Duration = Duration::from_secs(50);
 pub struct Parts {
     /// The directory and the index.
     pub store: Store,
+    /// What is stored to log in to targets with.
+    pub vault: Vault,
+    /// Where the vault's master key is kept.
+    pub master_key: Arc<dyn MasterKeyFile>,
     /// The audit log.
     pub log: Log,
     /// How far the index has followed the log: the index of the entry that it expects next.
@@ -35,6 +40,8 @@ pub struct Parts {
     pub policies: Policies,
     /// Reads keys.
     pub parse_key: KeyParser,
+    /// Reads private keys.
+    pub parse_private_key: PrivateKeyParser,
     /// The public keys of Bartizan's own CAs.
     pub own_cas: OwnCas,
     /// The host keys that clients see, as in `authorized_keys`.

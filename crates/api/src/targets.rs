@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use bartizan_model::api::{NewHostKeyTrust, NewTarget, RemoveOptions, TargetDetail};
 use bartizan_model::{DirectoryData, Fingerprint, HostKeyTrust, Target, TargetName, Timestamp};
-use bartizan_store::{DirectoryStore as _, RecordKind, Removal, RemovedTarget, StoreError};
+use bartizan_store::{DirectoryStore as _, RecordKind, Removal, RemovedTarget, StoreError, VaultStore as _};
 
 use crate::change::{self, AddTarget, RemoveTarget};
 use crate::error::{ApiError, Result};
@@ -71,8 +71,9 @@ pub(crate) async fn remove(
         return Err(StoreError::InUse { record: RecordKind::Target, name: name.to_string(), grants }.into());
     }
     let removal = if options.with_grants { Removal::Cascade } else { Removal::Refuse };
-    let change = RemoveTarget(RemovedTarget { target, grants }, removal);
-    let RemovedTarget { target, grants } = change::make(&state, peer, change).await?;
+    let credentials = state.parts.store.credentials(Some(&name)).await?;
+    let change = RemoveTarget(RemovedTarget { target, grants, credentials }, removal);
+    let RemovedTarget { target, grants, .. } = change::make(&state, peer, change).await?;
     let fingerprints = fingerprints(&state.parts.parse_key, &target.host_key);
     Ok(Json(TargetDetail { target, fingerprints, grants }))
 }

@@ -9,7 +9,7 @@ use bartizan_model::NodeId;
 use bartizan_record::Recordings;
 use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
 use bartizan_ssh::transport::{ClientConfig, ServerConfig};
-use bartizan_store::Store;
+use bartizan_store::{Store, Vault};
 use tokio::sync::watch;
 
 use crate::admission::HalfOpenLimits;
@@ -23,6 +23,8 @@ pub struct Parts {
     pub log: Log,
     /// The directory's store.
     pub store: Store,
+    /// What is stored to log in to targets with.
+    pub vault: Vault,
     /// The recordings.
     pub recordings: Recordings,
     /// The gateway's keys.
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) node: NodeId,
     pub(crate) log: Log,
     pub(crate) store: Store,
+    pub(crate) vault: Vault,
     pub(crate) recordings: Recordings,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
@@ -84,11 +87,12 @@ impl Shared {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let outer = Arc::new(server_config(parts.keys.host_keys.clone()));
-        let Parts { node, log, store, recordings, keys } = parts;
+        let Parts { node, log, store, vault, recordings, keys } = parts;
         Self {
             node,
             log,
             store,
+            vault,
             recordings,
             keys,
             settings,

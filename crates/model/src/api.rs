@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Outcome, Severity};
 use crate::{
     AuthorizedKey, ChannelDigest, Fingerprint, Grant, GrantId, LoginName, NodeId, PermissionSet, Person,
-    PersonName, Recording, RecordingFile, SessionId, SessionState, SessionSummary, SourceNetwork, Target,
-    TargetName, TargetSelector, Timestamp,
+    PersonName, Recording, RecordingFile, SecretText, SessionId, SessionState, SessionSummary, SourceNetwork,
+    Target, TargetName, TargetSelector, Timestamp,
 };
 
 /// Why a request was refused. Never holds a control character.
@@ -109,6 +109,35 @@ pub struct TargetDetail {
     pub fingerprints: Vec<Fingerprint>,
     /// Grants whose selector covers it.
     pub grants: Vec<Grant>,
+}
+
+/// `PUT /v1/targets/NAME/credentials/LOGIN`: what Bartizan logs in with there, instead of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewCredential {
+    /// A password.
+    Password(SecretText),
+    /// A private key file without a passphrase: OpenSSH's own format or PEM.
+    Key(SecretText),
+}
+
+/// `GET /v1/credentials`: which stored credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialSearch {
+    /// Of this target only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetName>,
+}
+
+/// `GET /v1/vault` and the answer to `POST /v1/vault/rotate`: the vault of stored credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultStatus {
+    /// The id of the master key that wraps the data key; tells nothing of the key itself.
+    pub master_key: String,
+    /// Where the master key is kept.
+    pub master_key_file: String,
+    /// How many credentials are stored.
+    pub credentials: u64,
 }
 
 /// `POST /v1/grants`: adds a grant.

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChannelDigest, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName, RecordingFile,
-    SessionId, TargetName, Timestamp, Way,
+    ChannelDigest, CredentialKind, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName,
+    RecordingFile, SessionId, TargetName, Timestamp, Way,
 };
 
 /// Longest event, in bytes of JSON: what an entry bundle can hold (C2SP tlog-tiles).
@@ -177,7 +177,8 @@ pub enum Body {
         host_key: Fingerprint,
         /// How it was verified: `pinned`, `authority`, `first_use`.
         verified: String,
-        /// What we logged in with: `certificate SERIAL` or `key SHA256:…`.
+        /// What we logged in with: `certificate SERIAL`, `derived key SHA256:…`, `stored password` or
+        /// `stored key SHA256:…`.
         credential: String,
         /// The target's identification, escaped.
         server: String,
@@ -317,6 +318,35 @@ pub enum Body {
         /// Who changed it: `uid N` of the socket's peer.
         by: String,
     },
+    /// A stored credential of the login on the target was set or removed. The secret is in no event.
+    #[serde(rename = "credential.change")]
+    CredentialChange {
+        /// `set` or `remove`.
+        action: String,
+        /// What it is.
+        kind: CredentialKind,
+        /// The fingerprint of a stored key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Fingerprint>,
+        /// Why it was not done, where it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who changed it: `uid N` of the socket's peer.
+        by: String,
+    },
+    /// The vault's data key is wrapped by another master key.
+    #[serde(rename = "vault.rotate")]
+    VaultRotate {
+        /// The id of the master key before.
+        from: String,
+        /// The id of the master key after.
+        to: String,
+        /// Why it was not done, where it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who rotated it: `uid N` of the socket's peer.
+        by: String,
+    },
     /// A peer or a program did something that wants attention.
     #[serde(rename = "anomaly")]
     Anomaly {
@@ -388,6 +418,8 @@ impl Body {
             Self::LogRead { .. } => "log.read",
             Self::LogReindex { .. } => "log.reindex",
             Self::DirectoryChange { .. } => "directory.change",
+            Self::CredentialChange { .. } => "credential.change",
+            Self::VaultRotate { .. } => "vault.rotate",
             Self::Anomaly { .. } => "anomaly",
         }
     }

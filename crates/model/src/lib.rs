@@ -5,6 +5,7 @@
 //! caller does not belong here; nothing here does I/O or knows another room.
 
 pub mod api;
+mod credential;
 mod directory;
 mod escape;
 pub mod event;
@@ -16,6 +17,7 @@ mod recording;
 mod session;
 mod time;
 
+pub use credential::{CredentialKind, SecretText, StoredCredential};
 pub use directory::{
     AuthorizedKey, DirectoryData, Grant, GrantId, HostKeyTrust, InvalidRecord, Person, PersonState,
     Recording, SourceNetwork, Target, TargetSelector, TrustedCa,

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use bartizan_model::event::{Body, CertificateUsed, Event, MAX_EVENT_BYTES, Outcome, Severity};
 use bartizan_model::{
-    ChannelDigest, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex, Timestamp, Way,
+    ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex,
+    Timestamp, Way,
 };
 
 fn folder() -> PathBuf {
@@ -240,6 +241,23 @@ fn administration() -> Vec<Event> {
             Success,
         ),
         event(
+            Body::CredentialChange {
+                action: text("set"),
+                kind: CredentialKind::Key,
+                key: Some(key(9)),
+                reason: Some(text("the database failed: disk full")),
+                by: text("uid 1000"),
+            },
+            Warning,
+            Failure,
+        ),
+        least(Body::VaultRotate {
+            from: text("0123456789abcdef"),
+            to: text("fedcba9876543210"),
+            reason: None,
+            by: text("uid 1000"),
+        }),
+        event(
             Body::Anomaly {
                 what: text("journal cut"),
                 detail: text("journal/0000000007: 120 bytes at 4096: a batch is cut off"),
@@ -303,6 +321,13 @@ fn least_events() -> Vec<Event> {
             record: text("person"),
             name: text("alice"),
             value: serde_json::Value::Null,
+            by: text("uid 0"),
+        }),
+        least(Body::CredentialChange {
+            action: text("remove"),
+            kind: CredentialKind::Password,
+            key: None,
+            reason: None,
             by: text("uid 0"),
         }),
     ]

@@ -12,9 +12,11 @@
 
 mod directory;
 mod index;
+mod vault;
 
 pub use directory::*;
 pub use index::*;
+pub use vault::*;
 
 /// Writes one `#[tokio::test]` for each promise of the contract. `$fresh` is an async function that returns an
 /// empty store and whatever must stay alive as long as the store.
@@ -47,6 +49,9 @@ macro_rules! contract_tests {
             texts_are_found_as_they_are
             unknown_and_broken_entries_are_found
             the_index_is_rebuilt_from_zero
+            a_wrapped_key_is_replaced_by_who_knows_it
+            a_login_has_one_credential
+            credentials_go_with_their_target
         }
     };
     ($fresh:path => $($promise:ident)*) => {

@@ -2,7 +2,7 @@
 
 use bartizan_model::{
     AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Person, PersonName, PersonState,
-    Target, TargetName, TrustedCa,
+    StoredCredential, Target, TargetName, TrustedCa,
 };
 use tokio::sync::watch;
 
@@ -91,7 +91,7 @@ pub trait DirectoryStore: Clone + Send + Sync + 'static {
     /// [`StoreError::Exists`].
     fn add_target(&self, target: &Target) -> impl Future<Output = Result<()>> + Send;
 
-    /// Removes a target and returns what was removed. Grants refer to a target when they name it; those that
+    /// Removes a target with its stored credentials and returns what was removed. Grants refer to a target when they name it; those that
     /// cover it by a glob stay.
     ///
     /// # Errors
@@ -163,6 +163,8 @@ pub struct RemovedTarget {
     pub target: Target,
     /// The grants that named it.
     pub grants: Vec<Grant>,
+    /// What was stored to log in to it.
+    pub credentials: Vec<StoredCredential>,
 }
 
 /// What [`DirectoryStore::pin_host_key`] found.

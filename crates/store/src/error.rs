@@ -64,6 +64,20 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// The operator gave a master key that does not wrap this vault's data key.
+    #[error(
+        "the vault is locked by master key {expected}, not by {found}; restore the master key that belongs to this \
+         database"
+    )]
+    WrongMasterKey {
+        /// The id of the one that does.
+        expected: String,
+        /// The id of the one that was given.
+        found: String,
+    },
+    /// A secret cannot be sealed.
+    #[error("the vault cannot seal it: {0}")]
+    Crypto(&'static str),
     /// The database holds what this program never writes.
     #[error("the database holds an invalid {record} {name}: {why}")]
     Corrupt {
@@ -100,6 +114,8 @@ pub enum RecordKind {
     Grant,
     /// A session of the index.
     Session,
+    /// A stored credential.
+    Credential,
 }
 
 impl fmt::Display for RecordKind {
@@ -111,6 +127,7 @@ impl fmt::Display for RecordKind {
             Self::Target => "target",
             Self::Grant => "grant",
             Self::Session => "session",
+            Self::Credential => "credential",
         })
     }
 }

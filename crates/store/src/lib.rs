@@ -1,12 +1,14 @@
-//! Mutable state: the directory (people, keys, trusted CAs, targets, grants) and the index of the audit log.
+//! Mutable state: the directory (people, keys, trusted CAs, targets, grants), the vault (what Bartizan logs in to
+//! targets with) and the index of the audit log.
 //!
 //! ```text
 //!   api ──── DirectoryStore ──┐                 ┌── one writer connection
 //!   gateway ─ snapshot() ─────┤ Store (SQLite) ─┤
-//!   sinks ── IndexStore ──────┘                 └── a few readers (WAL: they never wait for the writer)
+//!   sinks ── IndexStore ──────┤                 └── a few readers (WAL: they never wait for the writer)
+//!   Vault ── VaultStore ──────┘    (sealed: the database never sees a secret)
 //! ```
 //!
-//! [`DirectoryStore`] and [`IndexStore`] are the contract; [`Store`] is the embedded SQLite that fulfils it.
+//! [`DirectoryStore`], [`IndexStore`] and [`VaultStore`] are the contract; [`Store`] is the embedded SQLite that fulfils it.
 //! A second backend fulfils the same traits and passes the same suite (`contract`).
 //!
 //! The index is a projection: all of it can be rebuilt from the audit log, and it is never evidence.
@@ -21,9 +23,11 @@ mod error;
 mod index;
 mod projection;
 mod sqlite;
+mod vault;
 
 pub use bartizan_model::DirectoryData;
 pub use directory::{DirectoryStore, PinOutcome, Removal, RemovedPerson, RemovedTarget};
 pub use error::{RecordKind, StoreError};
 pub use index::{EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, SessionQuery};
 pub use sqlite::Store;
+pub use vault::{MAX_SECRET_BYTES, MasterKey, Sealed, Secret, Vault, VaultStore, WrappedKey};

@@ -58,6 +58,9 @@ pub(crate) enum Command {
     /// Certificate authorities: Bartizan's own, and those it trusts.
     #[command(subcommand)]
     Ca(Ca),
+    /// The vault of stored credentials and its master key.
+    #[command(subcommand)]
+    Vault(Vault),
     /// Questions to the policy.
     #[command(subcommand)]
     Access(Access),
@@ -168,6 +171,59 @@ pub(crate) enum Target {
         #[arg(long)]
         with_grants: bool,
     },
+    /// Passwords and private keys that Bartizan logs in with, where a target knows no certificates.
+    #[command(subcommand)]
+    Credential(Credential),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Credential {
+    /// Store what Bartizan logs in with; it replaces what was stored for that login, and is then the only
+    /// thing tried. Without it Bartizan uses a certificate of its user CA, then its own key for the target.
+    Set {
+        /// Where.
+        target: TargetName,
+        /// As which account.
+        #[arg(long)]
+        login: LoginName,
+        #[command(flatten)]
+        source: CredentialSource,
+    },
+    /// List what is stored. Secrets are never shown.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Of this target only.
+        target: Option<TargetName>,
+    },
+    /// Forget what is stored, so that a certificate is used again.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Where.
+        target: TargetName,
+        /// Of which account.
+        #[arg(long)]
+        login: LoginName,
+    },
+}
+
+/// Where the secret comes from; one is required.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct CredentialSource {
+    /// A password: one line of standard input.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// A private key file without a passphrase; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Vault {
+    /// Show which master key the vault has and where it is kept.
+    Show,
+    /// Lock the vault by a new master key. Stored credentials stay as they are.
+    Rotate,
 }
 
 /// How the target's host key is verified; one is required.

@@ -242,6 +242,12 @@ fn particular(body: &Body) -> String {
         Body::LogRead { query } => query.clone(),
         Body::LogReindex { by } => format!("by {by}"),
         Body::DirectoryChange { action, record, name, by, .. } => format!("{action} {record} {name} by {by}"),
+        Body::CredentialChange { action, kind, reason, by, .. } => {
+            format!("{action} {kind} by {by}{}", refused(reason))
+        }
+        Body::VaultRotate { from, to, reason, by } => {
+            format!("master key {from} → {to} by {by}{}", refused(reason))
+        }
         Body::Anomaly { what, detail } => format!("{what}: {detail}"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod ca;
+mod credential;
 mod export;
 mod grant;
 mod key;
@@ -50,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Person(command) => wait(person::run(&context, command)),
         Command::Key(command) => wait(key::run(&context, command)),
+        Command::Vault(command) => wait(credential::vault(&context, command)),
         Command::Target(command) => wait(target::run(&context, command)),
         Command::Grant(command) => wait(grant::run(&context, command)),
         Command::Ca(command) => wait(ca::run(&context, command)),

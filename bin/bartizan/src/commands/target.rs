@@ -30,6 +30,7 @@ pub(crate) async fn run(context: &Context, command: Target) -> Result<(), Failur
             let target: TargetDetail = client.get(&format!("/v1/targets/{}", segment(name))).await?;
             out.one(&target, || detail_text(&target, out.width, out.colour))
         }
+        Target::Credential(command) => super::credential::run(context, command).await,
         Target::Remove { name, with_grants } => {
             let path = format!("/v1/targets/{}?with_grants={with_grants}", segment(name));
             let removed: TargetDetail = client.delete(&path).await?;

@@ -41,7 +41,7 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 2] = ["limits", "session"];
+pub(crate) const SECTIONS: [&str; 3] = ["limits", "session", "vault"];
 
 /// All keys, in the order of the reference page.
 pub(crate) const KEYS: &[Key] = &[
@@ -113,5 +113,14 @@ pub(crate) const KEYS: &[Key] = &[
         consequence: "Which variables a client may set on a target (`SendEnv`). Others are refused and \
             noted in the log. Names that steer programs (`LD_*`, `PATH`, `BASH_ENV` and the like) are \
             dangerous where a target accepts them.",
+    },
+    Key {
+        name: "vault.master_key",
+        kind: Kind::Text,
+        unit: "path of a file with 64 hexadecimal digits, absolute",
+        default: "the file named by `BARTIZAN_MASTER_KEY_FILE`, else systemd's credential `bartizan-master-key`, \
+            else `keys/master`",
+        consequence: "The key that wraps the key of all stored passwords and private keys. Without it they are \
+            lost: back it up, and not beside the database. `bartizan vault rotate` writes a new one in its place.",
     },
 ];

@@ -1,6 +1,7 @@
 //! Second stage: what the written keys mean, defaults filled in, each value checked.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_model::NodeId;
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) half_open_per_source: usize,
     /// Patterns of environment variables that clients may set.
     pub(crate) accept_env: Vec<String>,
+    /// Where the vault's master key is kept, where it is written.
+    pub(crate) master_key: Option<PathBuf>,
 }
 
 impl Config {
@@ -46,6 +49,7 @@ impl Config {
             half_open: read.count("limits.half_open", 2048, 1, 1_000_000),
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
             accept_env: read.accept_env(),
+            master_key: read.text("vault.master_key", || None, |text| absolute(text).map(Some)),
         }
     }
 }
@@ -191,6 +195,13 @@ fn public_address(text: &str) -> Result<String, String> {
         Err(_) => {
             Err(format!("is \"{}\"; write \"bastion.example.com\" or with a port \"host:2222\"", shown(text)))
         }
+    }
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    match Path::new(text) {
+        path if path.is_absolute() => Ok(path.to_owned()),
+        _ => Err(format!("is \"{}\"; write a path that begins with /", shown(text))),
     }
 }
 

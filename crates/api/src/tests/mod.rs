@@ -3,6 +3,7 @@
 mod directory;
 mod log;
 mod refusals;
+mod vault;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use bartizan_model::api::OwnCa;
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
 use bartizan_sinks::IndexFollower;
-use bartizan_store::Store;
+use bartizan_store::{MasterKey, Store, Vault};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
@@ -78,14 +79,19 @@ impl Api {
             key: format!("ssh-ed25519 {name} {name} CA"),
             fingerprint: fingerprint(name),
         };
+        let master = MasterKey::generate().unwrap();
+        let vault = Vault::open(store.clone(), &master).await.unwrap();
         let parts = || Parts {
             store: store.clone(),
+            vault: vault.clone(),
+            master_key: Arc::new(vault::OnlyInMemory),
             log: log.clone(),
             indexed: indexed.clone(),
             rebuild: rebuild.clone(),
             emptied: emptied.clone(),
             policies: Policies::default(),
             parse_key: key_parser(),
+            parse_private_key: vault::private_key_parser(),
             own_cas: OwnCas { user: ca("user"), host: ca("host") },
             host_keys: vec!["ssh-ed25519 HHHH".into()],
             node: NodeId("node-1".into()),

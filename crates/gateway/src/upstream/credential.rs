@@ -1,10 +1,21 @@
-//! What we log in to a target with: a certificate minted for this one session, then Bartizan's own key for the target.
+//! What we log in to a target with.
+//!
+//! Where an operator stored a credential for the login, that one alone is tried. Otherwise a certificate minted for
+//! this one session, then Bartizan's own key for the target. A stored password is an answer to the method `password`
+//! and to a single hidden prompt of `keyboard-interactive`, once.
 
-use bartizan_model::Timestamp;
+use std::fmt;
+
+use bartizan_model::{CredentialKind, Fingerprint, Timestamp};
+use bartizan_ssh::auth::Secret;
 use bartizan_ssh::auth::client::Credential;
 use bartizan_ssh::key::{CertificateBuilder, CertificateKind, KeyKind, PrivateKey};
+use bartizan_ssh::wire::userauth::{InfoRequest, Prompt};
+use bartizan_store::Vault;
 
 use super::ConnectError;
+use super::host_key::Verified;
+use crate::evidence::fingerprint;
 use crate::grant::Grant;
 use crate::keys::Keys;
 
@@ -22,26 +33,156 @@ const EXTENSIONS: [&str; 5] = [
     "permit-user-rc",
 ];
 
-/// Credentials in the order they are tried, and how events name the first.
-///
-/// # Errors
-/// When the cryptographic library fails.
-pub(super) fn for_session(grant: &Grant, keys: &Keys) -> Result<(Vec<Credential>, String), ConnectError> {
-    let ours = |error: &dyn std::fmt::Display| ConnectError::Ours {
-        what: "mint its credential",
-        error: error.to_string(),
-    };
-    let key = PrivateKey::generate(KeyKind::Ed25519).map_err(|error| ours(&error))?;
-    let now = Timestamp::now().unix_seconds();
-    let mut builder = CertificateBuilder::new(CertificateKind::User, key.public_key())
-        .key_id(format!("bartizan session={} person={}", grant.session, grant.who.person()))
-        .principal(grant.login.as_str())
-        .valid(now.saturating_sub(BACKDATED_SECONDS), now + VALID_SECONDS);
-    for name in EXTENSIONS {
-        builder = builder.extension(name, Vec::new());
+/// What was used, as `upstream.connect` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// A certificate of the user CA for this session.
+    Certificate {
+        /// Its serial number.
+        serial: u64,
+    },
+    /// The key that is derived for the target.
+    DerivedKey(Fingerprint),
+    /// What an operator stored.
+    StoredPassword,
+    /// What an operator stored.
+    StoredKey(Fingerprint),
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate { serial } => write!(f, "certificate {serial}"),
+            Self::DerivedKey(key) => write!(f, "derived key {key}"),
+            Self::StoredPassword => f.write_str("stored password"),
+            Self::StoredKey(key) => write!(f, "stored key {key}"),
+        }
     }
-    let certificate = builder.sign(&keys.user_ca).map_err(|error| ours(&error))?;
-    let description = format!("certificate {}", certificate.serial());
-    let own = keys.upstream_key(&grant.target.name).map_err(|error| ours(&error))?;
-    Ok((vec![Credential::certificate(certificate, key), Credential::key(own)], description))
+}
+
+/// The credentials of one login, in the order they are tried.
+pub(super) struct Credentials {
+    offers: Vec<Credential>,
+    used: Vec<Used>,
+    /// The password, until a prompt was answered with it.
+    answer: Option<Secret>,
+}
+
+impl Credentials {
+    /// Those of a session. The verdict on the host key is proof that the target may be shown them.
+    ///
+    /// # Errors
+    /// When the vault cannot be read, or the cryptographic library fails.
+    pub(super) async fn of_session(
+        grant: &Grant,
+        keys: &Keys,
+        vault: &Vault,
+        _verified: Verified,
+    ) -> Result<Self, ConnectError> {
+        let stored = vault.secret(&grant.target.name, &grant.login).await;
+        let Some((credential, secret)) =
+            stored.map_err(|error| ours("open the stored credential", &error))?
+        else {
+            return Self::minted(grant, keys);
+        };
+        let (offers, used, answer) = match credential.kind {
+            CredentialKind::Password => {
+                let password = Secret::new(secret.expose());
+                let offers = vec![Credential::password(password.clone()), Credential::keyboard_interactive()];
+                (offers, vec![Used::StoredPassword; 2], Some(password))
+            }
+            CredentialKind::Key => {
+                let key = std::str::from_utf8(secret.expose())
+                    .map_err(|error| ours("read the stored key", &error))
+                    .and_then(|text| {
+                        PrivateKey::from_openssh(text).map_err(|error| ours("read the stored key", &error))
+                    })?;
+                let used = Used::StoredKey(fingerprint(key.public_key()));
+                (vec![Credential::key(key)], vec![used], None)
+            }
+        };
+        Ok(Self { offers, used, answer })
+    }
+
+    fn minted(grant: &Grant, keys: &Keys) -> Result<Self, ConnectError> {
+        const WHAT: &str = "mint its credential";
+        let key = PrivateKey::generate(KeyKind::Ed25519).map_err(|error| ours(WHAT, &error))?;
+        let now = Timestamp::now().unix_seconds();
+        let mut builder = CertificateBuilder::new(CertificateKind::User, key.public_key())
+            .key_id(format!("bartizan session={} person={}", grant.session, grant.who.person()))
+            .principal(grant.login.as_str())
+            .valid(now.saturating_sub(BACKDATED_SECONDS), now + VALID_SECONDS);
+        for name in EXTENSIONS {
+            builder = builder.extension(name, Vec::new());
+        }
+        let certificate = builder.sign(&keys.user_ca).map_err(|error| ours(WHAT, &error))?;
+        let own = keys.upstream_key(&grant.target.name).map_err(|error| ours(WHAT, &error))?;
+        let used = vec![
+            Used::Certificate { serial: certificate.serial() },
+            Used::DerivedKey(fingerprint(own.public_key())),
+        ];
+        Ok(Self {
+            offers: vec![Credential::certificate(certificate, key), Credential::key(own)],
+            used,
+            answer: None,
+        })
+    }
+
+    /// The offers for the client's side of user authentication. Empty from the second call on.
+    pub(super) fn take(&mut self) -> Vec<Credential> {
+        std::mem::take(&mut self.offers)
+    }
+
+    /// What the offer with this number was; without one the target asked for nothing.
+    pub(super) fn used(&self, number: Option<usize>) -> Option<Used> {
+        self.used.get(number?).copied()
+    }
+
+    /// Whether an operator stored them.
+    pub(super) fn stored(&self) -> Option<Used> {
+        let first = self.used.first().copied()?;
+        matches!(first, Used::StoredPassword | Used::StoredKey(_)).then_some(first)
+    }
+
+    /// The answers to prompts: nothing to none, the password to the first single one that does not echo. A target that
+    /// asks anything else, or again, gets no answer.
+    pub(super) fn answer(&mut self, request: &InfoRequest<'_>) -> Option<Vec<Secret>> {
+        match request.prompts.as_slice() {
+            [] => Some(Vec::new()),
+            [Prompt { echo: false, .. }] => self.answer.take().map(|password| vec![password]),
+            _ => None,
+        }
+    }
+}
+
+fn ours(what: &'static str, error: &dyn fmt::Display) -> ConnectError {
+    ConnectError::Ours { what, error: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_password() -> Credentials {
+        Credentials { offers: Vec::new(), used: Vec::new(), answer: Some(Secret::new(*b"pw")) }
+    }
+
+    fn ask(credentials: &mut Credentials, prompts: &[bool]) -> Option<Vec<Vec<u8>>> {
+        let prompts = prompts.iter().map(|&echo| Prompt { text: b"Password: ", echo }).collect();
+        let request = InfoRequest { name: b"", instruction: b"", language: b"", prompts };
+        let answers = credentials.answer(&request)?;
+        Some(answers.iter().map(|answer| answer.expose().to_vec()).collect())
+    }
+
+    #[test]
+    fn a_password_answers_one_hidden_prompt_once() {
+        for refused in [&[true][..], &[false, false], &[false, true], &[true, false]] {
+            assert_eq!(ask(&mut with_password(), refused), None, "{refused:?}");
+        }
+        let mut credentials = with_password();
+        assert_eq!(ask(&mut credentials, &[]), Some(vec![]));
+        assert_eq!(ask(&mut credentials, &[false]), Some(vec![b"pw".to_vec()]));
+        assert_eq!(ask(&mut credentials, &[]), Some(vec![]));
+        assert_eq!(ask(&mut credentials, &[false]), None);
+    }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bartizan_model::Fingerprint;
+use bartizan_model::{Fingerprint, TargetName};
 use bartizan_ssh::key::CertificateError;
 
 use crate::hop::HopError;
@@ -73,6 +73,32 @@ pub(crate) enum ConnectError {
         /// The methods it would go on with, escaped.
         left: String,
     },
+    /// The target refused what an operator stored for this login.
+    #[error(
+        "it refused the {what} for login {login} (it offers: {left}). An operator can set it anew (bartizan target \
+         credential set {target} --login {login}) or remove it, so that a certificate is used again"
+    )]
+    StoredRefused {
+        /// What it was.
+        what: String,
+        /// The login.
+        login: String,
+        /// The methods it would go on with, escaped.
+        left: String,
+        /// The target.
+        target: TargetName,
+    },
+    /// The stored password was right, and must be changed.
+    #[error(
+        "the stored password for login {login} has expired there. It must be changed on the target, and then set anew \
+         (bartizan target credential set {target} --login {login} --password-stdin)"
+    )]
+    PasswordExpired {
+        /// The login.
+        login: String,
+        /// The target.
+        target: TargetName,
+    },
     /// The connection broke while we logged in.
     #[error("the login failed: {0}")]
     Login(HopError),
@@ -109,7 +135,11 @@ impl ConnectError {
             Self::TimedOut { stage, .. } => stage,
             Self::Handshake(_) => "handshake",
             Self::HostKeyChanged { .. } | Self::HostCertificate { .. } | Self::BadRecord(_) => "host_key",
-            Self::Refused { .. } | Self::Login(_) | Self::AuthProtocol(_) => "authenticate",
+            Self::Refused { .. }
+            | Self::StoredRefused { .. }
+            | Self::PasswordExpired { .. }
+            | Self::Login(_)
+            | Self::AuthProtocol(_) => "authenticate",
             Self::Ours { .. } => "internal",
         }
     }

@@ -16,6 +16,7 @@ use bartizan_audit::Logged;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_model::{Target, Timestamp, escape};
 use bartizan_ssh::auth::client::{ClientAuth, ClientEvent};
+use bartizan_ssh::auth::{AuthError, Secret};
 use bartizan_ssh::key::HostIdentity;
 use bartizan_ssh::transport::{DisconnectReason, Transport};
 use bartizan_store::{DirectoryStore as _, PinOutcome};
@@ -30,6 +31,7 @@ use crate::grant::Grant;
 use crate::hop::{Hop, HopError, Step, now};
 use crate::parts::Shared;
 use crate::trail::Trail;
+use credential::Credentials;
 use host_key::Verified;
 
 /// The SSH handshake may take so long.
@@ -71,7 +73,7 @@ pub(crate) async fn connect(
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "handshake", patience: HANDSHAKE }),
     };
-    let credential = match timeout(LOGIN, login(&mut hop, grant, shared)).await {
+    let credential = match timeout(LOGIN, login(&mut hop, grant, shared, verified)).await {
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "authenticate", patience: LOGIN }),
     };
@@ -148,12 +150,16 @@ async fn pin(
 }
 
 /// User authentication. Gives what was used, as `upstream.connect` says it.
-async fn login(hop: &mut Hop<TcpStream>, grant: &Grant, shared: &Shared) -> Result<String, ConnectError> {
+async fn login(
+    hop: &mut Hop<TcpStream>,
+    grant: &Grant,
+    shared: &Shared,
+    verified: Verified,
+) -> Result<String, ConnectError> {
     let session_id = hop.transport.session_id().unwrap_or_default().to_vec();
-    let (credentials, description) = credential::for_session(grant, &shared.keys)?;
-    let nonsense = |error: &dyn std::fmt::Display| ConnectError::AuthProtocol(error.to_string());
-    let mut auth = ClientAuth::new(&session_id, grant.login.as_str(), credentials);
-    let mut out = Vec::new();
+    let mut credentials = Credentials::of_session(grant, &shared.keys, &shared.vault, verified).await?;
+    let mut auth = ClientAuth::new(&session_id, grant.login.as_str(), credentials.take());
+    let (mut out, mut expired) = (Vec::new(), false);
     auth.start(&mut out);
     loop {
         for payload in out.drain(..) {
@@ -164,18 +170,52 @@ async fn login(hop: &mut Hop<TcpStream>, grant: &Grant, shared: &Shared) -> Resu
         let extensions = hop.transport.peer_extensions();
         auth.set_server_sig_algs(extensions.server_sig_algs());
         auth.set_hostbound(hop.transport.host_blob().filter(|_| extensions.hostbound));
-        match auth.on_packet(&payload, &mut out).map_err(|error| nonsense(&error))? {
-            Some(ClientEvent::Success) => return Ok(description),
+        let event = match auth.on_packet(&payload, &mut out).map_err(nonsense)? {
+            Some(ClientEvent::Prompt(request)) => match credentials.answer(&request) {
+                Some(answers) => {
+                    let answers: Vec<&[u8]> = answers.iter().map(Secret::expose).collect();
+                    auth.respond(&answers, &mut out).map_err(nonsense)?;
+                    None
+                }
+                None => auth.skip(&mut out).map_err(nonsense)?,
+            },
+            Some(ClientEvent::PasswordExpired { .. }) => {
+                expired = true;
+                auth.skip(&mut out).map_err(nonsense)?
+            }
+            event => event,
+        };
+        match event {
+            Some(ClientEvent::Success) => {
+                return Ok(credentials
+                    .used(auth.last_tried())
+                    .map_or("none".into(), |used| used.to_string()));
+            }
             Some(ClientEvent::Failure { left, .. }) => {
                 hop.disconnect(DisconnectReason::NoMoreAuthMethodsAvailable, "no more credentials", GOODBYE)
                     .await;
-                return Err(ConnectError::Refused {
-                    login: grant.login.to_string(),
-                    left: escape(left.as_bytes()),
-                });
+                return Err(refused(grant, &credentials, &left, expired));
             }
-            _ => {} // Banners of targets are not ours to show before the session; prompts have no answer here.
+            _ => {} // Banners of targets are not ours to show before the session.
         }
+    }
+}
+
+fn nonsense(error: AuthError) -> ConnectError {
+    ConnectError::AuthProtocol(error.to_string())
+}
+
+fn refused(grant: &Grant, credentials: &Credentials, left: &str, expired: bool) -> ConnectError {
+    let (login, left) = (grant.login.to_string(), escape(left.as_bytes()));
+    match credentials.stored() {
+        None => ConnectError::Refused { login, left },
+        Some(_) if expired => ConnectError::PasswordExpired { login, target: grant.target.name.clone() },
+        Some(used) => ConnectError::StoredRefused {
+            what: used.to_string(),
+            login,
+            left,
+            target: grant.target.name.clone(),
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use bartizan_model::{
 };
 use bartizan_record::{Options, Recordings};
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey, PublicKey};
-use bartizan_store::{DirectoryStore as _, Store};
+use bartizan_store::{DirectoryStore as _, MasterKey, Store, Vault};
 use bartizan_testkit::{KeyPair, KeyType, OpenSshServer, SshClient};
 use tempfile::TempDir;
 
@@ -63,7 +63,9 @@ impl Fixture {
         };
         let node = NodeId("node".into());
         let recordings = recordings(&folder.path().join("recordings"));
-        let parts = Parts { node, log: log.clone(), store: store.clone(), recordings, keys };
+        let master = MasterKey::generate().unwrap();
+        let vault = runtime.block_on(Vault::open(store.clone(), &master)).unwrap();
+        let parts = Parts { node, log: log.clone(), store: store.clone(), vault, recordings, keys };
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let gateway = runtime.block_on(start(&listen, Settings::default(), parts)).unwrap();
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::rows::{
     CaRow, KeyRow, Named, ca, cas, corrupt, found, grants, key, keys, one_person, one_target, people, targets,
 };
+use super::vault::credentials;
 use super::{Connection, Durability, Result, Store, sql, unsql};
 use crate::{DirectoryStore, PinOutcome, RecordKind, Removal, RemovedPerson, RemovedTarget, StoreError};
 
@@ -190,11 +191,16 @@ impl DirectoryStore for Store {
             let target = one_target(&mut change, &name).await?;
             let grants = grants(&mut change, Named::Target(&name)).await?;
             check_unused(removal, RecordKind::Target, &name, &grants)?;
-            for delete in ["DELETE FROM grants WHERE target = $1", "DELETE FROM targets WHERE name = $1"] {
+            let credentials = credentials(&mut change, Some(&name)).await?;
+            for delete in [
+                "DELETE FROM grants WHERE target = $1",
+                "DELETE FROM credentials WHERE target = $1",
+                "DELETE FROM targets WHERE name = $1",
+            ] {
                 sqlx::query(delete).bind(name.as_str()).execute(&mut *change).await?;
             }
             this.commit(change).await?;
-            Ok(RemovedTarget { target, grants })
+            Ok(RemovedTarget { target, grants, credentials })
         })
         .await
     }

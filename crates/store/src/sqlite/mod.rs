@@ -8,6 +8,7 @@ mod directory;
 mod index;
 mod migrate;
 mod rows;
+mod vault;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ const READERS: u32 = 4;
 
 /// The directory and the index in one SQLite file. Clones share it.
 ///
-/// Implements [`crate::DirectoryStore`] and [`crate::IndexStore`].
+/// Implements [`crate::DirectoryStore`], [`crate::IndexStore`] and [`crate::VaultStore`].
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 

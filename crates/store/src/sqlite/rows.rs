@@ -132,7 +132,7 @@ fn grant(row: GrantRow) -> Result<Grant> {
 
 type Read<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-fn time(micros: i64) -> Timestamp {
+pub(super) fn time(micros: i64) -> Timestamp {
     Timestamp::from_unix_micros(unsql(micros))
 }
 

@@ -12,6 +12,7 @@ mod algorithms;
 mod channels;
 mod clients;
 mod crash;
+mod credentials;
 mod evidence;
 mod exec;
 mod files;

@@ -66,6 +66,8 @@ pub struct ClientAuth {
     /// *Authentications that can continue*; unknown until the first failure.
     left: Option<String>,
     tried: Vec<AuthMethod>,
+    /// The credential tried last.
+    last: Option<usize>,
     banners: u32,
     rounds: u32,
 }
@@ -115,6 +117,7 @@ impl ClientAuth {
             state: State::New,
             left: None,
             tried: Vec::new(),
+            last: None,
             banners: 0,
             rounds: 0,
         }
@@ -132,6 +135,12 @@ impl ClientAuth {
     /// which is known as late as `server-sig-algs`.
     pub fn set_hostbound(&mut self, host_blob: Option<&[u8]>) {
         self.host_blob = host_blob.map(Into::into);
+    }
+
+    /// Which of the credentials, counted from 0 in the order given, was tried last: after
+    /// [`ClientEvent::Success`] the one that the server accepted. `None` when none was (the server accepted `none`).
+    pub const fn last_tried(&self) -> Option<usize> {
+        self.last
     }
 
     /// Requests the service `ssh-userauth`. Later calls do nothing.
@@ -334,6 +343,7 @@ impl ClientAuth {
         out.push(payload);
         self.credentials[index].spent = true;
         self.tried.push(self.credentials[index].credential.method());
+        self.last = Some(index);
         self.state = State::Trying(index, step);
         Ok(None)
     }

@@ -135,6 +135,7 @@ fn credentials_are_tried_in_order_as_far_as_the_server_lists_their_method() {
     // … and comes back when a partial success asks for it.
     assert!(client.on_packet(&failure("password", true), &mut out).unwrap().is_none());
     assert_eq!(method(&out.pop().unwrap()), "password");
+    assert_eq!(client.last_tried(), Some(1));
     match client.on_packet(&failure("publickey,hostbased", false), &mut out).unwrap() {
         Some(ClientEvent::Failure { left, tried }) => {
             assert_eq!(left, "publickey,hostbased");
@@ -151,6 +152,7 @@ fn without_credentials_it_asks_and_may_be_let_in() {
     assert_eq!(Request::parse(&first).unwrap(), Request::none("root"));
     let event = client.on_packet(&[SSH_MSG_USERAUTH_SUCCESS], &mut Vec::new()).unwrap();
     assert!(matches!(event, Some(ClientEvent::Success)));
+    assert_eq!(client.last_tried(), None);
     let (mut client, _) = started(Vec::new());
     let refused = failure("publickey", false);
     match client.on_packet(&refused, &mut Vec::new()).unwrap() {
