@@ -107,16 +107,51 @@ pub(crate) async fn establish<S: AsyncRead + AsyncWrite + Unpin>(hop: &mut Hop<S
     Ok(())
 }
 
-fn server_auth<S: AsyncRead + AsyncWrite + Unpin>(hop: &Hop<S>) -> ServerAuth {
-    let session_id = hop.transport.session_id().unwrap_or_default();
-    ServerAuth::new(session_id, hop.transport.host_blob().unwrap_or_default(), AuthLimits::default())
+/// The protocol of one client's authentication: requests come out, our answers go in.
+struct Asked {
+    auth: ServerAuth,
+    out: Vec<Payload>,
 }
 
-fn send_all<S: AsyncRead + AsyncWrite + Unpin>(
-    hop: &mut Hop<S>,
-    out: &mut Vec<Payload>,
-) -> Result<(), TransportError> {
-    out.drain(..).try_for_each(|payload| hop.send(&payload))
+impl Asked {
+    /// Runs the handshake.
+    async fn after_handshake<S: AsyncRead + AsyncWrite + Unpin>(hop: &mut Hop<S>) -> Result<Self, HopError> {
+        establish(hop).await?;
+        let session_id = hop.transport.session_id().unwrap_or_default();
+        let host_key = hop.transport.host_blob().unwrap_or_default();
+        Ok(Self { auth: ServerAuth::new(session_id, host_key, AuthLimits::default()), out: Vec::new() })
+    }
+
+    /// Sends the answers so far and waits for the next request.
+    async fn next<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        hop: &mut Hop<S>,
+    ) -> Result<AuthRequest, Unidentified> {
+        loop {
+            self.send(hop)?;
+            let Step::Packet(payload) = hop.next().await? else { continue };
+            if let Some(request) = self.auth.on_packet(&payload, &mut self.out)? {
+                return Ok(request);
+            }
+        }
+    }
+
+    fn send<S: AsyncRead + AsyncWrite + Unpin>(&mut self, hop: &mut Hop<S>) -> Result<(), TransportError> {
+        self.out.drain(..).try_for_each(|payload| hop.send(&payload))
+    }
+
+    /// An offered key would do: its signature is asked for.
+    fn pk_ok(&mut self) -> Result<(), AuthError> {
+        self.auth.pk_ok(&mut self.out)
+    }
+
+    fn accept(&mut self) -> Result<(), AuthError> {
+        self.auth.accept(&mut self.out)
+    }
+
+    fn reject(&mut self) -> Result<(), AuthError> {
+        self.auth.reject(&METHODS, &mut self.out)
+    }
 }
 
 /// Runs handshake and authentication of a client of the listener.
@@ -130,51 +165,42 @@ pub(crate) async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
     trail: Trail,
     attempt: &mut Attempt,
 ) -> Result<Identified, Unidentified> {
-    establish(hop).await?;
-    let mut auth = server_auth(hop);
-    let mut out = Vec::new();
+    let mut asked = Asked::after_handshake(hop).await?;
     loop {
-        send_all(hop, &mut out)?;
-        let Step::Packet(payload) = hop.next().await? else { continue };
-        let Some(request) = auth.on_packet(&payload, &mut out)? else { continue };
+        let request = asked.next(hop).await?;
         attempt.user = Some(shown(request.user()));
         match request {
             AuthRequest::Offered(key) => {
                 attempt.key = Some(evidence::fingerprint(key.key()));
                 match worth_a_signature(&key, shared, source) {
-                    Ok(()) => auth.pk_ok(&mut out)?,
-                    Err(why) => reject(&mut auth, attempt, why, &mut out)?,
+                    Ok(()) => asked.pk_ok()?,
+                    Err(why) => refuse(&mut asked, attempt, why)?,
                 }
             }
             AuthRequest::Proven(key) => {
                 attempt.key = Some(evidence::fingerprint(key.key()));
                 match admit(&key, shared, source) {
                     Ok((who, address)) => {
-                        auth.accept(&mut out)?;
+                        asked.accept()?;
                         let trail = trail.identified(who.person().clone(), who.method().to_owned());
                         // Durable with the events that follow, before anything is reached.
                         let _pending = trail.note(accepted(&key, &who, client_of(hop)))?;
-                        send_all(hop, &mut out)?;
+                        asked.send(hop)?;
                         return Ok(Identified { who, address, trail });
                     }
-                    Err(why) => reject(&mut auth, attempt, why, &mut out)?,
+                    Err(why) => refuse(&mut asked, attempt, why)?,
                 }
             }
-            AuthRequest::Invalid { fault, .. } => reject(&mut auth, attempt, fault.to_string(), &mut out)?,
-            AuthRequest::None { .. } => auth.reject(&METHODS, &mut out)?,
-            _ => reject(&mut auth, attempt, "this method is not offered".into(), &mut out)?,
+            AuthRequest::Invalid { fault, .. } => refuse(&mut asked, attempt, fault.to_string())?,
+            AuthRequest::None { .. } => asked.reject()?,
+            _ => refuse(&mut asked, attempt, "this method is not offered".into())?,
         }
     }
 }
 
-fn reject(
-    auth: &mut ServerAuth,
-    attempt: &mut Attempt,
-    why: String,
-    out: &mut Vec<Payload>,
-) -> Result<(), AuthError> {
+fn refuse(asked: &mut Asked, attempt: &mut Attempt, why: String) -> Result<(), AuthError> {
     attempt.why = Some(why);
-    auth.reject(&METHODS, out)
+    asked.reject()
 }
 
 /// Whether an offered key would do if it were proven. Proves nothing.
@@ -210,24 +236,20 @@ fn accepted(key: &ProvenKey, who: &Authenticated, client: String) -> Body {
 pub(crate) async fn identify_inner<S: AsyncRead + AsyncWrite + Unpin>(
     hop: &mut Hop<S>,
 ) -> Result<LoginName, Unidentified> {
-    establish(hop).await?;
-    let mut auth = server_auth(hop);
-    let mut out = Vec::new();
+    let mut asked = Asked::after_handshake(hop).await?;
     loop {
-        send_all(hop, &mut out)?;
-        let Step::Packet(payload) = hop.next().await? else { continue };
-        let Some(request) = auth.on_packet(&payload, &mut out)? else { continue };
+        let request = asked.next(hop).await?;
         let Ok(login) = LoginName::new(request.user()) else {
-            auth.reject(&METHODS, &mut out)?;
+            asked.reject()?;
             continue;
         };
         match request {
             // A client that starts with a key is asked for its signature, since the protocol wants one.
-            AuthRequest::Offered(_) => auth.pk_ok(&mut out)?,
-            AuthRequest::Invalid { .. } => auth.reject(&METHODS, &mut out)?,
+            AuthRequest::Offered(_) => asked.pk_ok()?,
+            AuthRequest::Invalid { .. } => asked.reject()?,
             _ => {
-                auth.accept(&mut out)?;
-                send_all(hop, &mut out)?;
+                asked.accept()?;
+                asked.send(hop)?;
                 return Ok(login);
             }
         }
