@@ -149,6 +149,12 @@ class Peers:
         self.proxy = Server([self.programs / "bartizand", "serve", "--data", self.data],
                             self.port, self.dir / "bartizand.log")
         self.servers.append(self.proxy)
+        # The port listens first; this is there when all of it runs.
+        end = time.monotonic() + 30
+        while not (self.data / "admin.sock").exists():
+            if time.monotonic() > end:
+                raise Failure("bartizand does not open admin.sock")
+            time.sleep(0.02)
 
     def restart(self):
         """A fresh Bartizan on the same data: memory kept from earlier sessions hides what new ones need."""
