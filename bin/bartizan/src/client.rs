@@ -65,6 +65,11 @@ impl Client {
         self.call(Method::PUT, path, serde_json::to_vec(body).map_err(|e| broken(&e))?).await
     }
 
+    /// Makes something so, which may be so already.
+    pub(crate) async fn put_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.call(Method::PUT, path, Vec::new()).await
+    }
+
     /// Removes something.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.call(Method::DELETE, path, Vec::new()).await

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bartizan_access::{Action, Attempt, Decision, Directory, Evidence, Policies, Request};
 use bartizan_model::{
-    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Permission, Person, PersonState,
-    Recording, Target, Timestamp,
+    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, Permission, Person,
+    PersonState, Recording, Target, Timestamp,
 };
 
 const PEOPLE: usize = 300;
@@ -76,8 +76,14 @@ fn data() -> DirectoryData {
     let person = |n: usize| format!("person-{n}").parse().unwrap();
     DirectoryData {
         generation: 1,
+        roles: vec![],
         people: (0..PEOPLE)
-            .map(|n| Person { name: person(n), state: PersonState::Active, created })
+            .map(|n| Person {
+                name: person(n),
+                state: PersonState::Active,
+                roles: Default::default(),
+                created,
+            })
             .collect(),
         keys: (0..PEOPLE)
             .map(|n| AuthorizedKey {
@@ -95,13 +101,14 @@ fn data() -> DirectoryData {
                 host: "10.0.0.1".into(),
                 port: 22,
                 host_key: HostKeyTrust::FirstUse,
+                labels: Default::default(),
                 created,
             })
             .collect(),
         grants: (0..GRANTS)
             .map(|n| Grant {
                 id: GrantId(format!("g{n}")),
-                person: person(n % PEOPLE),
+                who: Grantee::Person(person(n % PEOPLE)),
                 target: if n % 2 == 0 {
                     format!("host-{}", n % TARGETS)
                 } else {

@@ -1,9 +1,11 @@
 //! The directory as decisions see it: an immutable snapshot with its grants compiled.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bartizan_model::{
-    DirectoryData, Fingerprint, Grant, GrantId, Person, PersonName, Target, TargetName, TargetSelector,
+    DirectoryData, Fingerprint, Grant, GrantId, Grantee, Person, PersonName, RoleName, Target, TargetName,
+    TargetSelector,
 };
 use cedar_policy::{Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, RestrictedExpression};
 
@@ -17,17 +19,19 @@ pub struct Directory {
     holders: HashMap<Fingerprint, PersonName>,
     authorities: HashSet<Fingerprint>,
     targets: HashMap<TargetName, Target>,
-    /// People and targets as Cedar knows them; a target is in every glob that covers it.
+    /// Grants to roles and their policies, for the snapshot that follows.
+    shared: HashMap<GrantId, (Arc<Grant>, Policy)>,
+    /// People and targets as Cedar knows them; a person is in their roles, a target in every selector that covers it.
     pub(crate) entities: Entities,
     pub(crate) names: Names,
     pub(crate) operators: Policies,
 }
 
-/// A person and the grants that name them. Judging touches nobody else's.
+/// A person and the grants that are for them, by name or by a role. Judging touches nobody else's.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) person: Person,
-    pub(crate) grants: HashMap<GrantId, Grant>,
+    pub(crate) grants: HashMap<GrantId, Arc<Grant>>,
     pub(crate) policies: PolicySet,
 }
 
@@ -74,12 +78,31 @@ impl Directory {
             let entry = Entry { person: person.clone(), grants: HashMap::new(), policies: PolicySet::new() };
             people.insert(person.name.clone(), entry);
         }
+        let members = members(data);
+        let mut shared = HashMap::new();
         for grant in &data.grants {
-            // A grant of somebody unknown gives nobody anything.
-            let Some(entry) = people.get_mut(&grant.person) else { continue };
-            let known = before.and_then(|before| before.entry(&grant.person)?.compiled(grant));
-            let policy = known.map_or_else(|| compile(grant), Ok);
-            entry.add(grant, policy.map_err(|why| fault("grant", &grant.id, why))?)?;
+            let known = before.and_then(|before| before.compiled(grant));
+            let compiled = || Ok((Arc::new(grant.clone()), compile(grant)?));
+            let (record, policy) =
+                known.map_or_else(compiled, Ok).map_err(|why: String| fault("grant", &grant.id, why))?;
+            match &grant.who {
+                // A grant of somebody unknown gives nobody anything.
+                Grantee::Person(name) => {
+                    if let Some(entry) = people.get_mut(name) {
+                        entry.add(record, policy)?;
+                    }
+                }
+                Grantee::Role(role) => {
+                    for name in members.get(role).into_iter().flatten() {
+                        if let Some(entry) = people.get_mut(*name) {
+                            entry.add(record.clone(), policy.clone())?;
+                        }
+                    }
+                    if shared.insert(grant.id.clone(), (record, policy)).is_some() {
+                        return Err(fault("grant", &grant.id, "is there twice"));
+                    }
+                }
+            }
         }
         let mut holders = HashMap::with_capacity(data.keys.len());
         for key in &data.keys {
@@ -94,6 +117,7 @@ impl Directory {
             authorities: data.cas.iter().map(|ca| ca.fingerprint).collect(),
             targets: data.targets.iter().map(|t| (t.name.clone(), t.clone())).collect(),
             entities: entities(data, &names).map_err(broken)?,
+            shared,
             names,
             operators,
         })
@@ -141,40 +165,70 @@ impl Directory {
     pub(crate) fn entry(&self, name: &PersonName) -> Option<&Entry> {
         self.people.get(name)
     }
+
+    /// Exactly this grant and its policy, if this snapshot has it.
+    fn compiled(&self, grant: &Grant) -> Option<(Arc<Grant>, Policy)> {
+        let (known, policy) = match &grant.who {
+            Grantee::Person(name) => {
+                let entry = self.entry(name)?;
+                (entry.grants.get(&grant.id)?, entry.policies.policy(&PolicyId::new(&grant.id.0))?)
+            }
+            Grantee::Role(_) => {
+                let (known, policy) = self.shared.get(&grant.id)?;
+                (known, policy)
+            }
+        };
+        (**known == *grant).then(|| (known.clone(), policy.clone()))
+    }
 }
 
 impl Entry {
-    /// The policy of exactly this grant, if it was compiled before.
-    fn compiled(&self, grant: &Grant) -> Option<Policy> {
-        self.grants.get(&grant.id).filter(|known| *known == grant)?;
-        self.policies.policy(&PolicyId::new(&grant.id.0)).cloned()
-    }
-
-    fn add(&mut self, grant: &Grant, policy: Policy) -> Result<(), BuildError> {
+    fn add(&mut self, grant: Arc<Grant>, policy: Policy) -> Result<(), BuildError> {
         self.policies.add(policy).map_err(|e| fault("grant", &grant.id, e))?;
-        self.grants.insert(grant.id.clone(), grant.clone());
+        self.grants.insert(grant.id.clone(), grant);
         Ok(())
     }
 }
 
+/// Who has which role.
+fn members(data: &DirectoryData) -> HashMap<&RoleName, Vec<&PersonName>> {
+    let mut members: HashMap<_, Vec<_>> = HashMap::new();
+    for person in &data.people {
+        for role in &person.roles {
+            members.entry(role).or_default().push(&person.name);
+        }
+    }
+    members
+}
+
 fn entities(data: &DirectoryData, names: &Names) -> Result<Entities, String> {
-    let globs: HashSet<&TargetSelector> =
+    let selectors: HashSet<&TargetSelector> =
         data.grants.iter().map(|grant| &grant.target).filter(|target| !target.is_exact()).collect();
     let mut all = Vec::with_capacity(data.people.len() + data.targets.len());
     for person in &data.people {
-        all.push(named(names.person(&person.name), person.name.as_str(), HashSet::new())?);
+        let roles = person.roles.iter().map(|role| names.role(role)).collect();
+        all.push(named(names.person(&person.name), person.name.as_str(), roles, None)?);
     }
     for target in &data.targets {
-        let covering = globs.iter().filter(|glob| glob.matches(&target.name));
-        let parents = covering.map(|glob| names.selector(glob)).collect();
-        all.push(named(names.target(&target.name), target.name.as_str(), parents)?);
+        let covering = selectors.iter().filter(|selector| selector.covers(target));
+        let parents = covering.map(|selector| names.selector(selector)).collect();
+        all.push(named(names.target(&target.name), target.name.as_str(), parents, Some(target))?);
     }
     Entities::from_entities(all, None).map_err(|e| e.to_string())
 }
 
-fn named(entity: EntityUid, name: &str, parents: HashSet<EntityUid>) -> Result<Entity, String> {
-    let attribute = ("name".to_owned(), RestrictedExpression::new_string(name.to_owned()));
-    Entity::new(entity, HashMap::from([attribute]), parents).map_err(|e| e.to_string())
+/// An entity with its name, and a target's labels as tags.
+fn named(
+    entity: EntityUid,
+    name: &str,
+    parents: HashSet<EntityUid>,
+    labelled: Option<&Target>,
+) -> Result<Entity, String> {
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let attribute = ("name".to_owned(), text(name));
+    let labels = labelled.into_iter().flat_map(|target| target.labels.iter());
+    let tags: Vec<_> = labels.map(|(key, value)| (key.to_owned(), text(value))).collect();
+    Entity::new_with_tags(entity, [attribute], parents, tags).map_err(|e| e.to_string())
 }
 
 fn fault(record: &'static str, name: &impl ToString, why: impl ToString) -> BuildError {

@@ -224,7 +224,8 @@ impl Directory {
 
         let names = &self.names;
         let connect = question.ask(&names.connect)?;
-        let grants: Vec<&Grant> = connect.grants.iter().filter_map(|id| entry.grants.get(id)).collect();
+        let grants: Vec<&Grant> =
+            connect.grants.iter().filter_map(|id| entry.grants.get(id).map(AsRef::as_ref)).collect();
         let allow =
             Permission::ALL.into_iter().filter(|p| who.may(*p) && question.permits(*p, &grants)).collect();
         let terms = terms(&grants);

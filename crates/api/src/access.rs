@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use bartizan_access::{Action, Attempt, Decision, Directory, Evidence, Policies, Request};
+use bartizan_access::{Action, Decision, Directory, Policies, Request};
 use bartizan_model::api::{AccessAnswer, AccessQuestion};
-use bartizan_model::{AuthorizedKey, DirectoryData, Fingerprint, GrantId, PermissionSet, Timestamp};
+use bartizan_model::{DirectoryData, GrantId, PermissionSet, Timestamp};
 use bartizan_store::DirectoryStore as _;
 
 use crate::LOOPBACK;
@@ -24,32 +24,22 @@ pub(crate) async fn check(
     let data = state.parts.store.snapshot().await?;
     known_person(&data, &question.person)?;
     known_target(&data, &question.target)?;
-    answer(data, &state.parts.policies, &question, Timestamp::now()).map(Json)
+    answer(&data, &state.parts.policies, &question, Timestamp::now()).map(Json)
 }
 
 /// Answers as if the person had just proven a key: the policy is asked, not their means of login.
 fn answer(
-    mut data: DirectoryData,
+    data: &DirectoryData,
     policies: &Policies,
     question: &AccessQuestion,
     now: Timestamp,
 ) -> Result<AccessAnswer> {
     let AccessQuestion { person, login, target, action, source } = question;
     let action = action_of(action)?;
-    // A key that nobody can have: this snapshot is asked one question and dropped.
-    let fingerprint = Fingerprint::from_sha256([0; 32]);
-    let (key, comment) = (String::new(), String::new());
-    data.keys = vec![AuthorizedKey { person: person.clone(), key, fingerprint, comment, added: now }];
-    let directory = Directory::build(&data, policies.clone())
+    let directory = Directory::build(data, policies.clone())
         .map_err(|e| ApiError::unavailable(format!("the directory cannot be judged: {e}")))?;
-
-    let source = source.unwrap_or(LOOPBACK);
-    let attempt = Attempt { named: Some(person), source };
-    let who = match directory.authenticate(Evidence::PublicKey { key: fingerprint }, &attempt, now) {
-        Ok(who) => who,
-        Err(rejected) => return Ok(denied(&rejected, Vec::new())),
-    };
-    Ok(match directory.judge(&who, &Request { target, login, action, source }, now) {
+    let request = Request { target, login, action, source: source.unwrap_or(LOOPBACK) };
+    Ok(match directory.explain(person, &request, now) {
         Decision::Permit(permit) => {
             let until = permit.until().map_or(String::new(), |until| format!(", until {}", until.at));
             let reason = format!("{person} may {} as {login} on {target}{until}", doing(action));

@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use bartizan_audit::Logged;
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{AuthorizedKey, Grant, LoginName, Person, PersonState, Target, TargetName, TrustedCa};
-use bartizan_store::{DirectoryStore as _, Removal, RemovedPerson, RemovedTarget, Store, StoreError};
+use bartizan_model::{
+    AuthorizedKey, Grant, LoginName, Person, PersonState, Role, RoleName, Target, TargetName, TrustedCa,
+};
+use bartizan_store::{
+    DirectoryStore as _, Membership, Removal, RemovedPerson, RemovedRole, RemovedTarget, Store, StoreError,
+};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, Result};
@@ -183,6 +187,65 @@ impl Change for RemovePerson {
     }
     async fn apply(self, store: &Store) -> Stored<RemovedPerson> {
         store.remove_person(&self.0.person.name, self.1).await
+    }
+}
+
+pub(crate) struct AddRole(pub(crate) Role);
+impl Change for AddRole {
+    type Done = ();
+    fn describe(&self) -> Description {
+        Description::new("add", "role", &self.0.name, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<()> {
+        store.add_role(&self.0).await
+    }
+}
+
+pub(crate) struct RemoveRole(pub(crate) RemovedRole, pub(crate) Removal);
+impl Change for RemoveRole {
+    type Done = RemovedRole;
+    fn describe(&self) -> Description {
+        let RemovedRole { role, members, grants } = &self.0;
+        let value = json!({ "role": value(role), "members": value(members), "grants": value(grants) });
+        Description::new("remove", "role", &role.name, value)
+    }
+    async fn apply(self, store: &Store) -> Stored<RemovedRole> {
+        store.remove_role(&self.0.role.name, self.1).await
+    }
+}
+
+/// A role, and the person before who gets it or loses it.
+pub(crate) struct SetMembership(pub(crate) RoleName, pub(crate) Person, pub(crate) Membership);
+impl Change for SetMembership {
+    type Done = Person;
+    fn describe(&self) -> Description {
+        let mut after = self.1.clone();
+        let action = match self.2 {
+            Membership::Member => {
+                after.roles.insert(self.0.clone());
+                "assign"
+            }
+            Membership::Outsider => {
+                after.roles.remove(&self.0);
+                "unassign"
+            }
+        };
+        Description::new(action, "person", &self.1.name, json!({ "role": self.0, "person": value(&after) }))
+    }
+    async fn apply(self, store: &Store) -> Stored<Person> {
+        store.set_membership(&self.0, &self.1.name, self.2).await
+    }
+}
+
+/// The target with its labels as they will be.
+pub(crate) struct LabelTarget(pub(crate) Target);
+impl Change for LabelTarget {
+    type Done = Target;
+    fn describe(&self) -> Description {
+        Description::new("label", "target", &self.0.name, value(&self.0))
+    }
+    async fn apply(self, store: &Store) -> Stored<Target> {
+        store.set_labels(&self.0.name, &self.0.labels).await
     }
 }
 

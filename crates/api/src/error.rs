@@ -82,6 +82,7 @@ impl From<StoreError> for ApiError {
             StoreError::WrongMasterKey { .. } => {
                 Self::conflict(text).hint("another process rotated the master key; start this one again")
             }
+            StoreError::Moved { .. } => Self::conflict(text).hint("somebody else changed it; try again"),
             StoreError::Gap { .. }
             | StoreError::Newer { .. }
             | StoreError::Corrupt { .. }
@@ -97,6 +98,7 @@ fn listing(record: RecordKind) -> &'static str {
     match record {
         RecordKind::Person => "`bartizan person list` shows those there are",
         RecordKind::Key => "`bartizan key list` shows those there are",
+        RecordKind::Role => "`bartizan role list` shows those there are",
         RecordKind::Ca => "`bartizan ca list` shows those there are",
         RecordKind::Target => "`bartizan target list` shows those there are",
         RecordKind::Grant => "`bartizan grant list` shows those there are",

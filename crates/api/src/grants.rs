@@ -7,7 +7,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
 use bartizan_model::api::NewGrant;
-use bartizan_model::{Grant, GrantId, PersonName, TargetName, Timestamp};
+use bartizan_model::{Grant, GrantId, Grantee, PersonName, RoleName, Timestamp};
 use bartizan_store::{DirectoryStore as _, RecordKind, StoreError};
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ use crate::change::{self, AddGrant, RemoveGrant};
 use crate::error::{ApiError, Result};
 use crate::peer::Peer;
 use crate::people::known_person;
+use crate::roles::known_role;
 use crate::state::ApiState;
 use crate::targets::known_target;
 
@@ -23,18 +24,23 @@ type WithState = State<Arc<ApiState>>;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Filter {
     person: Option<PersonName>,
+    role: Option<RoleName>,
 }
 
 pub(crate) async fn list(
     State(state): WithState,
     filter: std::result::Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Vec<Grant>>> {
-    let Query(Filter { person }) = filter?;
+    let Query(Filter { person, role }) = filter?;
     let data = state.parts.store.snapshot().await?;
-    if let Some(person) = &person {
-        known_person(&data, person)?;
+    let person = person.map(|name| known_person(&data, &name)).transpose()?;
+    if let Some(role) = &role {
+        known_role(&data, role)?;
     }
-    let wanted = |grant: &Grant| person.as_ref().is_none_or(|person| grant.person == *person);
+    let wanted = |grant: &Grant| {
+        person.as_ref().is_none_or(|person| grant.who.includes(person))
+            && role.as_ref().is_none_or(|role| grant.who.is_role(role))
+    };
     Ok(Json(data.grants.into_iter().filter(wanted).collect()))
 }
 
@@ -59,13 +65,16 @@ pub(crate) async fn add(
         return Err(ApiError::invalid("the grant would have expired already"));
     }
     let data = state.parts.store.snapshot().await?;
-    known_person(&data, &new.person)?;
-    if let (true, Ok(name)) = (new.target.is_exact(), TargetName::new(new.target.as_str())) {
+    match &new.who {
+        Grantee::Person(name) => drop(known_person(&data, name)?),
+        Grantee::Role(name) => drop(known_role(&data, name)?),
+    }
+    if let Some(name) = new.target.name() {
         known_target(&data, &name)?;
     }
     let id = fresh_id(&data.grants)?;
-    let NewGrant { person, target, logins, allow, sources, expires, record } = new;
-    let grant = Grant { id, person, target, logins, allow, sources, expires, record, created: now };
+    let NewGrant { who, target, logins, allow, sources, expires, record } = new;
+    let grant = Grant { id, who, target, logins, allow, sources, expires, record, created: now };
     change::make(&state, peer, AddGrant(grant.clone())).await?;
     Ok((StatusCode::CREATED, Json(grant)))
 }

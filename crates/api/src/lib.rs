@@ -24,6 +24,7 @@ mod keys;
 mod lines;
 mod peer;
 mod people;
+mod roles;
 mod sessions;
 mod state;
 mod status;
@@ -77,6 +78,9 @@ fn router(state: ApiState) -> Router {
         .route("/people/{name}", get(people::show).delete(people::remove))
         .route("/people/{name}/lock", post(people::lock))
         .route("/people/{name}/unlock", post(people::unlock))
+        .route("/roles", get(roles::list).post(roles::add))
+        .route("/roles/{name}", get(roles::show).delete(roles::remove))
+        .route("/roles/{name}/members/{person}", put(roles::assign).delete(roles::unassign))
         .route("/keys", get(keys::list).post(keys::add))
         .route("/keys/{fingerprint}", delete(keys::remove))
         .route("/targets", get(targets::list).post(targets::add))
@@ -85,6 +89,7 @@ fn router(state: ApiState) -> Router {
         .route("/credentials", get(vault::list))
         .route("/vault", get(vault::status))
         .route("/vault/rotate", post(vault::rotate))
+        .route("/targets/{name}/labels", post(targets::label))
         .route("/grants", get(grants::list).post(grants::add))
         .route("/grants/{id}", delete(grants::remove))
         .route("/cas", get(cas::list).post(cas::trust))

@@ -1,5 +1,6 @@
 //! `/v1/people`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -40,7 +41,8 @@ pub(crate) async fn add(
         return Err(StoreError::Exists { record: RecordKind::Person, name: name.to_string() }.into());
     }
     keys::free(&data.keys, &keys)?;
-    let person = Person { name, state: PersonState::Active, created: Timestamp::now() };
+    let created = Timestamp::now();
+    let person = Person { name, state: PersonState::Active, roles: BTreeSet::new(), created };
     change::make(&state, peer, AddPerson(person.clone(), keys.clone())).await?;
     Ok((StatusCode::CREATED, Json(PersonDetail { person, keys, grants: Vec::new() })))
 }
@@ -52,7 +54,9 @@ pub(crate) async fn remove(
     options: std::result::Result<Query<RemoveOptions>, QueryRejection>,
 ) -> Result<Json<PersonDetail>> {
     let (Path(name), Query(options)) = (name?, options?);
-    let PersonDetail { person, keys, grants } = detail(state.parts.store.snapshot().await?, &name)?;
+    let PersonDetail { person, keys, mut grants } = detail(state.parts.store.snapshot().await?, &name)?;
+    // Grants to their roles are not about them alone, and stay.
+    grants.retain(|grant| grant.who.is_person(&name));
     let removal = if options.with_grants { Removal::Cascade } else { Removal::Refuse };
     if !options.with_grants && !grants.is_empty() {
         let grants = grants.into_iter().map(|grant| grant.id).collect();
@@ -94,9 +98,10 @@ pub(crate) fn known_person(data: &DirectoryData, name: &PersonName) -> Result<Pe
 }
 
 fn detail(data: DirectoryData, name: &PersonName) -> Result<PersonDetail> {
+    let person = known_person(&data, name)?;
     Ok(PersonDetail {
-        person: known_person(&data, name)?,
         keys: data.keys.into_iter().filter(|key| key.person == *name).collect(),
-        grants: data.grants.into_iter().filter(|grant| grant.person == *name).collect(),
+        grants: data.grants.into_iter().filter(|grant| grant.who.includes(&person)).collect(),
+        person,
     })
 }

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
-use bartizan_model::api::{NewHostKeyTrust, NewTarget, RemoveOptions, TargetDetail};
-use bartizan_model::{DirectoryData, Fingerprint, HostKeyTrust, Target, TargetName, Timestamp};
+use bartizan_model::api::{LabelChange, NewHostKeyTrust, NewTarget, RemoveOptions, TargetDetail};
+use bartizan_model::{DirectoryData, Fingerprint, Grant, HostKeyTrust, Label, Target, TargetName, Timestamp};
 use bartizan_store::{DirectoryStore as _, RecordKind, Removal, RemovedTarget, StoreError, VaultStore as _};
 
-use crate::change::{self, AddTarget, RemoveTarget};
+use crate::change::{self, AddTarget, LabelTarget, RemoveTarget};
 use crate::error::{ApiError, Result};
 use crate::keys::KeyParser;
 use crate::lines::{self, Lines};
@@ -28,9 +28,33 @@ pub(crate) async fn show(State(state): WithState, name: WithName) -> Result<Json
     let Path(name) = name?;
     let data = state.parts.store.snapshot().await?;
     let target = known_target(&data, &name)?;
-    let grants = data.grants.into_iter().filter(|grant| grant.target.matches(&name)).collect();
+    Ok(Json(detail(&state, target, data.grants)))
+}
+
+pub(crate) async fn label(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    name: WithName,
+    body: std::result::Result<Json<LabelChange>, JsonRejection>,
+) -> Result<Json<TargetDetail>> {
+    let (Path(name), Json(LabelChange { set, unset })) = (name?, body?);
+    let data = state.parts.store.snapshot().await?;
+    let mut target = known_target(&data, &name)?;
+    let refused = |e: bartizan_model::InvalidRecord| ApiError::invalid(e.to_string());
+    for key in &unset {
+        target.labels.unset(key);
+    }
+    for (key, value) in set.iter() {
+        Label::new(key, value).and_then(|label| target.labels.set(label)).map_err(refused)?;
+    }
+    let target = change::make(&state, peer, LabelTarget(target)).await?;
+    Ok(Json(detail(&state, target, data.grants)))
+}
+
+fn detail(state: &ApiState, target: Target, grants: Vec<Grant>) -> TargetDetail {
+    let grants = grants.into_iter().filter(|grant| grant.target.covers(&target)).collect();
     let fingerprints = fingerprints(&state.parts.parse_key, &target.host_key);
-    Ok(Json(TargetDetail { target, fingerprints, grants }))
+    TargetDetail { target, fingerprints, grants }
 }
 
 pub(crate) async fn add(
@@ -38,7 +62,7 @@ pub(crate) async fn add(
     ConnectInfo(peer): ConnectInfo<Peer>,
     body: std::result::Result<Json<NewTarget>, JsonRejection>,
 ) -> Result<(StatusCode, Json<TargetDetail>)> {
-    let Json(NewTarget { name, host, port, host_key }) = body?;
+    let Json(NewTarget { name, host, port, host_key, labels }) = body?;
     Target::check_host(&host).map_err(|e| ApiError::invalid(e.to_string()))?;
     if port == 0 {
         return Err(ApiError::invalid("port 0 cannot be dialled"));
@@ -48,11 +72,9 @@ pub(crate) async fn add(
     if data.targets.iter().any(|target| target.name == name) {
         return Err(StoreError::Exists { record: RecordKind::Target, name: name.to_string() }.into());
     }
-    let target = Target { name, host, port, host_key, created: Timestamp::now() };
+    let target = Target { name, host, port, host_key, labels, created: Timestamp::now() };
     change::make(&state, peer, AddTarget(target.clone())).await?;
-    let grants = data.grants.into_iter().filter(|grant| grant.target.matches(&target.name)).collect();
-    let fingerprints = fingerprints(&state.parts.parse_key, &target.host_key);
-    Ok((StatusCode::CREATED, Json(TargetDetail { target, fingerprints, grants })))
+    Ok((StatusCode::CREATED, Json(detail(&state, target, data.grants))))
 }
 
 pub(crate) async fn remove(

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Outcome, Severity};
 use crate::{
-    AuthorizedKey, ChannelDigest, Fingerprint, Grant, GrantId, LoginName, NodeId, PermissionSet, Person,
-    PersonName, Recording, RecordingFile, SecretText, SessionId, SessionState, SessionSummary, SourceNetwork,
-    Target, TargetName, TargetSelector, Timestamp,
+    AuthorizedKey, ChannelDigest, Fingerprint, Grant, GrantId, Grantee, Labels, LoginName, NodeId,
+    PermissionSet, Person, PersonName, Recording, RecordingFile, Role, RoleName, SecretText, SessionId,
+    SessionState, SessionSummary, SourceNetwork, Target, TargetName, TargetSelector, Timestamp,
 };
 
 /// Why a request was refused. Never holds a control character.
@@ -61,8 +61,38 @@ pub struct PersonDetail {
     pub person: Person,
     /// Their keys.
     pub keys: Vec<AuthorizedKey>,
-    /// Grants that name them.
+    /// Grants that name them, or a role they have.
     pub grants: Vec<Grant>,
+}
+
+/// `POST /v1/roles`: adds a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRole {
+    /// Unique name.
+    pub name: RoleName,
+}
+
+/// A role with those who have it and what it grants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleDetail {
+    /// The role.
+    #[serde(flatten)]
+    pub role: Role,
+    /// Who has it, by name.
+    pub members: Vec<PersonName>,
+    /// Grants that name it.
+    pub grants: Vec<Grant>,
+}
+
+/// `POST /v1/targets/NAME/labels`: sets and removes labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelChange {
+    /// Labels to set.
+    #[serde(default)]
+    pub set: Labels,
+    /// Keys of labels to remove.
+    #[serde(default)]
+    pub unset: Vec<String>,
 }
 
 /// `POST /v1/keys`: adds keys of a person.
@@ -85,6 +115,9 @@ pub struct NewTarget {
     pub port: u16,
     /// How its host key is verified.
     pub host_key: NewHostKeyTrust,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 /// How a new target's host key is verified.
@@ -143,8 +176,9 @@ pub struct VaultStatus {
 /// `POST /v1/grants`: adds a grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewGrant {
-    /// Who.
-    pub person: PersonName,
+    /// Who: `person` or `role`.
+    #[serde(flatten)]
+    pub who: Grantee,
     /// Where.
     pub target: TargetSelector,
     /// As which accounts; `None` is any account.

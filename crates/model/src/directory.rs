@@ -1,12 +1,16 @@
 //! The directory's records: people, their keys, targets, grants, trusted CAs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fingerprint, LoginName, PermissionSet, PersonName, TargetName, Timestamp};
+use crate::{
+    Fingerprint, Labels, LoginName, PermissionSet, PersonName, RoleName, TargetName, TargetSelector,
+    Timestamp,
+};
 
 /// A field of a record that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +31,19 @@ pub struct Person {
     pub name: PersonName,
     /// Whether the person may log in.
     pub state: PersonState,
+    /// The roles they have; grants to a role are grants to all who have it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roles: BTreeSet<RoleName>,
     /// When the person was added.
+    pub created: Timestamp,
+}
+
+/// A role: a name for what several people may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Unique name.
+    pub name: RoleName,
+    /// When the role was added.
     pub created: Timestamp,
 }
 
@@ -76,6 +92,9 @@ pub struct Target {
     pub port: u16,
     /// How the target's host key is verified.
     pub host_key: HostKeyTrust,
+    /// What grants can select it by besides its name.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// When the target was added.
     pub created: Timestamp,
 }
@@ -122,6 +141,22 @@ pub enum HostKeyTrust {
 pub struct GrantId(pub String);
 
 impl GrantId {
+    /// An id that an operator chose.
+    ///
+    /// # Errors
+    /// When it is not 1 to 64 lower-case letters, digits and hyphens, the first of them no hyphen.
+    pub fn new(text: &str) -> Result<Self, InvalidRecord> {
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if (1..=64).contains(&text.len()) && text.bytes().all(good) && !text.starts_with('-') {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(InvalidRecord {
+            field: "grant",
+            value: text.chars().take(80).collect(),
+            why: "is no id: write 1 to 64 lower-case letters, digits and hyphens, such as ops-web",
+        })
+    }
+
     /// An id out of 32 bits of the system's randomness: `g-` and 8 hexadecimal digits. Whether it is free is
     /// for the caller to check.
     pub fn random() -> Self {
@@ -137,13 +172,53 @@ impl fmt::Display for GrantId {
     }
 }
 
-/// A simple grant: person → targets → logins → permissions, under conditions. Deny is the default.
+/// Whom a grant is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grantee {
+    /// One person.
+    Person(PersonName),
+    /// Everybody who has the role.
+    Role(RoleName),
+}
+
+impl Grantee {
+    /// True when the grant is for this person, by name or by a role they have.
+    pub fn includes(&self, person: &Person) -> bool {
+        match self {
+            Self::Person(name) => *name == person.name,
+            Self::Role(role) => person.roles.contains(role),
+        }
+    }
+
+    /// True when the grant names this person.
+    pub fn is_person(&self, person: &PersonName) -> bool {
+        matches!(self, Self::Person(name) if name == person)
+    }
+
+    /// True when the grant names this role.
+    pub fn is_role(&self, role: &RoleName) -> bool {
+        matches!(self, Self::Role(name) if name == role)
+    }
+}
+
+impl fmt::Display for Grantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person(name) => f.pad(name.as_str()),
+            Self::Role(name) => f.pad(&format!("role {name}")),
+        }
+    }
+}
+
+/// A simple grant: person or role → targets → logins → permissions, under conditions. Deny is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// Unique id; becomes the id of the Cedar policy.
     pub id: GrantId,
-    /// Who.
-    pub person: PersonName,
+    /// Who: `person` or `role` in JSON.
+    #[serde(flatten)]
+    pub who: Grantee,
     /// Where.
     pub target: TargetSelector,
     /// As which accounts; `None` is any account.
@@ -161,90 +236,6 @@ pub struct Grant {
     pub record: Recording,
     /// When it was added.
     pub created: Timestamp,
-}
-
-/// Which targets a grant covers.
-///
-/// A name, or a glob where `*` stands for any run of characters and `?` for one (`web-*`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TargetSelector(String);
-
-impl TargetSelector {
-    /// Checks and makes a selector.
-    ///
-    /// # Errors
-    /// When what is left without `*` and `?` could not be part of a target's name.
-    pub fn new(text: &str) -> Result<Self, InvalidRecord> {
-        let plain = text.replace(['*', '?'], "x");
-        TargetName::new(&plain).map(|_| Self(text.to_owned())).map_err(|_| InvalidRecord {
-            field: "target",
-            value: text.into(),
-            why: "is neither a target's name nor a glob such as web-*",
-        })
-    }
-
-    /// The selector as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// True when the selector is one name, not a glob.
-    pub fn is_exact(&self) -> bool {
-        !self.0.contains(['*', '?'])
-    }
-
-    /// True when the selector covers `name`. Takes time linear in both lengths' product at most.
-    pub fn matches(&self, name: &TargetName) -> bool {
-        let (pattern, text): (Vec<char>, Vec<char>) =
-            (self.0.chars().collect(), name.as_str().chars().collect());
-        let (mut p, mut t, mut star) = (0, 0, None);
-        while t < text.len() {
-            match pattern.get(p) {
-                Some('*') => {
-                    star = Some((p, t));
-                    p += 1;
-                }
-                Some(&c) if c == '?' || c == text[t] => {
-                    p += 1;
-                    t += 1;
-                }
-                _ => match star {
-                    None => return false,
-                    // Let the last star eat one character more.
-                    Some((at, eaten)) => {
-                        star = Some((at, eaten + 1));
-                        p = at + 1;
-                        t = eaten + 1;
-                    }
-                },
-            }
-        }
-        pattern[p..].iter().all(|&c| c == '*')
-    }
-}
-
-impl TryFrom<String> for TargetSelector {
-    type Error = InvalidRecord;
-    fn try_from(text: String) -> Result<Self, InvalidRecord> {
-        Self::new(&text)
-    }
-}
-impl From<TargetSelector> for String {
-    fn from(selector: TargetSelector) -> Self {
-        selector.0
-    }
-}
-impl FromStr for TargetSelector {
-    type Err = InvalidRecord;
-    fn from_str(text: &str) -> Result<Self, InvalidRecord> {
-        Self::new(text)
-    }
-}
-impl fmt::Display for TargetSelector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
 }
 
 /// A network in CIDR notation, or a single address.
@@ -342,6 +333,9 @@ pub struct TrustedCa {
 pub struct DirectoryData {
     /// Increases with every change of the directory.
     pub generation: u64,
+    /// Roles, by name.
+    #[serde(default)]
+    pub roles: Vec<Role>,
     /// People, by name.
     pub people: Vec<Person>,
     /// Their keys, by person and time.
@@ -359,26 +353,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_cover_names_and_globs() {
-        for (selector, name, covered) in [
-            ("web-1", "web-1", true),
-            ("web-1", "web-10", false),
-            ("web-*", "web-1", true),
-            ("web-*", "web-", true),
-            ("*", "anything", true),
-            ("*-prod-?", "db-prod-1", true),
-            ("*-prod-?", "db-prod-12", false),
-            ("a*b*c", "aXbXbc", true),
-            ("a*b*c", "aXbXbd", false),
-        ] {
-            let covers = TargetSelector::new(selector).unwrap().matches(&TargetName::new(name).unwrap());
-            assert_eq!(covers, covered, "{selector} {name}");
-        }
-        assert!(TargetSelector::new("web 1").is_err());
-        assert!(TargetSelector::new("").is_err());
-    }
-
-    #[test]
     fn networks_hold_their_addresses() {
         for (network, ip, held) in [
             ("10.0.0.0/8", "10.9.8.7", true),
@@ -394,6 +368,25 @@ mod tests {
         }
         for refused in ["10.0.0.0/33", "x", "10.0.0.0/-1", "::/129", ""] {
             assert!(refused.parse::<SourceNetwork>().is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_grant_names_its_person_or_role_in_json() {
+        let person: Grantee = serde_json::from_str(r#"{"person":"alice"}"#).unwrap();
+        assert_eq!(person, Grantee::Person("alice".parse().unwrap()));
+        let role: Grantee = serde_json::from_str(r#"{"role":"ops"}"#).unwrap();
+        assert_eq!(role.to_string(), "role ops");
+        assert_eq!(serde_json::to_string(&role).unwrap(), r#"{"role":"ops"}"#);
+    }
+
+    #[test]
+    fn chosen_ids_are_plain_words() {
+        for good in ["ops-web", "g-1f3a90c2", "0"] {
+            assert_eq!(GrantId::new(good).unwrap().0, good);
+        }
+        for bad in ["", "-a", "Ops", "a b", "a_b", "é", &"a".repeat(65)] {
+            assert!(GrantId::new(bad).is_err(), "{bad:?}");
         }
     }
 

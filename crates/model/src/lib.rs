@@ -14,19 +14,21 @@ mod id;
 mod name;
 mod permission;
 mod recording;
+mod selector;
 mod session;
 mod time;
 
 pub use credential::{CredentialKind, SecretText, StoredCredential};
 pub use directory::{
-    AuthorizedKey, DirectoryData, Grant, GrantId, HostKeyTrust, InvalidRecord, Person, PersonState,
-    Recording, SourceNetwork, Target, TargetSelector, TrustedCa,
+    AuthorizedKey, DirectoryData, Grant, GrantId, Grantee, HostKeyTrust, InvalidRecord, Person, PersonState,
+    Recording, Role, SourceNetwork, Target, TrustedCa,
 };
 pub use escape::{Escaped, escape};
 pub use fingerprint::Fingerprint;
 pub use id::{NodeId, SessionId};
-pub use name::{InvalidName, LoginName, Name, PersonName, TargetName};
+pub use name::{InvalidName, LoginName, Name, PersonName, RoleName, TargetName};
 pub use permission::{Permission, PermissionSet, UnknownPermission};
 pub use recording::{ChannelDigest, RecordingFile, Sha256Hex};
+pub use selector::{Label, Labels, TargetSelector};
 pub use session::{SessionState, SessionSummary, Way};
 pub use time::{InvalidTimestamp, Timestamp};

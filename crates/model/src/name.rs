@@ -40,6 +40,8 @@ pub enum PersonKind {}
 pub enum LoginKind {}
 /// Marks names of targets.
 pub enum TargetKind {}
+/// Marks names of roles.
+pub enum RoleKind {}
 
 impl Kind for PersonKind {
     const WORD: &'static str = "person";
@@ -52,7 +54,12 @@ impl Kind for LoginKind {
 impl Kind for TargetKind {
     const WORD: &'static str = "target";
     const MAX_BYTES: usize = 255;
-    const FORBIDDEN: &'static str = "@+%#/\\,*?\"'";
+    // `=` tells a selector by label from a name.
+    const FORBIDDEN: &'static str = "@+%#/\\,*?=\"'";
+}
+impl Kind for RoleKind {
+    const WORD: &'static str = "role";
+    const FORBIDDEN: &'static str = "@+%#:/\\,*?=\"'";
 }
 
 /// The name of a person or service account known to Bartizan.
@@ -61,6 +68,8 @@ pub type PersonName = Name<PersonKind>;
 pub type LoginName = Name<LoginKind>;
 /// The name of a target.
 pub type TargetName = Name<TargetKind>;
+/// The name of a role.
+pub type RoleName = Name<RoleKind>;
 
 impl<K: Kind> Name<K> {
     /// Checks and makes a name.
@@ -93,7 +102,7 @@ impl<K: Kind> Name<K> {
         } else if printable.replace("\\\\", "\\") != text || text.chars().any(char::is_whitespace) {
             Some("holds a space, a control character or an invisible character")
         } else if text.contains(|c| K::FORBIDDEN.contains(c)) {
-            Some("holds a character that separates names (@ + % # : / , * ? or a quote)")
+            Some("holds a character that separates names (@ + % # : / , * ? = or a quote)")
         } else if text == "." || text == ".." {
             Some("is a relative path")
         } else {

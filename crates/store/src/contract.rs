@@ -33,6 +33,8 @@ macro_rules! contract_tests {
             a_target_in_use_is_removed_only_with_the_grants_that_name_it
             grants_name_people_and_targets_that_exist
             a_lock_is_kept
+            roles_have_members_and_go_with_their_grants
+            many_changes_are_one
             only_the_first_host_key_is_pinned
             every_change_is_announced_and_counted
             a_refused_change_is_not_counted

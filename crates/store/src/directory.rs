@@ -1,8 +1,8 @@
 //! The contract of the directory's storage.
 
 use bartizan_model::{
-    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Person, PersonName, PersonState,
-    StoredCredential, Target, TargetName, TrustedCa,
+    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Labels, Person, PersonName,
+    PersonState, Role, RoleName, StoredCredential, Target, TargetName, TrustedCa,
 };
 use tokio::sync::watch;
 
@@ -10,7 +10,7 @@ use crate::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Stores the directory: people, their keys, trusted CAs, targets, grants.
+/// Stores the directory: roles, people, their keys, trusted CAs, targets, grants.
 ///
 /// # Durability
 /// When a change returns `Ok`, it is on disk and every later [`snapshot`](Self::snapshot) shows it. Each change
@@ -33,10 +33,11 @@ pub trait DirectoryStore: Clone + Send + Sync + 'static {
     /// a clone of it. A snapshot read afterwards is of that generation or later.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// Adds a person together with their keys.
+    /// Adds a person together with their keys and roles.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] for the person, [`StoreError::KeyTaken`] when a key is somebody's already.
+    /// [`StoreError::Exists`] for the person, [`StoreError::KeyTaken`] when a key is somebody's already,
+    /// [`StoreError::NotFound`] for a role.
     fn add_person(&self, person: &Person, keys: &[AuthorizedKey]) -> impl Future<Output = Result<()>> + Send;
 
     /// Locks or unlocks a person and returns the record as it is now.
@@ -59,6 +60,46 @@ pub trait DirectoryStore: Clone + Send + Sync + 'static {
         name: &PersonName,
         removal: Removal,
     ) -> impl Future<Output = Result<RemovedPerson>> + Send;
+
+    /// Adds a role that nobody has yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`].
+    fn add_role(&self, role: &Role) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes a role; those who had it have it no more. Returns what was removed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::InUse`] when grants name the role and `removal` is
+    /// [`Removal::Refuse`].
+    fn remove_role(
+        &self,
+        name: &RoleName,
+        removal: Removal,
+    ) -> impl Future<Output = Result<RemovedRole>> + Send;
+
+    /// Gives a person a role, or takes it from them, and returns the person as they are now. What is so already
+    /// stays so, without a change.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the role or the person.
+    fn set_membership(
+        &self,
+        role: &RoleName,
+        person: &PersonName,
+        membership: Membership,
+    ) -> impl Future<Output = Result<Person>> + Send;
+
+    /// Makes many changes in one transaction: all of them, in their order, or none. For a caller that compared a
+    /// snapshot with what should be there.
+    ///
+    /// Records are written whole. A key or a CA with the fingerprint of one that is there replaces it.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] when the directory is not of generation `expected` any more;
+    /// [`StoreError::NotFound`] when something refers to a record that is not there, or that is removed while
+    /// it is referred to.
+    fn write_all(&self, expected: u64, writes: Vec<Write>) -> impl Future<Output = Result<()>> + Send;
 
     /// Adds a key of a person. A key proves to be one person only.
     ///
@@ -114,6 +155,12 @@ pub trait DirectoryStore: Clone + Send + Sync + 'static {
         trust: &HostKeyTrust,
     ) -> impl Future<Output = Result<Target>> + Send;
 
+    /// Replaces a target's labels and returns the record as it is now.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    fn set_labels(&self, name: &TargetName, labels: &Labels) -> impl Future<Output = Result<Target>> + Send;
+
     /// Pins the host key that a target showed at first use: compare and set, so of two sessions that see
     /// different keys at the same time only one pins.
     ///
@@ -123,10 +170,10 @@ pub trait DirectoryStore: Clone + Send + Sync + 'static {
     /// [`StoreError::NotFound`].
     fn pin_host_key(&self, name: &TargetName, key: &str) -> impl Future<Output = Result<PinOutcome>> + Send;
 
-    /// Adds a grant. A grant whose target selector is a name needs that target to exist; a glob does not.
+    /// Adds a grant. A grant whose target selector is a name needs that target to exist; a glob or labels do not.
     ///
     /// # Errors
-    /// [`StoreError::Exists`], [`StoreError::NotFound`] for the person or the named target.
+    /// [`StoreError::Exists`], [`StoreError::NotFound`] for the person, the role or the named target.
     fn add_grant(&self, grant: &Grant) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes a grant and returns it.
@@ -134,6 +181,44 @@ pub trait DirectoryStore: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotFound`].
     fn remove_grant(&self, id: &GrantId) -> impl Future<Output = Result<Grant>> + Send;
+}
+
+/// Whether a person has a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// They have it.
+    Member,
+    /// They do not.
+    Outsider,
+}
+
+/// One change of many that [`DirectoryStore::write_all`] makes together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Adds a role, or replaces it.
+    Role(Role),
+    /// Adds a person with exactly these roles, or replaces them. Keys are not touched.
+    Person(Person),
+    /// Adds a key, or replaces it.
+    Key(AuthorizedKey),
+    /// Trusts a certificate authority.
+    Ca(TrustedCa),
+    /// Adds a target, or replaces it.
+    Target(Target),
+    /// Adds a grant, or replaces it.
+    Grant(Grant),
+    /// Removes a grant.
+    RemoveGrant(GrantId),
+    /// Removes a key.
+    RemoveKey(Fingerprint),
+    /// Removes a person with their keys and roles. No grant may name them any more.
+    RemovePerson(PersonName),
+    /// Removes a role from all who have it. No grant may name it any more.
+    RemoveRole(RoleName),
+    /// Removes a target with its stored credentials. No grant may name it any more.
+    RemoveTarget(TargetName),
+    /// Removes a certificate authority.
+    RemoveCa(Fingerprint),
 }
 
 /// What to do with grants that refer to what is removed.
@@ -153,6 +238,17 @@ pub struct RemovedPerson {
     /// Their keys.
     pub keys: Vec<AuthorizedKey>,
     /// The grants that named them.
+    pub grants: Vec<Grant>,
+}
+
+/// What [`DirectoryStore::remove_role`] removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedRole {
+    /// The role.
+    pub role: Role,
+    /// Who had it, by name.
+    pub members: Vec<PersonName>,
+    /// The grants that named it.
     pub grants: Vec<Grant>,
 }
 

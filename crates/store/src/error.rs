@@ -43,6 +43,14 @@ pub enum StoreError {
         /// The grants that refer to it, by id.
         grants: Vec<GrantId>,
     },
+    /// The caller's change was made for a directory that has changed since.
+    #[error("the directory has changed meanwhile (it is generation {found}, not {expected})")]
+    Moved {
+        /// The generation that the change was made for.
+        expected: u64,
+        /// The generation there is.
+        found: u64,
+    },
     /// The caller handed the index entries that do not follow what it holds.
     #[error("the index expects entry {expected} of the log next, not {found}")]
     Gap {
@@ -106,6 +114,8 @@ pub enum RecordKind {
     Person,
     /// A person's key.
     Key,
+    /// A role.
+    Role,
     /// A trusted certificate authority.
     Ca,
     /// A target.
@@ -123,6 +133,7 @@ impl fmt::Display for RecordKind {
         f.pad(match self {
             Self::Person => "person",
             Self::Key => "key",
+            Self::Role => "role",
             Self::Ca => "ca",
             Self::Target => "target",
             Self::Grant => "grant",

@@ -1,4 +1,4 @@
-//! Mutable state: the directory (people, keys, trusted CAs, targets, grants), the vault (what Bartizan logs in to
+//! Mutable state: the directory (roles, people, keys, trusted CAs, targets, grants), the vault (what Bartizan logs in to
 //! targets with) and the index of the audit log.
 //!
 //! ```text
@@ -26,7 +26,9 @@ mod sqlite;
 mod vault;
 
 pub use bartizan_model::DirectoryData;
-pub use directory::{DirectoryStore, PinOutcome, Removal, RemovedPerson, RemovedTarget};
+pub use directory::{
+    DirectoryStore, Membership, PinOutcome, Removal, RemovedPerson, RemovedRole, RemovedTarget, Write,
+};
 pub use error::{RecordKind, StoreError};
 pub use index::{EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, SessionQuery};
 pub use sqlite::Store;

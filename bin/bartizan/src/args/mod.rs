@@ -7,12 +7,12 @@ use std::path::PathBuf;
 
 use bartizan_model::event::{Outcome, Severity};
 use bartizan_model::{
-    Fingerprint, LoginName, PermissionSet, PersonName, SessionState, SourceNetwork, TargetName,
-    TargetSelector, Timestamp,
+    Fingerprint, Label, LoginName, PermissionSet, PersonName, RoleName, SessionState, SourceNetwork,
+    TargetName, TargetSelector, Timestamp,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use values::{Address, IdPrefix, LoginAt, RecordSize, Speed};
+pub(crate) use values::{Address, IdPrefix, LabelEdit, LoginAt, RecordSize, Speed};
 use values::{duration, future, past, word};
 
 /// Administer and audit Bartizan, the SSH access proxy.
@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// People and service accounts.
     #[command(subcommand)]
     Person(Person),
+    /// Roles: what several people may do.
+    #[command(subcommand)]
+    Role(Role),
     /// People's public keys.
     #[command(subcommand)]
     Key(Key),
@@ -119,6 +122,48 @@ pub(crate) enum Person {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Add a role.
+    Add {
+        /// Unique name.
+        name: RoleName,
+    },
+    /// List roles.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a role with those who have it and its grants.
+    Show {
+        /// Which.
+        name: RoleName,
+    },
+    /// Give people a role.
+    Assign {
+        /// Which.
+        role: RoleName,
+        /// To whom.
+        #[arg(required = true, value_name = "PERSON")]
+        people: Vec<PersonName>,
+    },
+    /// Take a role from people. Live sessions are judged again.
+    Unassign {
+        /// Which.
+        role: RoleName,
+        /// From whom.
+        #[arg(required = true, value_name = "PERSON")]
+        people: Vec<PersonName>,
+    },
+    /// Remove a role from everybody.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Which.
+        name: RoleName,
+        /// Remove the grants that name it too.
+        #[arg(long)]
+        with_grants: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Key {
     /// Add public keys to a person.
     Add {
@@ -153,6 +198,9 @@ pub(crate) enum Target {
         address: Address,
         #[command(flatten)]
         trust: HostTrust,
+        /// A label that grants can select it by; repeat or separate by commas.
+        #[arg(long = "label", value_name = "KEY=VALUE", value_delimiter = ',')]
+        labels: Vec<Label>,
     },
     /// List targets.
     #[command(visible_alias = "ls")]
@@ -161,6 +209,14 @@ pub(crate) enum Target {
     Show {
         /// Which.
         name: TargetName,
+    },
+    /// Set or remove labels, by which grants can select targets.
+    Label {
+        /// Which.
+        name: TargetName,
+        /// `env=prod` sets a label, `env-` removes it.
+        #[arg(required = true, value_name = "KEY=VALUE|KEY-")]
+        labels: Vec<LabelEdit>,
     },
     /// Remove a target.
     #[command(visible_alias = "rm")]
@@ -243,14 +299,17 @@ pub(crate) struct HostTrust {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Grant {
-    /// Permit a person to do something.
+    /// Permit a person, or all who have a role, to do something.
     Add(GrantAdd),
     /// List grants.
     #[command(visible_alias = "ls")]
     List {
-        /// Of this person only.
+        /// Only those for this person, by name or by a role.
         #[arg(long)]
         person: Option<PersonName>,
+        /// Only those for this role.
+        #[arg(long, conflicts_with = "person")]
+        role: Option<RoleName>,
     },
     /// Remove a grant.
     #[command(visible_alias = "rm")]
@@ -263,9 +322,12 @@ pub(crate) enum Grant {
 #[derive(Debug, Args)]
 pub(crate) struct GrantAdd {
     /// Who.
-    #[arg(long)]
-    pub(crate) person: PersonName,
-    /// Where: a target's name, or a glob such as 'web-*'.
+    #[arg(long, required_unless_present = "role")]
+    pub(crate) person: Option<PersonName>,
+    /// Everybody who has this role.
+    #[arg(long, conflicts_with = "person")]
+    pub(crate) role: Option<RoleName>,
+    /// Where: a target's name, a glob such as 'web-*', or labels such as env=prod,tier=web.
     #[arg(long)]
     pub(crate) target: TargetSelector,
     /// As which accounts; repeat or separate by commas.

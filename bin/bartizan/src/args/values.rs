@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bartizan_model::{LoginName, Recording, Target, TargetName, Timestamp, escape};
+use bartizan_model::{Label, LoginName, Recording, Target, TargetName, Timestamp, escape};
 
 /// Where a target listens: `HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,26 @@ impl FromStr for LoginAt {
         let (login, target) = text.rsplit_once('@').ok_or("expected LOGIN@TARGET, such as root@web-1")?;
         let name = |e: bartizan_model::InvalidName| e.to_string();
         Ok(Self { login: login.parse().map_err(name)?, target: target.parse().map_err(name)? })
+    }
+}
+
+/// `env=prod` sets a label, `env-` removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LabelEdit {
+    /// Sets a label.
+    Set(Label),
+    /// Removes the label with this key.
+    Unset(String),
+}
+
+impl FromStr for LabelEdit {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = |e: bartizan_model::InvalidRecord| e.to_string();
+        match text.strip_suffix('-').filter(|key| !key.contains('=')) {
+            Some(key) => Label::new(key, "").map(|label| Self::Unset(label.key().into())).map_err(refused),
+            None => text.parse().map(Self::Set).map_err(refused),
+        }
     }
 }
 

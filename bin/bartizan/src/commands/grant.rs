@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use bartizan_model::api::NewGrant;
-use bartizan_model::{Grant as Record, Timestamp};
+use bartizan_model::{Grant as Record, Grantee, Timestamp};
 
 use super::Context;
 use crate::args::{Grant, GrantAdd};
 use crate::client::segment;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::out::{bytes, minute, time};
 use crate::table::{Look, Table, normal};
 
@@ -16,12 +16,12 @@ pub(crate) async fn run(context: &Context, command: Grant) -> Result<(), Failure
     let (client, out) = (&context.client, context.out);
     match command {
         Grant::Add(add) => {
-            let added: Record = client.post("/v1/grants", &request(add)).await?;
+            let added: Record = client.post("/v1/grants", &request(add)?).await?;
             out.one(&added, || format!("added {}", sentence(&added)))
         }
-        Grant::List { person } => {
-            let grants: Vec<Record> =
-                client.find("/v1/grants", &serde_json::json!({ "person": person })).await?;
+        Grant::List { person, role } => {
+            let filter = serde_json::json!({ "person": person, "role": role });
+            let grants: Vec<Record> = client.find("/v1/grants", &filter).await?;
             out.listing(&grants, || grants_table(&grants))
         }
         Grant::Remove { id } => {
@@ -31,16 +31,22 @@ pub(crate) async fn run(context: &Context, command: Grant) -> Result<(), Failure
     }
 }
 
-fn request(add: GrantAdd) -> NewGrant {
-    NewGrant {
-        person: add.person,
+fn request(add: GrantAdd) -> Result<NewGrant, Failure> {
+    let who = match (add.person, add.role) {
+        (Some(person), None) => Grantee::Person(person),
+        (None, Some(role)) => Grantee::Role(role),
+        // The arguments' own rules let nothing else through.
+        _ => return Err(Failure::new(Kind::Usage, "say who: --person NAME or --role NAME")),
+    };
+    Ok(NewGrant {
+        who,
         target: add.target,
         logins: (!add.any_login).then_some(add.logins),
         allow: add.allow,
         sources: add.sources,
         expires: add.expires,
         record: add.record.recording(add.record_input),
-    }
+    })
 }
 
 fn logins(grant: &Record) -> String {
@@ -62,7 +68,7 @@ pub(crate) fn kept(record: bartizan_model::Recording) -> String {
 
 fn sentence(grant: &Record) -> String {
     let mut text =
-        format!("{}: {} as {} on {}: {}\n", grant.id, grant.person, logins(grant), grant.target, grant.allow);
+        format!("{}: {} as {} on {}: {}\n", grant.id, grant.who, logins(grant), grant.target, grant.allow);
     if !grant.sources.is_empty() {
         let sources: Vec<_> = grant.sources.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "  from {}", sources.join(", "));
@@ -77,7 +83,7 @@ fn sentence(grant: &Record) -> String {
 pub(crate) fn grants_table(grants: &[Record]) -> Table {
     let mut table = Table::new("no grants yet, so nobody may do anything: `bartizan grant add`")
         .column("ID")
-        .flexible("PERSON")
+        .flexible("WHO")
         .flexible("LOGINS@TARGET")
         .flexible("ALLOW")
         .column("UNTIL (UTC)");
@@ -92,7 +98,7 @@ pub(crate) fn grants_table(grants: &[Record]) -> Table {
         let sources = if grant.sources.is_empty() { "" } else { " (by source)" };
         table.row([
             normal(&grant.id),
-            normal(&grant.person),
+            normal(&grant.who),
             normal(format!("{logins}@{}", grant.target)),
             normal(format!("{}{sources}", grant.allow)),
             until,
@@ -111,7 +117,7 @@ pub(crate) mod tests {
     pub(crate) fn grants() -> Vec<Record> {
         let grant = |id: &str, target: &str, allow: &str| Record {
             id: GrantId(id.into()),
-            person: PersonName::new("alice").unwrap(),
+            who: Grantee::Person(PersonName::new("alice").unwrap()),
             target: TargetSelector::new(target).unwrap(),
             logins: Some(vec![LoginName::new("root").unwrap()]),
             allow: allow.parse().unwrap(),
@@ -127,6 +133,11 @@ pub(crate) mod tests {
                 expires: Some(Timestamp::from_unix_micros(7_258_118_400_000_000)),
                 record: Recording { channel_cap: None, input: true },
                 ..grant("g-77aa0031", "*", "shell")
+            },
+            Record {
+                who: Grantee::Role("operators".parse().unwrap()),
+                target: TargetSelector::new("env=prod,tier=web").unwrap(),
+                ..grant("ops-web", "*", "shell")
             },
             Record {
                 sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],

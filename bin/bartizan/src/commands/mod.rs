@@ -11,6 +11,7 @@ mod person;
 mod play;
 mod prove;
 mod recordings;
+mod role;
 mod session;
 mod ssh_config;
 mod target;
@@ -50,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let context = Context { out, client: Client::new(&cli.data), data: cli.data };
     match cli.command {
         Command::Person(command) => wait(person::run(&context, command)),
+        Command::Role(command) => wait(role::run(&context, command)),
         Command::Key(command) => wait(key::run(&context, command)),
         Command::Vault(command) => wait(credential::vault(&context, command)),
         Command::Target(command) => wait(target::run(&context, command)),

@@ -71,13 +71,20 @@ fn state(state: PersonState) -> (String, Look) {
     (state.to_string(), look)
 }
 
+fn roles(person: &Record) -> Option<String> {
+    let roles: Vec<_> = person.roles.iter().map(|role| role.as_str()).collect();
+    if roles.is_empty() { None } else { Some(roles.join(",")) }
+}
+
 pub(crate) fn people_table(people: &[Record]) -> Table {
     let mut table = Table::new("no people yet: `bartizan person add NAME --key FILE`")
         .flexible("NAME")
         .column("STATE")
+        .flexible("ROLES")
         .column("ADDED (UTC)");
     for person in people {
-        table.row([normal(&person.name), state(person.state), normal(minute(person.created))]);
+        let roles = normal(roles(person).unwrap_or("-".into()));
+        table.row([normal(&person.name), state(person.state), roles, normal(minute(person.created))]);
     }
     table
 }
@@ -85,6 +92,9 @@ pub(crate) fn people_table(people: &[Record]) -> Table {
 fn detail_text(detail: &PersonDetail, width: Option<usize>, colour: bool) -> String {
     let person = &detail.person;
     let mut text = format!("{}, {}, added {} UTC\n", person.name, person.state, time(person.created));
+    if let Some(roles) = roles(person) {
+        let _ = writeln!(text, "roles {roles}");
+    }
     if !detail.keys.is_empty() {
         let _ = write!(text, "\nkeys\n{}", key::keys_table(&detail.keys).render(width, colour));
     }
@@ -109,7 +119,16 @@ pub(crate) mod tests {
     fn people() -> Vec<Record> {
         let long = "a-person-with-quite-a-long-name-that-nobody-would-choose-really";
         [("alice", PersonState::Active), ("Zoë", PersonState::Locked), (long, PersonState::Active)]
-            .map(|(name, state)| Record { name: PersonName::new(name).unwrap(), state, created: at(0) })
+            .map(|(name, state)| Record {
+                name: PersonName::new(name).unwrap(),
+                state,
+                roles: if name == "alice" {
+                    ["dba", "ops"].map(|r| r.parse().unwrap()).into()
+                } else {
+                    [].into()
+                },
+                created: at(0),
+            })
             .into()
     }
 

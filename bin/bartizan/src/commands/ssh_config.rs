@@ -81,6 +81,7 @@ mod tests {
             name: TargetName::new(name).unwrap(),
             host: "10.0.0.1".into(),
             port: 22,
+            labels: bartizan_model::Labels::default(),
             host_key: HostKeyTrust::FirstUse,
             created: Timestamp::from_unix_micros(0),
         };

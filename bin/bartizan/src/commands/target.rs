@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use bartizan_model::api::{NewHostKeyTrust, NewTarget, TargetDetail};
-use bartizan_model::{HostKeyTrust, Target as Record};
+use bartizan_model::api::{LabelChange, NewHostKeyTrust, NewTarget, TargetDetail};
+use bartizan_model::{HostKeyTrust, Label, Labels, Target as Record};
 
 use super::grant::grants_table;
 use super::{Context, key_file};
-use crate::args::{HostTrust, Target};
+use crate::args::{HostTrust, LabelEdit, Target};
 use crate::client::segment;
 use crate::failure::{Failure, Kind};
 use crate::out::time;
@@ -16,9 +16,10 @@ use crate::table::{Table, normal};
 pub(crate) async fn run(context: &Context, command: Target) -> Result<(), Failure> {
     let (client, out) = (&context.client, context.out);
     match command {
-        Target::Add { name, address, trust } => {
+        Target::Add { name, address, trust, labels: written } => {
             let host_key = host_key(&trust)?;
-            let request = NewTarget { name, host: address.host, port: address.port, host_key };
+            let labels = labels(written)?;
+            let request = NewTarget { name, host: address.host, port: address.port, host_key, labels };
             let added: TargetDetail = client.post("/v1/targets", &request).await?;
             out.one(&added, || format!("added {}", summary(&added)))
         }
@@ -31,6 +32,19 @@ pub(crate) async fn run(context: &Context, command: Target) -> Result<(), Failur
             out.one(&target, || detail_text(&target, out.width, out.colour))
         }
         Target::Credential(command) => super::credential::run(context, command).await,
+        Target::Label { name, labels: edits } => {
+            let (mut set, mut unset) = (Vec::new(), Vec::new());
+            for edit in edits {
+                match edit {
+                    LabelEdit::Set(label) => set.push(label),
+                    LabelEdit::Unset(key) => unset.push(key),
+                }
+            }
+            let change = LabelChange { set: labels(set)?, unset };
+            let path = format!("/v1/targets/{}/labels", segment(name));
+            let target: TargetDetail = client.post(&path, &change).await?;
+            out.one(&target, || summary(&target))
+        }
         Target::Remove { name, with_grants } => {
             let path = format!("/v1/targets/{}?with_grants={with_grants}", segment(name));
             let removed: TargetDetail = client.delete(&path).await?;
@@ -55,6 +69,14 @@ fn host_key(trust: &HostTrust) -> Result<NewHostKeyTrust, Failure> {
     }
 }
 
+fn labels(written: Vec<Label>) -> Result<Labels, Failure> {
+    let mut labels = Labels::default();
+    for label in written {
+        labels.set(label).map_err(|e| Failure::new(Kind::Usage, e.to_string()))?;
+    }
+    Ok(labels)
+}
+
 /// `10.0.0.5:22`, `[::1]:22`.
 fn address(target: &Record) -> String {
     let Record { host, port, .. } = target;
@@ -76,6 +98,9 @@ fn summary(detail: &TargetDetail) -> String {
     for fingerprint in &detail.fingerprints {
         let _ = writeln!(text, "  {fingerprint}");
     }
+    if !target.labels.is_empty() {
+        let _ = writeln!(text, "labels {}", target.labels);
+    }
     text
 }
 
@@ -84,12 +109,14 @@ pub(crate) fn targets_table(targets: &[Record]) -> Table {
         .flexible("NAME")
         .flexible("ADDRESS")
         .column("HOST KEY")
+        .flexible("LABELS")
         .column("ADDED (UTC)");
     for target in targets {
         table.row([
             normal(&target.name),
             normal(address(target)),
             normal(trust(&target.host_key)),
+            normal(if target.labels.is_empty() { "-".into() } else { target.labels.to_string() }),
             normal(crate::out::minute(target.created)),
         ]);
     }
@@ -131,6 +158,10 @@ mod tests {
             host: host.into(),
             port,
             host_key,
+            labels: match name {
+                "db" => labels(vec!["env=prod".parse().unwrap(), "tier=db".parse().unwrap()]).unwrap(),
+                _ => Labels::default(),
+            },
             created: at(0),
         })
         .into()

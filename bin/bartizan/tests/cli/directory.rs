@@ -180,3 +180,50 @@ fn what_others_wrote_never_steers_the_terminal() {
     let told = bartizan.cli(&["person", "show", "a\u{1b}[2Jb"]).errors();
     assert!(!told.contains('\u{1b}'), "{told:?}");
 }
+
+#[test]
+fn roles_give_what_their_grants_permit_to_those_who_have_them() {
+    let bartizan = Bartizan::start();
+    for person in ["alice", "bob"] {
+        bartizan.cli(&["person", "add", person]).ok();
+    }
+    let add = ["target", "add", "web-1", "10.0.0.5", "--first-use", "--label", "env=prod,tier=web"];
+    bartizan.cli(&add).ok().tells(&["labels env=prod,tier=web"]);
+    bartizan.cli(&["role", "add", "ops"]).ok().tells(&["role assign ops PERSON"]);
+    bartizan.cli(&["role", "add", "ops"]).exits(1).tells(&["role ops exists already"]);
+    bartizan.cli(&["role", "assign", "ops", "alice"]).ok().tells(&["alice has the role ops"]);
+    bartizan.cli(&["role", "assign", "nothing", "alice"]).exits(1).tells(&["no role nothing", "role list"]);
+    let grant =
+        ["grant", "add", "--role", "ops", "--target", "env=prod", "--login", "root", "--allow", "shell"];
+    bartizan.cli(&grant).ok().tells(&["role ops as root on env=prod: shell"]);
+    bartizan
+        .cli(&["grant", "add", "--role", "dba", "--target", "*", "--any-login", "--allow", "shell"])
+        .exits(1);
+
+    let check = |person| bartizan.cli(&["access", "check", person, "root@web-1", "shell"]);
+    check("alice").ok().tells(&["permitted", "rule g-"]);
+    check("bob").exits(3).tells(&["denied: no grant permits it"]);
+    assert_eq!(bartizan.json(&["grant", "list", "--person", "alice"]).as_array().unwrap().len(), 1);
+    assert_eq!(bartizan.json(&["grant", "list", "--person", "bob"]), Value::Array(Vec::new()));
+    assert_eq!(bartizan.json(&["role", "list"])[0]["members"], serde_json::json!(["alice"]));
+
+    bartizan.cli(&["target", "label", "web-1", "env=test", "tier-"]).ok().tells(&["labels env=test"]);
+    check("alice").exits(3);
+    bartizan.cli(&["target", "label", "web-1", "env=prod"]).ok();
+    check("alice").ok();
+    bartizan.cli(&["role", "unassign", "ops", "alice"]).ok().tells(&["does not have the role ops"]);
+    check("alice").exits(3);
+    bartizan
+        .cli(&["role", "remove", "ops"])
+        .exits(1)
+        .tells(&["role ops is named in grants", "--with-grants"]);
+    bartizan.cli(&["role", "remove", "ops", "--with-grants"]).ok().tells(&["with 1 grant"]);
+
+    let changes = bartizan.json(&["log", "search", "--type", "directory.change", "--oldest-first"]);
+    let told: Vec<String> = (changes.as_array().unwrap().iter().skip(3))
+        .map(|event| format!("{} {}", event["action"].as_str().unwrap(), event["record"].as_str().unwrap()))
+        .collect();
+    let expected =
+        "add role, assign person, add grant, label target, label target, unassign person, remove role";
+    assert_eq!(told.join(", "), expected);
+}

@@ -2,11 +2,11 @@
 //!
 //! A policy is built as a tree, never as text, so that no name or glob can be read as syntax.
 
-use bartizan_model::{Grant, LoginName, Permission, SourceNetwork};
+use bartizan_model::{Grant, Grantee, LoginName, Permission, SourceNetwork};
 use cedar_policy::{Policy, PolicyId};
 use serde_json::{Value, json};
 
-use super::{ACTION, CONNECT, PERSON, SELECTOR, TARGET};
+use super::{ACTION, CONNECT, PERSON, ROLE, SELECTOR, TARGET};
 
 /// Compiles a grant to the policy that permits it; its id is the grant's.
 ///
@@ -17,6 +17,8 @@ use super::{ACTION, CONNECT, PERSON, SELECTOR, TARGET};
 /// when { context.source.isInRange(ip("10.0.0.0/8")) }
 /// when { context.now < 1795854600 };
 /// ```
+///
+/// A grant to a role says `principal in Role::"ops"` instead.
 pub(crate) fn compile(grant: &Grant) -> Result<Policy, String> {
     let conditions = [
         grant.logins.as_deref().map(login_is_one_of),
@@ -36,9 +38,13 @@ pub(crate) fn compile(grant: &Grant) -> Result<Policy, String> {
     } else {
         json!({ "op": "in", "entity": entity(SELECTOR, selector) })
     };
+    let principal = match &grant.who {
+        Grantee::Person(name) => json!({ "op": "==", "entity": entity(PERSON, name.as_str()) }),
+        Grantee::Role(name) => json!({ "op": "in", "entity": entity(ROLE, name.as_str()) }),
+    };
     let policy = json!({
         "effect": "permit",
-        "principal": { "op": "==", "entity": entity(PERSON, grant.person.as_str()) },
+        "principal": principal,
         "action": { "op": "in", "entities": actions },
         "resource": resource,
         "conditions": conditions,

@@ -3,7 +3,7 @@
 mod compile;
 mod text;
 
-use bartizan_model::{Permission, PersonName, TargetName, TargetSelector};
+use bartizan_model::{Permission, PersonName, RoleName, TargetName, TargetSelector};
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
 
 pub(crate) use compile::compile;
@@ -13,6 +13,7 @@ pub use text::{Policies, PolicyError, PolicyErrors};
 pub(crate) const CONNECT: &str = "connect";
 
 const PERSON: &str = "Person";
+const ROLE: &str = "Role";
 const TARGET: &str = "Target";
 const SELECTOR: &str = "Selector";
 const ACTION: &str = "Action";
@@ -22,6 +23,7 @@ const ACTION: &str = "Action";
 #[derive(Debug)]
 pub(crate) struct Names {
     person: EntityTypeName,
+    role: EntityTypeName,
     target: EntityTypeName,
     selector: EntityTypeName,
     pub(crate) connect: EntityUid,
@@ -35,6 +37,7 @@ impl Names {
         let action = |name: &str| entity(&actions, name);
         Ok(Self {
             person: kind(PERSON)?,
+            role: kind(ROLE)?,
             target: kind(TARGET)?,
             selector: kind(SELECTOR)?,
             connect: action(CONNECT),
@@ -44,6 +47,10 @@ impl Names {
 
     pub(crate) fn person(&self, name: &PersonName) -> EntityUid {
         entity(&self.person, name.as_str())
+    }
+
+    pub(crate) fn role(&self, name: &RoleName) -> EntityUid {
+        entity(&self.role, name.as_str())
     }
 
     pub(crate) fn target(&self, name: &TargetName) -> EntityUid {
@@ -73,10 +80,12 @@ pub fn schema_text() -> String {
     let permissions = Permission::ALL.iter().map(|p| format!(", \"{p}\"")).collect::<String>();
     format!(
         "type Facts = {{ login: String, source: ipaddr, now: Long, method: String }};\n\
-         entity Person = {{ name: String }};\n\
-         // A glob of a grant, such as web-*; targets it covers are in it.\n\
+         entity Role;\n\
+         entity Person in [Role] = {{ name: String }};\n\
+         // A glob or the labels of a grant, such as web-* or env=prod; targets it covers are in it.\n\
          entity Selector;\n\
-         entity Target in [Selector] = {{ name: String }};\n\
+         // A label is a tag: resource.hasTag(\"env\") && resource.getTag(\"env\") == \"prod\"\n\
+         entity Target in [Selector] = {{ name: String }} tags String;\n\
          action \"{CONNECT}\"{permissions}\n  \
          appliesTo {{ principal: [Person], resource: [Target], context: Facts }};\n"
     )

@@ -1,7 +1,7 @@
 //! What grants permit.
 
-use bartizan_access::{Action, Directory, Evidence, Policies};
-use bartizan_model::{Grant, Permission, PersonState, Recording, Timestamp};
+use bartizan_access::{Action, Decision, Directory, Evidence, Policies, Request};
+use bartizan_model::{Grant, GrantId, Permission, PersonState, Recording, Timestamp};
 
 use crate::world::{
     Ask, NOW, anybody, certificate, connect, data, deny, directory, grant, ids, ip, name, now, permit,
@@ -270,4 +270,37 @@ when { ["root", "app"].contains(context.login) }
 when { context.source.isInRange(ip("10.0.0.0/8")) || context.source.isInRange(ip("fd00::/8")) }
 when { context.now < 1795854600 };"#
     );
+}
+
+#[test]
+fn a_role_gives_its_grants_to_those_who_have_it_and_to_nobody_else() {
+    let mut world = data(vec![grant("shared", "role:ops", "tier=web", "shell")]);
+    let before = Directory::build(&world, Policies::default()).unwrap();
+    let may = |directory: &Directory, person: &str, target: &str| {
+        let (login, target) = ("root".parse().unwrap(), target.parse().unwrap());
+        let action = Action::Permission(Permission::Shell);
+        let request = Request { target: &target, login: &login, action, source: ip("10.0.0.1") };
+        match directory.explain(&name(person), &request, seconds(NOW)) {
+            Decision::Permit(permit) => Some(ids(permit.rules()).join(",")),
+            Decision::Deny(_) => None,
+        }
+    };
+    for person in ["alice", "bob"] {
+        assert_eq!(may(&before, person, "web-1").as_deref(), Some("shared"), "{person}");
+        assert_eq!(may(&before, person, "db-1"), None, "{person}");
+    }
+    assert_eq!(may(&before, "mallory", "web-1"), None);
+    let text = before.policy_text(&name("alice"), &GrantId("shared".into())).unwrap();
+    assert!(text.contains("principal in Role::\"ops\""), "{text}");
+
+    // Bob loses the role, Mallory gets it; the grant itself did not change.
+    world.people[1].roles.clear();
+    world.people[2].roles.insert("ops".parse().unwrap());
+    let after = before.rebuild(&world, Policies::default()).unwrap();
+    assert_eq!(may(&after, "bob", "web-1"), None);
+    assert_eq!(may(&after, "mallory", "web-2").as_deref(), Some("shared"));
+    // And the label is what counts, as it is now.
+    world.targets[0].labels.unset("tier");
+    let after = after.rebuild(&world, Policies::default()).unwrap();
+    assert_eq!(may(&after, "alice", "web-1"), None);
 }

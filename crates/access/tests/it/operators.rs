@@ -1,9 +1,9 @@
 //! Operators' own policies in Cedar.
 
-use bartizan_access::{Action, Policies};
+use bartizan_access::{Action, Decision, Policies};
 use bartizan_model::{Grant, Permission};
 
-use crate::world::{Ask, NOW, connect, deny, grant, ids, permit, seconds, who, with_policies};
+use crate::world::{Ask, NOW, connect, decide, deny, grant, ids, permit, seconds, who, with_policies};
 
 #[test]
 fn a_forbid_wins_over_grants_and_is_named() {
@@ -117,4 +117,22 @@ fn files_are_checked_as_a_whole() {
     ]);
     let files: Vec<_> = errors.unwrap_err().0.iter().map(|e| e.file.clone()).collect();
     assert!(files.contains(&"a.cedar".into()) && files.contains(&"b.cedar".into()), "{files:?}");
+}
+
+#[test]
+fn policies_can_name_roles_and_labels() {
+    let text = r#"
+        @id("prod") forbid (principal, action == Action::"exec", resource)
+        when { resource.hasTag("env") && resource.getTag("env") == "prod" }
+        unless { principal in Role::"dba" };
+    "#;
+    let directory = with_policies(vec![grant("g1", "role:ops", "*", "exec")], text);
+    let exec = |person| {
+        let ask = Ask { action: Action::Permission(Permission::Exec), ..connect("db-1") };
+        decide(&directory, &who(&directory, person), &ask)
+    };
+    assert!(
+        matches!(exec("alice"), Decision::Deny(denial) if denial.to_string().contains("base.cedar:prod"))
+    );
+    assert!(matches!(exec("bob"), Decision::Permit(_)));
 }

@@ -7,8 +7,10 @@ use proptest::prelude::*;
 use crate::world::{Ask, NOW, data, decide, grant, ids, ip, permit, seconds, who};
 
 const PEOPLE: [&str; 2] = ["alice", "bob"];
+const GRANTEES: [&str; 5] = ["alice", "bob", "role:ops", "role:dba", "role:nobody"];
 const TARGETS: [&str; 3] = ["web-1", "web-2", "db-1"];
-const SELECTORS: [&str; 7] = ["web-1", "db-1", "web-*", "*", "?eb-2", "*-1", "x*"];
+const SELECTORS: [&str; 10] =
+    ["web-1", "db-1", "web-*", "*", "?eb-2", "*-1", "x*", "tier=web", "tier=db,env=prod", "env=test"];
 const LOGINS: [&str; 3] = ["root", "app", "DOMAIN\\x"];
 const NETWORKS: [&str; 6] = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "192.0.2.7"];
 const SOURCES: [&str; 5] = ["10.0.0.1", "10.1.0.1", "192.0.2.7", "fd00::1", "::ffff:10.1.0.1"];
@@ -29,7 +31,7 @@ type Written =
 fn grants() -> impl Strategy<Value = Vec<Grant>> {
     let pick = |of: &'static [&'static str]| prop::sample::select(of);
     let one = (
-        pick(&PEOPLE),
+        pick(&GRANTEES),
         pick(&SELECTORS),
         prop::option::of(prop::collection::vec(pick(&LOGINS), 0..3)),
         prop::collection::vec(prop::sample::select(Permission::ALL.to_vec()), 0..4),
@@ -65,8 +67,11 @@ fn asks() -> impl Strategy<Value = (&'static str, Ask<'static>)> {
 
 /// What a grant means, in plain words of Rust.
 fn covers(grant: &Grant, person: &str, ask: &Ask<'_>) -> bool {
-    grant.person.as_str() == person
-        && grant.target.matches(&ask.target.parse().unwrap())
+    let world = data(vec![]);
+    let person = world.people.iter().find(|known| known.name.as_str() == person).unwrap();
+    let target = world.targets.iter().find(|known| known.name.as_str() == ask.target).unwrap();
+    grant.who.includes(person)
+        && grant.target.covers(target)
         && grant.logins.as_ref().is_none_or(|logins| logins.iter().any(|l| l.as_str() == ask.login))
         && (grant.sources.is_empty() || grant.sources.iter().any(|n| n.contains(ip(ask.source))))
         && grant.expires.is_none_or(|end| ask.now < end)

@@ -7,8 +7,8 @@ use bartizan_access::{
     Policies, Request,
 };
 use bartizan_model::{
-    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Person, PersonName, PersonState,
-    Recording, Target, Timestamp, TrustedCa,
+    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, Person, PersonName,
+    PersonState, Recording, Role, Target, Timestamp, TrustedCa,
 };
 
 /// The moment that tests happen at, in Unix seconds.
@@ -40,7 +40,10 @@ pub(crate) fn key(of: &str) -> Fingerprint {
 pub(crate) fn grant(id: &str, person: &str, target: &str, allow: &str) -> Grant {
     Grant {
         id: GrantId(id.into()),
-        person: name(person),
+        who: match person.strip_prefix("role:") {
+            Some(role) => Grantee::Role(role.parse().unwrap()),
+            None => Grantee::Person(name(person)),
+        },
         target: target.parse().unwrap(),
         logins: None,
         allow: allow.parse().unwrap(),
@@ -51,10 +54,21 @@ pub(crate) fn grant(id: &str, person: &str, target: &str, allow: &str) -> Grant 
     }
 }
 
-/// alice, bob and mallory with a key each; web-1, web-2 and db-1; the CA "ca".
+/// alice, bob and mallory with a key each, alice and bob in the role ops, bob in dba; web-1 and web-2 labelled
+/// tier=web, db-1 labelled tier=db, all env=prod; the CA "ca".
 pub(crate) fn data(grants: Vec<Grant>) -> DirectoryData {
     let people = ["alice", "bob", "mallory"];
-    let person = |p: &str| Person { name: name(p), state: PersonState::Active, created: seconds(0) };
+    let roles = |p: &str| match p {
+        "alice" => vec!["ops"],
+        "bob" => vec!["ops", "dba"],
+        _ => vec![],
+    };
+    let person = |p: &str| Person {
+        name: name(p),
+        state: PersonState::Active,
+        roles: roles(p).into_iter().map(|role| role.parse().unwrap()).collect(),
+        created: seconds(0),
+    };
     let authorized = |p: &str| AuthorizedKey {
         person: name(p),
         key: format!("ssh-ed25519 {p}"),
@@ -67,10 +81,17 @@ pub(crate) fn data(grants: Vec<Grant>) -> DirectoryData {
         host: "10.0.0.5".into(),
         port: 22,
         host_key: HostKeyTrust::FirstUse,
+        labels: [("tier", if t.starts_with("web") { "web" } else { "db" }), ("env", "prod")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect::<std::collections::BTreeMap<_, _>>()
+            .try_into()
+            .unwrap(),
         created: seconds(0),
     };
     DirectoryData {
         generation: 7,
+        roles: ["ops", "dba"].map(|role| Role { name: role.parse().unwrap(), created: seconds(0) }).into(),
         people: people.map(person).into(),
         keys: people.map(authorized).into(),
         cas: vec![TrustedCa {

@@ -115,6 +115,7 @@ mod tests {
             host: "10.0.0.5".into(),
             port: 22,
             host_key,
+            labels: bartizan_model::Labels::default(),
             created,
         }
     }

@@ -7,7 +7,7 @@ use bartizan_audit::{Log, LogOptions, Origin};
 use bartizan_gateway::{GatewayHandle, Keys, Parts, Settings, start};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{
-    AuthorizedKey, Fingerprint, Grant, GrantId, HostKeyTrust, LoginName, NodeId, Person, PersonName,
+    AuthorizedKey, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, LoginName, NodeId, Person, PersonName,
     PersonState, Recording, Target, TargetName, TargetSelector, Timestamp,
 };
 use bartizan_record::{Options, Recordings};
@@ -100,7 +100,8 @@ async fn fill(store: &Store, key: &KeyPair, server: &OpenSshServer) {
         comment,
         added: created,
     };
-    let person = Person { name: alice.clone(), state: PersonState::Active, created };
+    let person =
+        Person { name: alice.clone(), state: PersonState::Active, roles: Default::default(), created };
     store.add_person(&person, &[authorized]).await.unwrap();
     let name = TargetName::new("web-1").unwrap();
     let target = Target {
@@ -108,12 +109,13 @@ async fn fill(store: &Store, key: &KeyPair, server: &OpenSshServer) {
         host: "127.0.0.1".into(),
         port: server.port(),
         host_key: HostKeyTrust::FirstUse,
+        labels: Default::default(),
         created,
     };
     store.add_target(&target).await.unwrap();
     let grant = Grant {
         id: GrantId("g1".into()),
-        person: alice,
+        who: Grantee::Person(alice),
         target: TargetSelector::new("web-*").unwrap(),
         logins: Some(vec![LoginName::new(server.login()).unwrap()]),
         allow: ALLOW.parse().unwrap(),

@@ -65,7 +65,8 @@ fn a_live_session_ends_when_its_person_is_locked() {
     child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
     let alice = PersonName::new("alice").unwrap();
     fixture.runtime.block_on(fixture.store.set_person_state(&alice, PersonState::Locked)).unwrap();
-    // Its input stays open: only the gateway can end it.
+    // Its input stays open, which `wait` would close: only the gateway can end it.
+    let _input = child.stdin.take();
     let status = child.wait().unwrap();
     assert!(!status.success());
     let mut said = String::new();

@@ -1,15 +1,18 @@
 //! The promises of [`DirectoryStore`].
 
+use std::collections::BTreeSet;
+
 use bartizan_model::{
-    AuthorizedKey, Fingerprint, Grant, GrantId, HostKeyTrust, Person, PersonName, PersonState, Recording,
-    Target, TargetName, Timestamp, TrustedCa,
+    AuthorizedKey, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, Label, Labels, Person, PersonName,
+    PersonState, Recording, Role, RoleName, Target, TargetName, Timestamp, TrustedCa,
 };
 
-use crate::{DirectoryStore, PinOutcome, RecordKind, Removal, StoreError};
+use crate::{DirectoryStore, Membership, PinOutcome, RecordKind, Removal, StoreError, Write};
 
 /// A person called `name`.
 pub fn person(name: &str) -> Person {
-    Person { name: name.parse().unwrap(), state: PersonState::Active, created: at(1) }
+    let roles = BTreeSet::new();
+    Person { name: name.parse().unwrap(), state: PersonState::Active, roles, created: at(1) }
 }
 
 /// Key number `n` of a person.
@@ -30,6 +33,7 @@ pub fn target(name: &str) -> Target {
         host: "10.0.0.5".into(),
         port: 22,
         host_key: HostKeyTrust::FirstUse,
+        labels: Labels::default(),
         created: at(2),
     }
 }
@@ -38,7 +42,7 @@ pub fn target(name: &str) -> Target {
 pub fn grant(id: &str, person: &str, target: &str) -> Grant {
     Grant {
         id: GrantId(id.into()),
-        person: person.parse().unwrap(),
+        who: Grantee::Person(person.parse().unwrap()),
         target: target.parse().unwrap(),
         logins: Some(vec!["root".parse().unwrap()]),
         allow: "shell".parse().unwrap(),
@@ -56,6 +60,23 @@ fn at(micros: u64) -> Timestamp {
 fn ca(n: u8) -> TrustedCa {
     let fingerprint = Fingerprint::from_sha256([n; 32]);
     TrustedCa { key: format!("ssh-ed25519 CA{n}"), fingerprint, comment: String::new(), added: at(1) }
+}
+
+fn role(name: &str) -> Role {
+    Role { name: name.parse().unwrap(), created: at(4) }
+}
+
+/// A grant to a role.
+fn role_grant(id: &str, role: &str, target: &str) -> Grant {
+    Grant { who: Grantee::Role(role.parse().unwrap()), ..grant(id, "nobody", target) }
+}
+
+fn labels(labels: &[&str]) -> Labels {
+    let mut set = Labels::default();
+    for label in labels {
+        set.set(label.parse::<Label>().unwrap()).unwrap();
+    }
+    set
 }
 
 fn name(text: &str) -> PersonName {
@@ -78,22 +99,30 @@ pub async fn a_directory_reads_back_as_it_was_written(store: impl DirectoryStore
         host: "fd00::5".into(),
         port: 65535,
         host_key: HostKeyTrust::Authority(vec!["ssh-ed25519 AAAA".into(), "ssh-rsa BBBB".into()]),
+        labels: labels(&["env=prod", "tier="]),
         ..target("a-host")
     };
-    store.add_person(&person("bob"), &[key("bob", 3)]).await.unwrap();
+    let roles = ["ops", "dba"].map(|role| role.parse().unwrap()).into();
+    let bob = Person { roles, ..person("bob") };
+    let shared = role_grant("g0", "ops", "env=prod");
+    store.add_role(&role("ops")).await.unwrap();
+    store.add_role(&role("dba")).await.unwrap();
+    store.add_person(&bob, &[key("bob", 3)]).await.unwrap();
     store.add_person(&person("Zoë"), &[]).await.unwrap();
     store.add_person(&person("alice"), &[key("alice", 2), key("alice", 1)]).await.unwrap();
     store.add_target(&target("web-1")).await.unwrap();
     store.add_target(&pinned).await.unwrap();
     store.add_grant(&full).await.unwrap();
     store.add_grant(&grant("g1", "alice", "web-1")).await.unwrap();
+    store.add_grant(&shared).await.unwrap();
     store.add_ca(&ca(7)).await.unwrap();
 
     let data = store.snapshot().await.unwrap();
-    assert_eq!(data.people, [person("Zoë"), person("alice"), person("bob")]);
+    assert_eq!(data.roles, [role("dba"), role("ops")]);
+    assert_eq!(data.people, [person("Zoë"), person("alice"), bob]);
     assert_eq!(data.keys, [key("alice", 1), key("alice", 2), key("bob", 3)]);
     assert_eq!(data.targets, [pinned, target("web-1")]);
-    assert_eq!(data.grants, [grant("g1", "alice", "web-1"), full]);
+    assert_eq!(data.grants, [shared, grant("g1", "alice", "web-1"), full]);
     assert_eq!(data.cas, [ca(7)]);
 }
 
@@ -257,6 +286,99 @@ pub async fn only_the_first_host_key_is_pinned(store: impl DirectoryStore) {
     assert_eq!(store.pin_host_key(&web, "ssh-ed25519 X").await.unwrap(), PinOutcome::Already(authority));
 }
 
+/// People get roles and lose them; a role that grants name goes only with those grants.
+pub async fn roles_have_members_and_go_with_their_grants(store: impl DirectoryStore) {
+    let ops: RoleName = "ops".parse().unwrap();
+    let missing = store.set_membership(&ops, &name("alice"), Membership::Member).await.unwrap_err();
+    assert_eq!(missing.to_string(), "no role ops");
+    let with_role = Person { roles: [ops.clone()].into(), ..person("alice") };
+    assert_eq!(store.add_person(&with_role, &[]).await.unwrap_err().to_string(), "no role ops");
+    assert_eq!(store.add_grant(&role_grant("g1", "ops", "*")).await.unwrap_err().to_string(), "no role ops");
+    assert!(matches!(
+        store.remove_role(&ops, Removal::Cascade).await.unwrap_err(),
+        StoreError::NotFound { record: RecordKind::Role, .. }
+    ));
+
+    store.add_role(&role("ops")).await.unwrap();
+    assert_eq!(store.add_role(&role("ops")).await.unwrap_err().to_string(), "role ops exists already");
+    store.add_person(&with_role, &[]).await.unwrap();
+    store.add_person(&person("bob"), &[]).await.unwrap();
+    let bob = store.set_membership(&ops, &name("bob"), Membership::Member).await.unwrap();
+    assert_eq!(bob.roles, [ops.clone()].into());
+    // What is so already is no change.
+    let before = store.snapshot().await.unwrap();
+    assert_eq!(store.set_membership(&ops, &name("bob"), Membership::Member).await.unwrap(), bob);
+    assert_eq!(store.snapshot().await.unwrap(), before);
+    let alice = store.set_membership(&ops, &name("alice"), Membership::Outsider).await.unwrap();
+    assert_eq!(alice, person("alice"));
+
+    store.add_grant(&role_grant("g1", "ops", "*")).await.unwrap();
+    let error = store.remove_role(&ops, Removal::Refuse).await.unwrap_err();
+    assert_eq!(error.to_string(), "role ops is named in grants: g1");
+    // Locking somebody leaves their roles alone; removing them does not need to.
+    assert_eq!(store.set_person_state(&name("bob"), PersonState::Locked).await.unwrap().roles, bob.roles);
+    let removed = store.remove_role(&ops, Removal::Cascade).await.unwrap();
+    assert_eq!((removed.members, removed.grants), (vec![name("bob")], vec![role_grant("g1", "ops", "*")]));
+    let left = store.snapshot().await.unwrap();
+    assert!(left.roles.is_empty() && left.grants.is_empty());
+    assert!(left.people.iter().all(|person| person.roles.is_empty()));
+}
+
+/// Many changes are made together: all of them, or none.
+pub async fn many_changes_are_one(store: impl DirectoryStore) {
+    let ops: RoleName = "ops".parse().unwrap();
+    let alice = Person { roles: [ops.clone()].into(), ..person("alice") };
+    let writes = vec![
+        Write::Role(role("ops")),
+        Write::Person(alice.clone()),
+        Write::Key(key("alice", 1)),
+        Write::Ca(ca(1)),
+        Write::Target(target("web-1")),
+        Write::Grant(grant("g1", "alice", "web-1")),
+        Write::Grant(role_grant("g2", "ops", "env=prod")),
+    ];
+    store.write_all(0, writes).await.unwrap();
+    let whole = store.snapshot().await.unwrap();
+    assert_eq!((whole.generation, &whole.people, whole.grants.len()), (1, &vec![alice], 2));
+
+    // Made for a directory that is not there any more.
+    let error = store.write_all(0, vec![Write::Role(role("late"))]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Moved { expected: 0, found: 1 }), "{error:?}");
+    // The last of these cannot be, so none of them is.
+    for impossible in [
+        Write::Grant(grant("g3", "nobody", "*")),
+        Write::Grant(role_grant("g3", "nobody", "*")),
+        Write::Grant(grant("g3", "alice", "db-1")),
+        Write::RemovePerson(name("alice")),
+        Write::RemoveRole(ops.clone()),
+        Write::RemoveTarget("web-1".parse().unwrap()),
+    ] {
+        let writes = vec![Write::Role(role("new")), Write::RemoveCa(ca(1).fingerprint), impossible];
+        store.write_all(1, writes).await.unwrap_err();
+        assert_eq!(store.snapshot().await.unwrap(), whole);
+    }
+
+    // Records are replaced whole, and what refers to nothing any more goes in order.
+    let elsewhere = Target { host: "10.0.0.9".into(), labels: labels(&["env=prod"]), ..target("web-1") };
+    let moved = AuthorizedKey { person: name("bob"), ..key("alice", 1) };
+    let writes = vec![
+        Write::RemoveGrant(GrantId("g1".into())),
+        Write::RemoveGrant(GrantId("g2".into())),
+        Write::Person(person("bob")),
+        Write::Key(moved.clone()),
+        Write::Target(elsewhere.clone()),
+        Write::RemovePerson(name("alice")),
+        Write::RemoveRole(ops),
+        Write::RemoveCa(ca(1).fingerprint),
+    ];
+    store.write_all(1, writes).await.unwrap();
+    let left = store.snapshot().await.unwrap();
+    assert_eq!((left.people, left.keys, left.targets), (vec![person("bob")], vec![moved], vec![elsewhere]));
+    assert!(left.roles.is_empty() && left.grants.is_empty() && left.cas.is_empty());
+    store.write_all(2, vec![Write::RemoveTarget("web-1".parse().unwrap())]).await.unwrap();
+    assert!(store.snapshot().await.unwrap().targets.is_empty());
+}
+
 /// Each change makes the next generation, and everybody who follows is told after it can be read.
 pub async fn every_change_is_announced_and_counted(store: impl DirectoryStore) {
     let mut follower = store.changes();
@@ -283,7 +405,12 @@ pub async fn every_change_is_announced_and_counted(store: impl DirectoryStore) {
     counts!(store.set_host_key_trust(&web, &HostKeyTrust::FirstUse));
     counts!(store.add_grant(&grant("g1", "alice", "web-1")));
     counts!(store.remove_grant(&GrantId("g1".into())));
+    counts!(store.set_labels(&web, &labels(&["env=prod"])));
     counts!(store.remove_target(&web, Removal::Refuse));
+    counts!(store.add_role(&role("ops")));
+    counts!(store.set_membership(&"ops".parse().unwrap(), &name("alice"), Membership::Member));
+    counts!(store.remove_role(&"ops".parse().unwrap(), Removal::Refuse));
+    counts!(store.write_all(generation, vec![Write::Role(role("a")), Write::Role(role("b"))]));
     counts!(store.remove_person(&name("alice"), Removal::Refuse));
 }
 

@@ -1,18 +1,25 @@
 //! The directory in SQL.
 
 use bartizan_model::{
-    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Person, PersonName, PersonState,
-    Target, TargetName, TrustedCa,
+    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Labels, Person, PersonName,
+    PersonState, Role, RoleName, Target, TargetName, TrustedCa,
 };
-use serde::Serialize;
 use tokio::sync::watch;
 
+use super::records::{
+    absent, add_member, check_free, check_unused, delete, delete_person, delete_role, delete_target, put_ca,
+    put_grant, put_key, put_person, put_role, put_target, word, write,
+};
 use super::rows::{
-    CaRow, KeyRow, Named, ca, cas, corrupt, found, grants, key, keys, one_person, one_target, people, targets,
+    CaRow, KeyRow, Named, ca, cas, found, grants, key, keys, members, one_person, one_role, one_target,
+    people, roles, targets,
 };
 use super::vault::credentials;
-use super::{Connection, Durability, Result, Store, sql, unsql};
-use crate::{DirectoryStore, PinOutcome, RecordKind, Removal, RemovedPerson, RemovedTarget, StoreError};
+use super::{Connection, Durability, Result, Store, unsql};
+use crate::{
+    DirectoryStore, Membership, PinOutcome, RecordKind, Removal, RemovedPerson, RemovedRole, RemovedTarget,
+    StoreError, Write,
+};
 
 /// The directory's generation.
 pub(super) async fn generation(db: &mut Connection) -> Result<u64> {
@@ -30,6 +37,7 @@ impl DirectoryStore for Store {
         let mut read = self.reader().await?;
         let mut data = DirectoryData {
             generation: generation(&mut read).await?,
+            roles: roles(&mut read).await?,
             people: people(&mut read).await?,
             keys: keys(&mut read, None).await?,
             cas: cas(&mut read).await?,
@@ -38,6 +46,7 @@ impl DirectoryStore for Store {
         };
         read.rollback().await?;
         // Sorted here and not in SQL, because databases differ in how they collate text.
+        data.roles.sort_by(|a, b| a.name.cmp(&b.name));
         data.people.sort_by(|a, b| a.name.cmp(&b.name));
         data.keys
             .sort_by(|a, b| (&a.person, a.added, a.fingerprint).cmp(&(&b.person, b.added, b.fingerprint)));
@@ -55,16 +64,11 @@ impl DirectoryStore for Store {
         let (this, person, keys) = (self.clone(), person.clone(), keys.to_vec());
         Self::detached(async move {
             let mut change = this.writer(Durability::Full).await?;
-            let insert =
-                "INSERT INTO people (name, state, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(insert)
-                .bind(person.name.as_str())
-                .bind(word(&person.state)?)
-                .bind(sql(person.created.unix_micros()));
-            let inserted = insert.execute(&mut *change).await?.rows_affected();
-            added(inserted, RecordKind::Person, &person.name)?;
+            absent(one_person(&mut change, &person.name).await, RecordKind::Person, &person.name)?;
+            put_person(&mut change, &person).await?;
             for key in &keys {
-                insert_key(&mut change, key).await?;
+                check_free(&mut change, key).await?;
+                put_key(&mut change, key).await?;
             }
             this.commit(change).await
         })
@@ -95,15 +99,84 @@ impl DirectoryStore for Store {
             let keys = keys(&mut change, Some(&name)).await?;
             let grants = grants(&mut change, Named::Person(&name)).await?;
             check_unused(removal, RecordKind::Person, &name, &grants)?;
-            for delete in [
-                "DELETE FROM grants WHERE person = $1",
-                "DELETE FROM authorized_keys WHERE person = $1",
-                "DELETE FROM people WHERE name = $1",
-            ] {
-                sqlx::query(delete).bind(name.as_str()).execute(&mut *change).await?;
-            }
+            delete(&mut change, "DELETE FROM grants WHERE person = $1", name.as_str()).await?;
+            delete_person(&mut change, &name).await?;
             this.commit(change).await?;
             Ok(RemovedPerson { person, keys, grants })
+        })
+        .await
+    }
+
+    async fn add_role(&self, role: &Role) -> Result<()> {
+        let (this, role) = (self.clone(), role.clone());
+        Self::detached(async move {
+            let mut change = this.writer(Durability::Full).await?;
+            absent(one_role(&mut change, &role.name).await, RecordKind::Role, &role.name)?;
+            put_role(&mut change, &role).await?;
+            this.commit(change).await
+        })
+        .await
+    }
+
+    async fn remove_role(&self, name: &RoleName, removal: Removal) -> Result<RemovedRole> {
+        let (this, name) = (self.clone(), name.clone());
+        Self::detached(async move {
+            let mut change = this.writer(Durability::Full).await?;
+            let role = one_role(&mut change, &name).await?;
+            let members = members(&mut change, &name).await?;
+            let grants = grants(&mut change, Named::Role(&name)).await?;
+            check_unused(removal, RecordKind::Role, &name, &grants)?;
+            delete(&mut change, "DELETE FROM grants WHERE role = $1", name.as_str()).await?;
+            delete_role(&mut change, &name).await?;
+            this.commit(change).await?;
+            Ok(RemovedRole { role, members, grants })
+        })
+        .await
+    }
+
+    async fn set_membership(
+        &self,
+        role: &RoleName,
+        person: &PersonName,
+        membership: Membership,
+    ) -> Result<Person> {
+        let (this, role, person) = (self.clone(), role.clone(), person.clone());
+        Self::detached(async move {
+            let mut change = this.writer(Durability::Full).await?;
+            one_role(&mut change, &role).await?;
+            let before = one_person(&mut change, &person).await?;
+            if before.roles.contains(&role) == (membership == Membership::Member) {
+                change.rollback().await?;
+                return Ok(before);
+            }
+            match membership {
+                Membership::Member => add_member(&mut change, &role, &person).await?,
+                Membership::Outsider => {
+                    let delete = "DELETE FROM role_members WHERE role = $1 AND person = $2";
+                    let delete = sqlx::query(delete).bind(role.as_str()).bind(person.as_str());
+                    delete.execute(&mut *change).await?;
+                }
+            }
+            let after = one_person(&mut change, &person).await?;
+            this.commit(change).await?;
+            Ok(after)
+        })
+        .await
+    }
+
+    async fn write_all(&self, expected: u64, writes: Vec<Write>) -> Result<()> {
+        let this = self.clone();
+        Self::detached(async move {
+            // The write lock is held from the start, so nothing comes between this look and the writes.
+            let mut change = this.writer(Durability::Full).await?;
+            let found = generation(&mut change).await?;
+            if found != expected {
+                return Err(StoreError::Moved { expected, found });
+            }
+            for one in &writes {
+                write(&mut change, one).await?;
+            }
+            this.commit(change).await
         })
         .await
     }
@@ -113,7 +186,8 @@ impl DirectoryStore for Store {
         Self::detached(async move {
             let mut change = this.writer(Durability::Full).await?;
             one_person(&mut change, &key.person).await?;
-            insert_key(&mut change, &key).await?;
+            check_free(&mut change, &key).await?;
+            put_key(&mut change, &key).await?;
             this.commit(change).await
         })
         .await
@@ -138,14 +212,12 @@ impl DirectoryStore for Store {
         let (this, ca) = (self.clone(), ca.clone());
         Self::detached(async move {
             let mut change = this.writer(Durability::Full).await?;
-            let insert = "INSERT INTO trusted_cas (fingerprint, public_key, comment, added) \
-                          VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(insert)
-                .bind(ca.fingerprint.to_string())
-                .bind(&ca.key)
-                .bind(&ca.comment)
-                .bind(sql(ca.added.unix_micros()));
-            added(insert.execute(&mut *change).await?.rows_affected(), RecordKind::Ca, &ca.fingerprint)?;
+            let select =
+                "SELECT fingerprint, public_key, comment, added FROM trusted_cas WHERE fingerprint = $1";
+            let known: Option<CaRow> =
+                sqlx::query_as(select).bind(ca.fingerprint.to_string()).fetch_optional(&mut *change).await?;
+            absent(found(known, RecordKind::Ca, &ca.fingerprint), RecordKind::Ca, &ca.fingerprint)?;
+            put_ca(&mut change, &ca).await?;
             this.commit(change).await
         })
         .await
@@ -170,15 +242,8 @@ impl DirectoryStore for Store {
         let (this, target) = (self.clone(), target.clone());
         Self::detached(async move {
             let mut change = this.writer(Durability::Full).await?;
-            let insert = "INSERT INTO targets (name, host, port, host_key, created) \
-                          VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(insert)
-                .bind(target.name.as_str())
-                .bind(&target.host)
-                .bind(i64::from(target.port))
-                .bind(json(&target.host_key)?)
-                .bind(sql(target.created.unix_micros()));
-            added(insert.execute(&mut *change).await?.rows_affected(), RecordKind::Target, &target.name)?;
+            absent(one_target(&mut change, &target.name).await, RecordKind::Target, &target.name)?;
+            put_target(&mut change, &target).await?;
             this.commit(change).await
         })
         .await
@@ -192,13 +257,8 @@ impl DirectoryStore for Store {
             let grants = grants(&mut change, Named::Target(&name)).await?;
             check_unused(removal, RecordKind::Target, &name, &grants)?;
             let credentials = credentials(&mut change, Some(&name)).await?;
-            for delete in [
-                "DELETE FROM grants WHERE target = $1",
-                "DELETE FROM credentials WHERE target = $1",
-                "DELETE FROM targets WHERE name = $1",
-            ] {
-                sqlx::query(delete).bind(name.as_str()).execute(&mut *change).await?;
-            }
+            delete(&mut change, "DELETE FROM grants WHERE target = $1", name.as_str()).await?;
+            delete_target(&mut change, &name).await?;
             this.commit(change).await?;
             Ok(RemovedTarget { target, grants, credentials })
         })
@@ -211,7 +271,20 @@ impl DirectoryStore for Store {
             let mut change = this.writer(Durability::Full).await?;
             let mut target = one_target(&mut change, &name).await?;
             target.host_key = trust;
-            update_trust(&mut change, &target).await?;
+            put_target(&mut change, &target).await?;
+            this.commit(change).await?;
+            Ok(target)
+        })
+        .await
+    }
+
+    async fn set_labels(&self, name: &TargetName, labels: &Labels) -> Result<Target> {
+        let (this, name, labels) = (self.clone(), name.clone(), labels.clone());
+        Self::detached(async move {
+            let mut change = this.writer(Durability::Full).await?;
+            let mut target = one_target(&mut change, &name).await?;
+            target.labels = labels;
+            put_target(&mut change, &target).await?;
             this.commit(change).await?;
             Ok(target)
         })
@@ -229,7 +302,7 @@ impl DirectoryStore for Store {
                 return Ok(PinOutcome::Already(target.host_key));
             }
             target.host_key = HostKeyTrust::Pinned(vec![key]);
-            update_trust(&mut change, &target).await?;
+            put_target(&mut change, &target).await?;
             this.commit(change).await?;
             Ok(PinOutcome::Pinned(target))
         })
@@ -240,26 +313,9 @@ impl DirectoryStore for Store {
         let (this, grant) = (self.clone(), grant.clone());
         Self::detached(async move {
             let mut change = this.writer(Durability::Full).await?;
-            one_person(&mut change, &grant.person).await?;
-            if grant.target.is_exact() {
-                let name = TargetName::new(grant.target.as_str())
-                    .map_err(|e| corrupt(RecordKind::Grant, &grant.id, e))?;
-                one_target(&mut change, &name).await?;
-            }
-            let insert = "INSERT INTO grants \
-                          (id, person, target, logins, permissions, sources, expires, recording, created) \
-                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(insert)
-                .bind(&grant.id.0)
-                .bind(grant.person.as_str())
-                .bind(grant.target.as_str())
-                .bind(grant.logins.as_ref().map(json).transpose()?)
-                .bind(json(&grant.allow)?)
-                .bind(json(&grant.sources)?)
-                .bind(grant.expires.map(|t| sql(t.unix_micros())))
-                .bind(json(&grant.record)?)
-                .bind(sql(grant.created.unix_micros()));
-            added(insert.execute(&mut *change).await?.rows_affected(), RecordKind::Grant, &grant.id)?;
+            let known = grants(&mut change, Named::Id(&grant.id)).await?.pop();
+            absent(found(known, RecordKind::Grant, &grant.id), RecordKind::Grant, &grant.id)?;
+            put_grant(&mut change, &grant).await?;
             this.commit(change).await
         })
         .await
@@ -277,57 +333,4 @@ impl DirectoryStore for Store {
         })
         .await
     }
-}
-
-async fn insert_key(db: &mut Connection, key: &AuthorizedKey) -> Result<()> {
-    let holder: Option<String> =
-        sqlx::query_scalar("SELECT person FROM authorized_keys WHERE fingerprint = $1")
-            .bind(key.fingerprint.to_string())
-            .fetch_optional(&mut *db)
-            .await?;
-    if let Some(holder) = holder {
-        let person = PersonName::new(&holder).map_err(|e| corrupt(RecordKind::Key, &key.fingerprint, e))?;
-        return Err(StoreError::KeyTaken { fingerprint: key.fingerprint, person });
-    }
-    let insert = "INSERT INTO authorized_keys (fingerprint, person, public_key, comment, added) \
-                  VALUES ($1, $2, $3, $4, $5)";
-    sqlx::query(insert)
-        .bind(key.fingerprint.to_string())
-        .bind(key.person.as_str())
-        .bind(&key.key)
-        .bind(&key.comment)
-        .bind(sql(key.added.unix_micros()))
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-async fn update_trust(db: &mut Connection, target: &Target) -> Result<()> {
-    sqlx::query("UPDATE targets SET host_key = $1 WHERE name = $2")
-        .bind(json(&target.host_key)?)
-        .bind(target.name.as_str())
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-fn json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| StoreError::Database(e.into()))
-}
-
-/// An enum without data as its word, without the quotes of JSON.
-fn word<T: Serialize>(value: &T) -> Result<String> {
-    Ok(json(value)?.trim_matches('"').to_owned())
-}
-
-fn added(rows: u64, record: RecordKind, name: &impl ToString) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::Exists { record, name: name.to_string() }) }
-}
-
-fn check_unused(removal: Removal, record: RecordKind, name: &impl ToString, grants: &[Grant]) -> Result<()> {
-    if removal == Removal::Cascade || grants.is_empty() {
-        return Ok(());
-    }
-    let grants = grants.iter().map(|g| g.id.clone()).collect();
-    Err(StoreError::InUse { record, name: name.to_string(), grants })
 }

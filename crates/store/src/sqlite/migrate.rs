@@ -8,10 +8,11 @@ use super::Result;
 use crate::StoreError;
 
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
+    include_str!("../../migrations/0004_roles.sql"),
 ];
 
 /// Takes the steps that `path`'s database lacks, each in its own transaction.
@@ -60,6 +61,32 @@ mod tests {
         );
         let message = error.to_string();
         assert!(message.contains("newer version of Bartizan") && message.contains("version 99"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn what_an_older_version_wrote_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bartizan.db");
+        let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
+        for step in &super::STEPS[..2] {
+            sqlx::raw_sql(*step).execute(&pool).await.unwrap();
+        }
+        sqlx::raw_sql(
+            "CREATE TABLE schema_version (version BIGINT NOT NULL); INSERT INTO schema_version VALUES (2);
+             INSERT INTO people VALUES ('alice', 'active', 1);
+             INSERT INTO targets VALUES ('web-1', '10.0.0.5', 22, '\"first_use\"', 2);
+             INSERT INTO grants VALUES ('g1', 'alice', 'web-1', '[\"root\"]', '[\"shell\"]', '[]', NULL,
+                 '{\"channel_cap\":16777216,\"input\":false}', 3);",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        pool.close().await;
+
+        let data = Store::open(&path).await.unwrap().snapshot().await.unwrap();
+        assert_eq!(data.people, [crate::contract::person("alice")]);
+        assert_eq!(data.targets, [crate::contract::target("web-1")]);
+        assert_eq!(data.grants, [crate::contract::grant("g1", "alice", "web-1")]);
     }
 
     #[tokio::test]

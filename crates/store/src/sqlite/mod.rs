@@ -7,6 +7,7 @@
 mod directory;
 mod index;
 mod migrate;
+mod records;
 mod rows;
 mod vault;
 
