@@ -47,7 +47,11 @@ pub(crate) fn read(parse: &KeyParser, text: &str, lines: Lines) -> Result<Vec<Pa
 }
 
 /// `[@marker] [hosts] type base64 [comment]`
-fn host_line(parse: &KeyParser, line: &str, lines: Lines) -> std::result::Result<ParsedKey, String> {
+pub(crate) fn host_line(
+    parse: &KeyParser,
+    line: &str,
+    lines: Lines,
+) -> std::result::Result<ParsedKey, String> {
     let rest = match line.split_once(char::is_whitespace) {
         Some(("@cert-authority", rest)) if lines == Lines::HostAuthorities => rest.trim_start(),
         Some(("@cert-authority", _)) => return Err("is a host CA: give it with --host-ca".into()),

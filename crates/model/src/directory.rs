@@ -307,6 +307,32 @@ pub struct Recording {
 impl Recording {
     /// Bytes kept of each channel without a PTY unless the grant says otherwise: 16 MiB.
     pub const DEFAULT_CHANNEL_CAP: u64 = 16 << 20;
+
+    /// Reads a cap as people write it: `full`, `digests`, or a size such as `64K`, `16M`, `1G`.
+    #[expect(clippy::option_option, reason = "no cap is what a cap can be")]
+    pub fn parse_cap(text: &str) -> Option<Option<u64>> {
+        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let shift = match &text[number.len()..] {
+            "" => 0,
+            "K" | "k" | "KiB" => 10,
+            "M" | "m" | "MiB" => 20,
+            "G" | "g" | "GiB" => 30,
+            "full" if number.is_empty() => return Some(None),
+            "digests" if number.is_empty() => return Some(Some(0)),
+            _ => return None,
+        };
+        Some(Some(number.parse::<u64>().ok()?.checked_mul(1 << shift)?))
+    }
+
+    /// The cap as [`Self::parse_cap`] reads it.
+    pub fn cap_text(&self) -> String {
+        let Some(cap) = self.channel_cap else { return "full".into() };
+        match [(30, "G"), (20, "M"), (10, "K")].into_iter().find(|(shift, _)| cap % (1 << shift) == 0) {
+            _ if cap == 0 => "digests".into(),
+            Some((shift, unit)) => format!("{}{unit}", cap >> shift),
+            None => cap.to_string(),
+        }
+    }
 }
 
 impl Default for Recording {
@@ -387,6 +413,24 @@ mod tests {
         }
         for bad in ["", "-a", "Ops", "a b", "a_b", "é", &"a".repeat(65)] {
             assert!(GrantId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn caps_read_back_as_written() {
+        for (cap, text) in [
+            (None, "full"),
+            (Some(0), "digests"),
+            (Some(16 << 20), "16M"),
+            (Some(1 << 30), "1G"),
+            (Some(3 << 9), "1536"),
+            (Some(3 << 10), "3K"),
+        ] {
+            assert_eq!(Recording { channel_cap: cap, input: false }.cap_text(), text);
+            assert_eq!(Recording::parse_cap(text), Some(cap));
+        }
+        for bad in ["", "M", "fullish", "1T", "-1", "99999999999G"] {
+            assert_eq!(Recording::parse_cap(bad), None, "{bad}");
         }
     }
 

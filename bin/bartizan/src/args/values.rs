@@ -112,19 +112,9 @@ impl RecordSize {
 impl FromStr for RecordSize {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let shift = match &text[number.len()..] {
-            "" => 0,
-            "K" | "k" | "KiB" => 10,
-            "M" | "m" | "MiB" => 20,
-            "G" | "g" | "GiB" => 30,
-            "full" if number.is_empty() => return Ok(Self(None)),
-            "digests" if number.is_empty() => return Ok(Self(Some(0))),
-            _ => return Err("expected full, digests, or a size such as 64K, 16M or 1G".into()),
-        };
-        let size = number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
-        size.map(|size| Self(Some(size)))
-            .ok_or_else(|| "expected full, digests, or a size such as 64K".into())
+        Recording::parse_cap(text)
+            .map(Self)
+            .ok_or_else(|| "expected full, digests, or a size such as 64K, 16M or 1G".into())
     }
 }
 
