@@ -1,7 +1,7 @@
 # The commands of this project; each is a script that can be read and run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test interop demo bench soak lint fuzz-short clean
+.PHONY: help build test interop demo bench soak soak-kills lint fuzz-short clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,6 +23,10 @@ bench: build ## Measures against OpenSSH, side by side. BENCH="--only bulk --rou
 
 soak: build ## 100 transfers of 128 MiB each way, and 1,000 short sessions with the memory watched
 	@python3 benches/bench.py --only soak $(BENCH)
+
+soak-kills: ## SIGKILL at 200 random moments under load, then everything must be there. KILLS=20 takes fewer
+	@cargo build --package bartizand --package bartizan
+	@BARTIZAN_KILLS=$${KILLS:-200} cargo test --package bartizan-testkit --test e2e -- --nocapture kills
 
 lint: ## Formatting, lints, documentation, dependencies
 	@scripts/lint.sh

@@ -256,6 +256,10 @@ impl Reader {
     /// The segment that holds `index` if one does: the last that begins at or before it.
     fn segment_of(&self, index: u64) -> Result<SegmentName, ReadError> {
         let segments = journal::segments(&*self.disk, &self.dir)?;
+        if segments.is_empty() {
+            let what = format!("entry {index} is in no bundle, and a log has at least one segment here");
+            return Err(ReadError::MissingFile { file: layout::journal(&self.dir), what });
+        }
         let segment = segments.iter().rev().find(|segment| segment.first <= index);
         segment.copied().ok_or_else(|| ReadError::MissingFile {
             file: self.dir.join(layout::entries_path(index / ENTRIES_PER_BUNDLE)),

@@ -295,11 +295,28 @@ impl<'a, F: Iterator<Item = &'a TileFile>> Pass<'a, F> {
         }
         bundle::push(&mut self.bundle, &entry.bytes);
         for tile in self.edge.push(leaf) {
+            if tile.level == 0 && self.size >= self.journaled {
+                self.check_bundle(tile.number, self.size < signed)?;
+            }
             check_tile(self.disk, self.dir, &tile, self.size < signed)?;
             self.bundle.clear();
         }
         self.size += 1;
         Ok(())
+    }
+
+    /// Checks a full bundle whose entries may have come from the journal.
+    fn check_bundle(&self, number: u64, signed: bool) -> Result<(), VerifyError> {
+        let file = self.dir.join(layout::entries_path(number));
+        match disk::read(self.disk, &file, MAX_BUNDLE_BYTES + 1).map_err(ReadError::from)? {
+            Some(bytes) if bytes == self.bundle => Ok(()),
+            Some(_) => Err(VerifyError::Tile { file, entry: number * ENTRIES_PER_BUNDLE }),
+            None if !signed => Ok(()),
+            None => {
+                let what = "the checkpoint covers its entries, which the journal still holds".to_owned();
+                Err(ReadError::MissingFile { file, what }.into())
+            }
+        }
     }
 
     /// What a partial tile or bundle of the present size must hold.

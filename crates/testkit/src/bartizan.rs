@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -143,6 +144,13 @@ impl Bartizan {
 
     /// Kills the server at once (SIGKILL), as a crash does.
     pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts the server again, and kills it `after` a time, wherever it is then.
+    pub fn start_and_kill(&mut self, after: Duration) {
+        self.server = serve(&self.data());
+        std::thread::sleep(after);
         self.server.kill();
     }
 

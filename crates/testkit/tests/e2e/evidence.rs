@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bartizan_testkit::{Finished, programs, run};
+use bartizan_testkit::{Finished, eventually, programs, run};
 
 use crate::scene::{Scene, Way, text};
 
@@ -54,35 +54,138 @@ fn an_untouched_copy_verifies_with_the_public_key_alone() {
     verify(&data, &other.bartizan().data().join("keys/log.vkey")).exits(4);
 }
 
-/// Each file of the recordings and each file that holds events, one byte changed or the file gone.
+/// A data folder after two runs of the server with more than one full bundle of events; a copy from between them.
+fn grown() -> (Scene, PathBuf, PathBuf) {
+    let (mut scene, key, _) = stopped();
+    let earlier = copy(&scene, "earlier");
+    scene.bartizan_mut().start_again();
+    let checkpoint = scene.bartizan().data().join("log/checkpoint");
+    let signed = || fs::read(&checkpoint).unwrap();
+    for round in 0..140 {
+        let before = signed();
+        scene.bartizan().say(&["person", if round % 2 == 0 { "lock" } else { "unlock" }, "alice"]);
+        // So that several checkpoints of the last bundle were published.
+        if round % 30 == 29 {
+            eventually("another checkpoint", || (signed() != before).then_some(()));
+        }
+        scene.bartizan().say(&["log", "search", "--limit", "1"]);
+    }
+    run(scene.client.ssh().args(["-tt", scene.host(), "echo third"])).ok();
+    scene.ended_session();
+    assert!(scene.bartizan_mut().stop().success());
+    (scene, key, earlier)
+}
+
+/// What can be done to a file, and what its contents are then; none when it makes no sense for it.
+fn changes(whole: &[u8], earlier: Option<Vec<u8>>) -> Vec<(String, Option<Vec<u8>>)> {
+    // Journals are written over zeros: what lies behind the last event says nothing.
+    let end = whole.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let mut changes = vec![("is gone".to_owned(), None)];
+    for at in [0, 1, end / 3, end / 2, end - 1] {
+        let bit = 1 << (at % 8);
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= bit;
+        changes.push((format!("has bit {bit:#04x} of byte {at} flipped"), Some(bytes)));
+    }
+    for length in [0, end / 2, end - 1] {
+        changes.push((format!("is cut to {length} bytes"), Some(whole[..length].to_vec())));
+    }
+    if let Some(earlier) = earlier.filter(|earlier| earlier != whole) {
+        changes.push(("is an older copy".to_owned(), Some(earlier)));
+    }
+    changes
+}
+
+/// Every kind of file in `log` and `recordings`, each with a bit flipped here and there, gone, cut, replaced by what it
+/// was before: `log verify` ends with 4 and names it.
 #[test]
 fn every_change_is_found() {
-    let (scene, key, _) = stopped();
-    let untouched = copy(&scene, "untouched");
-    verify(&untouched, &key).ok();
-    let evidence: Vec<_> = files(&untouched)
+    let (scene, key, earlier) = grown();
+    let data = copy(&scene, "changed");
+    verify(&data, &key).ok();
+    let newest = fs::read_to_string(data.join("log/checkpoint")).unwrap();
+    let newest: u64 = newest.lines().nth(1).unwrap().parse().unwrap();
+    let paths: Vec<_> = files(&data)
         .into_iter()
-        .map(|path| path.strip_prefix(&untouched).unwrap().to_owned())
+        .map(|path| path.strip_prefix(&data).unwrap().to_owned())
         .filter(|path| path.starts_with("recordings") || path.starts_with("log"))
-        // No evidence: the lock, the name of the log (the key says it, too), and partial tiles, which are
-        // copies for others of what is in the journal.
-        .filter(|path| !path.ends_with("lock") && !path.ends_with("log.json"))
-        .filter(|path| !path.to_string_lossy().contains(".p/"))
+        // Says who has the log open, and nothing about what is in it.
+        .filter(|path| !path.ends_with("lock"))
         .collect();
-    assert!(evidence.len() >= 6, "{evidence:?}");
-    for (number, path) in evidence.iter().enumerate() {
-        let data = copy(&scene, &format!("changed-{number}"));
-        let file = data.join(path);
-        let mut bytes = fs::read(&file).unwrap();
-        // Journals are written over zeros: what lies behind the last event says nothing.
-        let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { continue };
-        bytes[last / 2] ^= 1;
-        fs::write(&file, &bytes).unwrap();
-        assert_eq!(verify(&data, &key).code(), 4, "{} was changed", path.display());
-        fs::remove_file(&file).unwrap();
-        assert_eq!(verify(&data, &key).code(), 4, "{} is gone", path.display());
-        fs::remove_dir_all(&data).unwrap();
+    let kinds = [
+        "log.json",
+        "checkpoint",
+        ".journal",
+        "tile/entries/000",
+        "tile/0/000",
+        "entries/001.p/",
+        "tile/0/001.p/",
+        "tile/1/000.p/",
+        "meta.json",
+        "manifest.json",
+        ".cast.zst",
+        ".bytes.zst",
+    ];
+    for kind in kinds {
+        assert!(paths.iter().any(|path| text(path).contains(kind)), "no {kind} among {paths:#?}");
     }
+    let mut checked = 0;
+    for path in &paths {
+        let file = data.join(path);
+        let whole = fs::read(&file).unwrap();
+        for (what, changed) in changes(&whole, fs::read(earlier.join(path)).ok()) {
+            let width: Option<u64> = path.file_name().and_then(|name| text(Path::new(name)).parse().ok());
+            // Nobody needs the partial forms of checkpoints that were replaced since.
+            let old =
+                text(path).contains(".p/") && width != Some(newest % 256) && !text(path).contains("tile/1");
+            match &changed {
+                None if old => continue,
+                None => fs::remove_file(&file).unwrap(),
+                Some(bytes) => fs::write(&file, bytes).unwrap(),
+            }
+            let found = verify(&data, &key);
+            assert_eq!(found.code(), 4, "{} {what}: {found}", path.display());
+            let told = found.text() + &found.errors();
+            let name = text(Path::new(path.file_name().unwrap()));
+            // Of a bundle it is the tile that shows it; of a segment that is gone, the journal that has none.
+            let named = told.contains(name) || text(path).contains("journal") && told.contains("journal");
+            assert!(named, "{} {what}, and is not named: {told}", path.display());
+            fs::write(&file, &whole).unwrap();
+            checked += 1;
+        }
+    }
+    verify(&data, &key).ok();
+    assert!(checked > 100, "{checked} changes of {} files", paths.len());
+}
+
+#[test]
+fn entries_in_another_order_and_the_checkpoint_of_another_log_are_found() {
+    let (scene, key, earlier) = grown();
+    let data = copy(&scene, "changed");
+    let bundle = data.join("log/tile/entries/000");
+    let whole = fs::read(&bundle).unwrap();
+    let length = |at: usize| 2 + usize::from(u16::from_be_bytes([whole[at], whole[at + 1]]));
+    let (first, second) = (length(0), length(length(0)));
+    let swapped = [&whole[first..first + second], &whole[..first], &whole[first + second..]].concat();
+    fs::write(&bundle, swapped).unwrap();
+    let found = verify(&data, &key).exits(4).text();
+    assert!(found.contains("entry 0 does not carry its own index"), "{found}");
+    fs::write(&bundle, &whole).unwrap();
+
+    let other = Scene::new(Way::UserName);
+    fs::copy(other.bartizan().data().join("log/checkpoint"), data.join("log/checkpoint")).unwrap();
+    let found = verify(&data, &key).exits(4).text();
+    assert!(found.contains("checkpoint") && found.contains("no signature by"), "{found}");
+
+    // All of the log and the recordings as they were: only who kept a checkpoint can tell.
+    let kept = scene.bartizan().say(&["log", "checkpoint"]);
+    let file = scene.folder().join("kept");
+    fs::write(&file, kept).unwrap();
+    verify(&earlier, &key).ok();
+    let mut since = Command::new(programs().join("bartizan"));
+    since.arg("-D").arg(&earlier).args(["log", "verify", "--key", text(&key), "--since", text(&file)]);
+    let found = run(&mut since).exits(4).text();
+    assert!(found.contains("taken back to an earlier state"), "{found}");
 }
 
 #[test]

@@ -153,6 +153,11 @@ impl Scene {
         self.bartizan.as_mut().expect("a way through Bartizan")
     }
 
+    /// The client and the server apart, for tests that use both at once.
+    pub(crate) fn split(&mut self) -> (&SshClient, &mut Bartizan) {
+        (&self.client, self.bartizan.as_mut().expect("a way through Bartizan"))
+    }
+
     /// Runs `ssh HOST COMMAND` to its end.
     #[track_caller]
     pub(crate) fn exec(&self, command: &str) -> Finished {
