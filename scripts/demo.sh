@@ -189,6 +189,28 @@ show bartizan session play "$terminal" --speed 2 --idle-limit 1s
 step "The evidence"
 show bartizan log verify
 
+step "One byte of the recording flipped, in a copy of it all"
+mkdir "$dir/auditor"
+cp "$BARTIZAN_DATA/keys/log.vkey" "$dir/auditor/"
+cp -a "$BARTIZAN_DATA" "$dir/copy"
+recording=$dir/copy/recordings/$terminal/channel-0.cast.zst
+middle=$(($(stat -c %s "$recording") / 2))
+byte=$(od -An -tu1 -j "$middle" -N 1 "$recording")
+# shellcheck disable=SC2059  # an octal escape made of a number
+printf "\\$(printf %o $((byte ^ 1)))" | dd of="$recording" bs=1 seek="$middle" conv=notrunc status=none
+status=0
+show bartizan -D "$dir/copy" log verify --key "$dir/auditor/log.vkey" || status=$?
+echo "exit status: $status"
+[ "$status" = 4 ]
+
+step "The end of that session, proved where there is nothing but the public key"
+event=$(bartizan log search --type session.end --session "$terminal" --json | grep -o '"index": *[0-9]*' | grep -o '[0-9]*$')
+show bartizan log prove "$event" -o "$dir/auditor/$event.tlog-proof"
+cd "$dir/auditor"
+show ls
+show env -u BARTIZAN_DATA bartizan log verify --proof "$event.tlog-proof" --key log.vkey
+cd - >/dev/null
+
 step "Go on by hand"
 cat <<END
 The same on real machines, word for word:
