@@ -25,6 +25,7 @@ test=(
     dbclient=dropbear-bin
     dropbearconvert=dropbear-bin
     zstd=zstd
+    xauth=xauth
     script=bsdutils
     scriptreplay=bsdutils
     sha256sum=coreutils

@@ -81,6 +81,22 @@ pub enum Outcome {
     Failure,
 }
 
+/// How far a request to listen has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForwardState {
+    /// It is passed on to the target.
+    Asked,
+    /// The target listens.
+    Listening,
+    /// The target listens no more.
+    Cancelled,
+    /// Policy refuses it; the target learns nothing.
+    Refused,
+    /// The target refused it.
+    Failed,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -212,6 +228,19 @@ pub enum Body {
         /// Destination and originator, where the type has them, escaped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
+        /// Why it was refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The client asked the target to listen for it (RFC 4254 §7.1), or to stop.
+    #[serde(rename = "forward.listen")]
+    ForwardListen {
+        /// The name of the request, such as `tcpip-forward`.
+        request: String,
+        /// Where: `ADDRESS:PORT` with the port the target chose if it was left to it, or a path; escaped.
+        on: String,
+        /// How far it has come.
+        state: ForwardState,
         /// Why it was refused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -410,6 +439,7 @@ impl Body {
             Self::UpstreamFail { .. } => "upstream.fail",
             Self::HostKeyFirstUse { .. } => "host_key.first_use",
             Self::ChannelOpen { .. } => "channel.open",
+            Self::ForwardListen { .. } => "forward.listen",
             Self::ChannelRequest { .. } => "channel.request",
             Self::Command { .. } => "command",
             Self::ChannelClose { .. } => "channel.close",

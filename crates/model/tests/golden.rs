@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bartizan_model::event::{Body, CertificateUsed, Event, MAX_EVENT_BYTES, Outcome, Severity};
+use bartizan_model::event::{Body, CertificateUsed, Event, ForwardState, MAX_EVENT_BYTES, Outcome, Severity};
 use bartizan_model::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex,
     Timestamp, Way,
@@ -166,6 +166,16 @@ fn session() -> Vec<Event> {
             Denied,
         ),
         event(
+            Body::ForwardListen {
+                request: text("tcpip-forward"),
+                on: text("localhost:8080"),
+                state: ForwardState::Refused,
+                reason: Some(text("no grant permits forward:remote")),
+            },
+            Notice,
+            Denied,
+        ),
+        event(
             Body::ChannelRequest {
                 channel: 0,
                 request: text("pty-req"),
@@ -294,6 +304,12 @@ fn least_events() -> Vec<Event> {
             kind: kind.clone(),
             from: text("target"),
             detail: None,
+            reason: None,
+        }),
+        least(Body::ForwardListen {
+            request: text("tcpip-forward"),
+            on: text("localhost:8080"),
+            state: ForwardState::Listening,
             reason: None,
         }),
         least(Body::ChannelRequest { channel: 0, request: text("shell"), detail: None, reason: None }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bartizan_audit::{ReadError, Reader};
 use bartizan_model::api::{EventSearch, IndexStatus, LogReading, Page, SessionDetail};
-use bartizan_model::event::{Body, Event, Severity};
+use bartizan_model::event::{Body, Event, ForwardState, Severity};
 use serde_json::value::RawValue;
 
 use super::{Context, wait};
@@ -222,6 +222,9 @@ fn particular(body: &Body) -> String {
         Body::ChannelOpen { channel, kind, reason, detail: what, .. } => {
             format!("{channel} {kind}{}{}", detail(what), refused(reason))
         }
+        Body::ForwardListen { request, on, state, reason } => {
+            format!("{request} {on} {}{}", how_far(*state), refused(reason))
+        }
         Body::ChannelRequest { channel, request, detail: what, reason } => {
             format!("{channel} {request}{}{}", detail(what), refused(reason))
         }
@@ -254,6 +257,16 @@ fn particular(body: &Body) -> String {
 
 fn ids(rules: &[bartizan_model::GrantId]) -> String {
     rules.iter().map(|rule| rule.0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+const fn how_far(state: ForwardState) -> &'static str {
+    match state {
+        ForwardState::Asked => "asked for",
+        ForwardState::Listening => "listening",
+        ForwardState::Cancelled => "cancelled",
+        ForwardState::Refused => "refused",
+        ForwardState::Failed => "failed",
+    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,6 @@
 use bartizan_model::escape;
 use bartizan_ssh::wire::connection::{ChannelType, GlobalRequestType, RequestType};
 
-/// Why a channel type or request is refused that has no permission yet.
-pub(super) const NOT_YET: &str =
-    "this kind of forwarding is not supported yet, and what is not recorded is refused";
-
 /// Most bytes of a peer's text in an event, before escaping: escaped it is at most five times as long.
 const TEXT_BYTES: usize = 8 * 1024;
 

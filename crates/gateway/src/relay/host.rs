@@ -17,6 +17,7 @@ use bartizan_ssh::wire::connection::{
 };
 
 use super::describe;
+use super::forward::{Change, Forwards};
 use super::host_keys::OwnHostKeys;
 use super::judge::{Denied, Judge, name_of, text_of};
 use crate::hop::now;
@@ -63,8 +64,20 @@ impl Closing {
     }
 }
 
-/// A client's request that waits until its event is durable.
+/// What of the client's waits until its event is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeldMessage {
+    /// A `CHANNEL_OPEN`.
+    Open,
+    /// A `CHANNEL_REQUEST`.
+    Request,
+    /// A `GLOBAL_REQUEST`.
+    Global,
+}
+
+/// A message of the client that waits until its event is durable.
 pub(super) struct Held {
+    pub(super) message: HeldMessage,
     pub(super) receipt: Pending,
 }
 
@@ -81,7 +94,7 @@ pub(super) enum Failure {
 
 /// One session, as the relay's owner.
 pub(super) struct Host {
-    judge: Judge,
+    pub(super) judge: Judge,
     trail: Trail,
     pub(super) recorder: Rc<SessionRecorder>,
     started: Instant,
@@ -92,7 +105,7 @@ pub(super) struct Host {
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
     notes: u32,
-    agent: bool,
+    pub(super) forwards: Forwards,
     /// Set by a verdict of `Hold`; the pump takes it.
     pub(super) held: Option<Held>,
     /// Interactive channels that have just begun and are to be told that they are recorded.
@@ -122,7 +135,7 @@ impl Host {
             clock: now(),
             channels: Vec::new(),
             notes: NOTES,
-            agent: false,
+            forwards: Forwards::default(),
             held: None,
             greet: Vec::new(),
             closing: Vec::new(),
@@ -179,7 +192,7 @@ impl Host {
         self.channels.get_mut(key.slot())?.as_mut().filter(|channel| channel.key == key)
     }
 
-    fn submit(&mut self, outcome: Outcome, severity: Severity, body: Body) -> Option<Pending> {
+    pub(super) fn submit(&mut self, outcome: Outcome, severity: Severity, body: Body) -> Option<Pending> {
         match self.trail.log().submit(self.trail.event(outcome, severity, body)) {
             Ok(pending) => Some(pending),
             Err(error) => {
@@ -198,7 +211,7 @@ impl Host {
     }
 
     /// Takes one from the budget of cheap events; the last one says that there are more.
-    fn may_note(&mut self) -> bool {
+    pub(super) fn may_note(&mut self) -> bool {
         match self.notes {
             0 => false,
             1 => {
@@ -215,7 +228,14 @@ impl Host {
         }
     }
 
-    fn open_event(&mut self, from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: Option<String>) {
+    /// Logs that a channel was asked for; `reason` says why it is refused.
+    fn open_event(
+        &mut self,
+        from: Side,
+        ordinal: u32,
+        open: &ChannelOpen<'_>,
+        reason: Option<String>,
+    ) -> Option<Pending> {
         let body = Body::ChannelOpen {
             channel: ordinal,
             kind: open.channel_type.name().to_owned(),
@@ -224,9 +244,9 @@ impl Host {
             reason,
         };
         if matches!(&body, Body::ChannelOpen { reason: Some(_), .. }) {
-            self.denied(body)
+            self.submit(Outcome::Denied, Severity::Notice, body)
         } else {
-            self.note(body)
+            self.submit(Outcome::Success, Severity::Info, body)
         }
     }
 
@@ -265,7 +285,7 @@ impl Host {
         };
         match self.submit(Outcome::Success, Severity::Info, body) {
             Some(receipt) => {
-                self.held = Some(Held { receipt });
+                self.held = Some(Held { message: HeldMessage::Request, receipt });
                 RequestVerdict::Hold
             }
             None => RequestVerdict::Refuse { text: "bartizan: the audit log cannot be written\n".into() },
@@ -320,17 +340,20 @@ impl Host {
             }
             RequestType::AuthAgentReq | RequestType::AgentReq => {
                 match self.judge.permission(Permission::Agent) {
-                    Ok(()) => self.agent = true,
+                    Ok(()) => self.forwards.agent = true,
                     Err(denial) => {
                         self.request_event(key, &request.request_type, Some(denial.reason));
                         return refuse();
                     }
                 }
             }
-            RequestType::X11Req(_) => {
-                self.request_event(key, &request.request_type, Some(describe::NOT_YET.into()));
-                return refuse();
-            }
+            RequestType::X11Req(_) => match self.judge.permission(Permission::X11) {
+                Ok(()) => self.forwards.x11 = true,
+                Err(denial) => {
+                    self.request_event(key, &request.request_type, Some(denial.reason));
+                    return refuse();
+                }
+            },
             RequestType::EndOfWrite | RequestType::Keepalive | RequestType::XonXoff { .. } => {
                 return RequestVerdict::Pass;
             }
@@ -364,20 +387,16 @@ impl Host {
 
 impl RelayHost for Host {
     fn channel_open(&mut self, from: Side, key: ChannelKey, open: &ChannelOpen<'_>) -> OpenVerdict {
-        let verdict = match (from, &open.channel_type) {
-            (Side::Client, ChannelType::Session) => self.judge.connect().map_err(|denial| denial.reason),
-            (Side::Target, ChannelType::AuthAgent | ChannelType::AgentConnect) if self.agent => Ok(()),
-            (Side::Target, ChannelType::AuthAgent | ChannelType::AgentConnect) => {
-                Err("agent forwarding was not permitted".into())
-            }
-            _ => Err(describe::NOT_YET.into()),
+        let verdict = match from {
+            Side::Client => self.client_opens(&open.channel_type),
+            Side::Target => self.forwards.target_opens(&open.channel_type).map_err(str::to_owned),
         };
         if let Err(reason) = verdict {
             let text = format!("bartizan: {reason}");
             self.open_event(from, ordinal(key), open, Some(reason));
             return OpenVerdict::prohibited(text);
         }
-        self.open_event(from, ordinal(key), open, None);
+        let receipt = self.open_event(from, ordinal(key), open, None);
         let kind = open.channel_type.name().to_owned();
         self.recorder.open_channel(ordinal(key), &kind, self.now);
         if self.channels.len() <= key.slot() {
@@ -392,7 +411,14 @@ impl RelayHost for Host {
             exit_status: None,
             exit_signal: None,
         });
-        OpenVerdict::Pass
+        match receipt {
+            // A session channel reaches nothing before its program, which waits for itself.
+            Some(receipt) if from == Side::Client && open.channel_type != ChannelType::Session => {
+                self.held = Some(Held { message: HeldMessage::Open, receipt });
+                OpenVerdict::Hold
+            }
+            _ => OpenVerdict::Pass,
+        }
     }
 
     fn channel_request(
@@ -414,17 +440,8 @@ impl RelayHost for Host {
             (Side::Client, GlobalRequestType::HostKeysProve(blobs)) => {
                 self.host_keys.prove(blobs).map_or(GlobalVerdict::Refuse, GlobalVerdict::Answer)
             }
-            (
-                Side::Client,
-                GlobalRequestType::TcpipForward { .. } | GlobalRequestType::StreamlocalForward { .. },
-            ) => {
-                self.denied(Body::AccessDeny {
-                    action: Permission::ForwardRemote.to_string(),
-                    detail: describe::global(&request.request_type),
-                    reason: describe::NOT_YET.into(),
-                    rules: Vec::new(),
-                });
-                GlobalVerdict::Refuse
+            (Side::Client, asked) if let Some(change) = Change::asked_by(asked) => {
+                self.client_forwards(change, request.want_reply)
             }
             (_, GlobalRequestType::NoMoreSessions | GlobalRequestType::Keepalive) => GlobalVerdict::Pass,
             (_, other) => {
@@ -478,7 +495,13 @@ impl RelayHost for Host {
         }
     }
 
-    fn global_request_reply(&mut self, _: Side, _: GlobalKind, _: bool, _: &[u8]) {}
+    fn global_request_reply(&mut self, from: Side, request: GlobalKind, ok: bool, data: &[u8]) {
+        if from == Side::Target
+            && let Some(answered) = self.forwards.answered(request, ok, data)
+        {
+            self.note(answered);
+        }
+    }
 
     fn closed(&mut self, key: ChannelKey, _: Totals) {
         let Some(slot) = self.channels.get_mut(key.slot()) else { return };

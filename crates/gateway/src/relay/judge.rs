@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_access::{Action, Asked, Decision, Permit, Request, classify};
+use bartizan_access::{Action, Asked, Decision, DenyReason, Permit, Request, classify};
 use bartizan_model::{GrantId, Permission, Timestamp};
 
 use crate::grant::Grant;
@@ -119,8 +119,13 @@ impl Judge {
         match self.shared.directory().judge(who, &request, Timestamp::now()) {
             Decision::Permit(permit) => Ok(permit),
             Decision::Deny(denial) => {
-                let action = action.as_str().to_owned();
-                Err(Denied { action, reason: denial.reason.to_string(), rules: denial.rules })
+                let reason = match (denial.reason, action) {
+                    (DenyReason::NoRule, Action::Permission(permission)) => {
+                        format!("no grant permits {permission} for {login} on {}", target.name)
+                    }
+                    (reason, _) => reason.to_string(),
+                };
+                Err(Denied { action: action.as_str().to_owned(), reason, rules: denial.rules })
             }
         }
     }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use bartizan_record::{Answer, ChannelDigests, SessionRecorder};
 use bartizan_ssh::connection::ConnectionError;
-use bartizan_ssh::connection::relay::{DataKind, Flow, Output, Relay, RelayError, RequestVerdict, Side};
+use bartizan_ssh::connection::relay::{
+    DataKind, Flow, GlobalVerdict, OpenVerdict, Output, Relay, RelayError, RequestVerdict, Side,
+};
 use bartizan_ssh::transport::{Incoming, TransportError};
 use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, HostKeyBlobs};
 use bartizan_ssh::wire::{Reader, Writer as _};
@@ -19,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
-use super::host::{Closing, Failure, Host};
+use super::host::{Closing, Failure, HeldMessage, Host};
 use super::judge::Denied;
 use crate::hop::{Hop, HopError, at, now};
 
@@ -211,19 +213,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
-    /// Lets a held request go once its event is durable.
+    /// Lets a held message of the client go once its event is durable.
     fn settle_held(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let Some(held) = &mut self.host.held else { return Ok(false) };
+        let message = held.message;
         match Pin::new(&mut held.receipt).poll(cx) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Err(error)) => return Err(Stop::Failure(error.into())),
             Poll::Ready(Ok(_)) => self.host.held = None,
         }
-        let mut out = Both { client: &mut self.client, target: &mut self.target };
-        match self.relay.release_request(Side::Client, RequestVerdict::Pass, &mut self.host, &mut out) {
-            Ok(()) => Ok(true),
-            Err(error) => Err(stop_of(error)),
+        let Self { client, target, relay, host, .. } = self;
+        let mut out = Both { client, target };
+        match message {
+            HeldMessage::Open => relay.release_open(Side::Client, OpenVerdict::Pass, &mut out),
+            HeldMessage::Request => relay.release_request(Side::Client, RequestVerdict::Pass, host, &mut out),
+            HeldMessage::Global => relay.release_global(Side::Client, GlobalVerdict::Pass, &mut out),
         }
+        .map_err(stop_of)?;
+        Ok(true)
     }
 
     /// Tells interactive channels that they are recorded, out of the reserve of their window.

@@ -17,6 +17,7 @@ mod evidence;
 mod exec;
 mod files;
 mod flow;
+mod forwards;
 mod kills;
 mod limits;
 mod names;

@@ -205,19 +205,3 @@ fn a_jump_elsewhere_is_no_way_around() {
     }
     nobody_came(&scene);
 }
-
-/// `ssh -W` to anywhere, and forwards: refused until they are recorded.
-#[test]
-fn channels_that_are_not_recorded_are_refused() {
-    let scene = Scene::new(Way::UserName);
-    let forward = scene.target.endpoint();
-    let done = run(scene.client.ssh().args(["-W", &forward, scene.host()])).fails();
-    assert!(!done.text().contains("SSH-2.0"), "the target's greeting came through");
-    let mut ssh = scene.client.ssh();
-    ssh.args(["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9", scene.host(), "true"]);
-    run(&mut ssh).fails().says(&["forwarding failed"]);
-    let denied = scene.denied();
-    for what in ["direct-tcpip", "forward:remote"] {
-        assert!(denied.iter().any(|e| e.to_string().contains(what)), "{what}: {denied:#?}");
-    }
-}
