@@ -121,6 +121,7 @@ fn data() -> DirectoryData {
                 sources: vec!["10.0.0.0/8".parse().unwrap()],
                 expires: None,
                 record: Recording::default(),
+                break_glass: false,
                 created,
             })
             .collect(),

@@ -78,6 +78,7 @@ pub struct Permit {
     recording: Recording,
     until: Option<Until>,
     judge_again_at: Option<Timestamp>,
+    break_glass: Vec<GrantId>,
 }
 
 /// When a permit lapses, and why.
@@ -103,6 +104,12 @@ impl Permit {
     /// Whether a terminal may be asked for. Only a certificate can hold that back.
     pub fn pty(&self) -> bool {
         self.pty
+    }
+
+    /// Those of the grants that permit the session which are break-glass ones: ask [`Directory::judge_break_glass`]
+    /// what they permit by themselves.
+    pub fn break_glass(&self) -> &[GrantId] {
+        &self.break_glass
     }
 
     /// What is recorded: of the grants that permit the session the **union**, so that each of them gets at least
@@ -200,20 +207,42 @@ impl Directory {
     /// The person, what proved them, and the target are looked up in this snapshot, so that an answer never
     /// rests on an older one. A permission needs `connect` to be permitted too.
     pub fn judge(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Decision {
+        self.judge_by(who, request, now, Counting::All)
+    }
+
+    /// Judges one request by break-glass grants alone: what counts where recordings or the space for them fail.
+    /// What forbids, forbids here too; no other grant and no operators' policy permits anything.
+    pub fn judge_break_glass(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Decision {
+        self.judge_by(who, request, now, Counting::BreakGlass)
+    }
+
+    fn judge_by(
+        &self,
+        who: &Authenticated,
+        request: &Request<'_>,
+        now: Timestamp,
+        counting: Counting,
+    ) -> Decision {
         let proven = self.still_proven(who, request.action == Action::Connect, now);
         let proven = proven.map_err(|why| Denial::because(DenyReason::NotProven(why)));
-        proven.and_then(|()| self.permit(who, request, now)).into()
+        proven.and_then(|()| self.permit(who, request, now, counting)).into()
     }
 
     /// Tells how a request of a person would be judged if they had just proven a plain key: what `access check`
     /// answers. It opens nothing, since a session takes an [`Authenticated`] besides.
     pub fn explain(&self, person: &PersonName, request: &Request<'_>, now: Timestamp) -> Decision {
         let known = self.active(person).map_err(|why| Denial::because(DenyReason::NotProven(why)));
-        known.and_then(|_| self.permit(&Authenticated::supposed(person), request, now)).into()
+        known.and_then(|_| self.permit(&Authenticated::supposed(person), request, now, Counting::All)).into()
     }
 
     /// What policy says to somebody who is who they say.
-    fn permit(&self, who: &Authenticated, request: &Request<'_>, now: Timestamp) -> Result<Permit, Denial> {
+    fn permit(
+        &self,
+        who: &Authenticated,
+        request: &Request<'_>,
+        now: Timestamp,
+        counting: Counting,
+    ) -> Result<Permit, Denial> {
         let unknown = || Denial::because(DenyReason::NotProven(Rejected::UnknownPerson));
         let entry = self.entry(who.person()).ok_or_else(unknown)?;
         if self.target(request.target).is_none() {
@@ -223,18 +252,20 @@ impl Directory {
             .map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
 
         let names = &self.names;
-        let connect = question.ask(&names.connect)?;
+        let connect = counting.of(question.ask(&names.connect)?, entry)?;
         let grants: Vec<&Grant> =
             connect.grants.iter().filter_map(|id| entry.grants.get(id).map(AsRef::as_ref)).collect();
-        let allow =
-            Permission::ALL.into_iter().filter(|p| who.may(*p) && question.permits(*p, &grants)).collect();
+        let may = |p: &Permission| who.may(*p) && question.permits(*p, &grants, counting);
+        let allow = Permission::ALL.into_iter().filter(may).collect();
         let terms = terms(&grants);
         // How long an operator's policy permits is in its conditions, so it counts as without end.
         let until = terms.until.filter(|_| connect.operators.is_empty());
+        let break_glass =
+            grants.iter().filter(|grant| grant.break_glass).map(|grant| grant.id.clone()).collect();
         let rules = match request.action {
             Action::Connect | Action::Continue => connect,
             Action::Permission(wanted) => {
-                let rules = question.ask(names.action(wanted))?;
+                let rules = counting.of(question.ask(names.action(wanted))?, entry)?;
                 if !who.may(wanted) {
                     return Err(Denial::because(DenyReason::HeldBack));
                 }
@@ -248,7 +279,32 @@ impl Directory {
             recording: terms.recording,
             until,
             judge_again_at: terms.first_end,
+            break_glass,
         })
+    }
+}
+
+/// Which rules permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counting {
+    /// All of them.
+    All,
+    /// Break-glass grants alone.
+    BreakGlass,
+}
+
+impl Counting {
+    /// Those of the rules that permit something which count.
+    fn of(self, rules: Rules, entry: &Entry) -> Result<Rules, Denial> {
+        if self == Self::All {
+            return Ok(rules);
+        }
+        let flagged = |id: &GrantId| entry.grants.get(id).is_some_and(|grant| grant.break_glass);
+        let grants: Vec<GrantId> = rules.grants.into_iter().filter(flagged).collect();
+        match grants.is_empty() {
+            true => Err(Denial::because(DenyReason::NoRule)),
+            false => Ok(Rules { grants, operators: Vec::new() }),
+        }
     }
 }
 
@@ -316,10 +372,10 @@ impl<'a> Question<'a> {
     /// A grant's conditions are the same for all its actions, so those grants permit what they list and no
     /// other grant permits anything: the answer is that of [`Self::ask`] (a property of the tests) without
     /// asking Cedar about every grant again for every permission.
-    fn permits(&self, permission: Permission, grants: &[&Grant]) -> bool {
+    fn permits(&self, permission: Permission, grants: &[&Grant], counting: Counting) -> bool {
         let granted = grants.iter().any(|grant| grant.allow.contains(permission));
         let operators = self.ask_operators(self.directory.names.action(permission));
-        operators.is_ok_and(|rules| granted || !rules.is_empty())
+        operators.is_ok_and(|rules| granted || (counting == Counting::All && !rules.is_empty()))
     }
 
     /// Asks whether an action is permitted, and by which rules.

@@ -73,8 +73,9 @@ pub(crate) async fn add(
         known_target(&data, &name)?;
     }
     let id = fresh_id(&data.grants)?;
-    let NewGrant { who, target, logins, allow, sources, expires, record } = new;
-    let grant = Grant { id, who, target, logins, allow, sources, expires, record, created: now };
+    let NewGrant { who, target, logins, allow, sources, expires, record, break_glass } = new;
+    let grant =
+        Grant { id, who, target, logins, allow, sources, expires, record, break_glass, created: now };
     change::make(&state, peer, AddGrant(grant.clone())).await?;
     Ok((StatusCode::CREATED, Json(grant)))
 }

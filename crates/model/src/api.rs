@@ -194,6 +194,9 @@ pub struct NewGrant {
     /// What is recorded.
     #[serde(default)]
     pub record: Recording,
+    /// Whether it passes, loudly, also while recordings or the space for them fail.
+    #[serde(default)]
+    pub break_glass: bool,
 }
 
 /// `DELETE` of a person or target: whether grants that name it go too.

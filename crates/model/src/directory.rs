@@ -234,6 +234,9 @@ pub struct Grant {
     /// What is recorded under this grant.
     #[serde(default)]
     pub record: Recording,
+    /// Break-glass: passes, loudly, also while recordings or the space for them fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
     /// When it was added.
     pub created: Timestamp,
 }

@@ -314,6 +314,58 @@ pub enum Body {
         /// The recording's files.
         recording: Vec<RecordingFile>,
     },
+    /// A session goes on, or begins, where others are refused or ended: its grant is a break-glass one, and its
+    /// recording or the space for it fails.
+    #[serde(rename = "break_glass.start")]
+    BreakGlassStart {
+        /// The break-glass grants that permit it.
+        rules: Vec<GrantId>,
+        /// What fails.
+        reason: String,
+        /// Whether its recording is written nevertheless. Digests of all that passes are in `channel.close` always.
+        recorded: bool,
+    },
+    /// A session that passed by a break-glass grant is over.
+    #[serde(rename = "break_glass.end")]
+    BreakGlassEnd {
+        /// Whether its recording is whole.
+        recorded: bool,
+        /// How long it lasted, in microseconds.
+        duration_us: u64,
+    },
+    /// The disk of the data folder is running out of space: somebody should act before sessions are refused.
+    #[serde(rename = "space.low")]
+    SpaceLow {
+        /// What there is.
+        #[serde(flatten)]
+        space: DiskSpace,
+    },
+    /// Too little space is left: new sessions are refused, but for break-glass grants.
+    #[serde(rename = "space.full")]
+    SpaceFull {
+        /// What there is.
+        #[serde(flatten)]
+        space: DiskSpace,
+    },
+    /// There is enough space again: sessions are permitted as before.
+    #[serde(rename = "space.ok")]
+    SpaceOk {
+        /// What there is.
+        #[serde(flatten)]
+        space: DiskSpace,
+        /// Events that the log had no room for since `space.full`; what they would have told of was refused.
+        unlogged: u64,
+    },
+    /// A recording is removed by retention: durable before its first file goes.
+    #[serde(rename = "recording.remove")]
+    RecordingRemove {
+        /// Why: the rule and what it says.
+        reason: String,
+        /// Bytes on disk of all its files.
+        bytes: u64,
+        /// Its files, as `session.end` named them.
+        recording: Vec<RecordingFile>,
+    },
     /// A recording was read.
     #[serde(rename = "recording.read")]
     RecordingRead {
@@ -386,6 +438,20 @@ pub enum Body {
     },
 }
 
+/// How much space the file system of the data folder has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpace {
+    /// Bytes that can still be written.
+    pub free_bytes: u64,
+    /// Its size in bytes.
+    pub total_bytes: u64,
+    /// Files that can still be made; none where the file system has no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_files: Option<u64>,
+    /// What is compared with which mark.
+    pub reason: String,
+}
+
 /// A user certificate that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateUsed {
@@ -444,6 +510,12 @@ impl Body {
             Self::Command { .. } => "command",
             Self::ChannelClose { .. } => "channel.close",
             Self::SessionEnd { .. } => "session.end",
+            Self::BreakGlassStart { .. } => "break_glass.start",
+            Self::BreakGlassEnd { .. } => "break_glass.end",
+            Self::SpaceLow { .. } => "space.low",
+            Self::SpaceFull { .. } => "space.full",
+            Self::SpaceOk { .. } => "space.ok",
+            Self::RecordingRemove { .. } => "recording.remove",
             Self::RecordingRead { .. } => "recording.read",
             Self::LogRead { .. } => "log.read",
             Self::LogReindex { .. } => "log.reindex",

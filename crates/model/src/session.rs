@@ -77,4 +77,10 @@ pub struct SessionSummary {
     pub exit_status: Option<u32>,
     /// Why it ended.
     pub reason: Option<String>,
+    /// Whether it passed by a break-glass grant where others were refused or ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub break_glass: bool,
+    /// When retention removed its recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Timestamp>,
 }

@@ -8,7 +8,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bartizan_model::event::{Body, CertificateUsed, Event, ForwardState, MAX_EVENT_BYTES, Outcome, Severity};
+use bartizan_model::event::{
+    Body, CertificateUsed, DiskSpace, Event, ForwardState, MAX_EVENT_BYTES, Outcome, Severity,
+};
 use bartizan_model::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex,
     Timestamp, Way,
@@ -233,8 +235,34 @@ fn session() -> Vec<Event> {
 /// Events about what operators and auditors do, and about what should not happen.
 fn administration() -> Vec<Event> {
     use Outcome::{Failure, Success};
-    use Severity::{Info, Warning};
+    use Severity::{High, Info, Notice, Warning};
     vec![
+        event(
+            Body::BreakGlassStart {
+                rules: vec![grant("g-0badcafe")],
+                reason: text("new sessions are refused: 3.0 MiB of 64 MiB are free"),
+                recorded: false,
+            },
+            High,
+            Success,
+        ),
+        event(Body::BreakGlassEnd { recorded: false, duration_us: 2_000_001 }, High, Success),
+        event(Body::SpaceLow { space: space(12_000_000) }, Warning, Success),
+        event(Body::SpaceFull { space: space(3_000_000) }, High, Success),
+        event(Body::SpaceOk { space: space(40_000_000), unlogged: 2 }, Notice, Success),
+        event(
+            Body::RecordingRemove {
+                reason: text("older than 90d"),
+                bytes: 8192,
+                recording: vec![RecordingFile {
+                    name: text("manifest.json"),
+                    bytes: 4096,
+                    sha256: Sha256Hex([9; 32]),
+                }],
+            },
+            Notice,
+            Success,
+        ),
         event(Body::RecordingRead { how: text("export asciicast") }, Info, Success),
         event(Body::LogRead { query: text("type=transfer limit=100") }, Info, Success),
         event(Body::LogReindex { by: text("uid 1000") }, Info, Success),
@@ -276,6 +304,15 @@ fn administration() -> Vec<Event> {
             Failure,
         ),
     ]
+}
+
+fn space(free_bytes: u64) -> DiskSpace {
+    DiskSpace {
+        free_bytes,
+        total_bytes: 67_108_864,
+        free_files: Some(16_000),
+        reason: format!("{free_bytes} bytes are free"),
+    }
 }
 
 /// Events without what their own fields may leave out.

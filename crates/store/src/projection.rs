@@ -31,6 +31,10 @@ pub(crate) struct EventRow {
 pub(crate) enum SessionChange {
     Start(SessionSummary),
     End(SessionSummaryEnd),
+    /// It passed by a break-glass grant.
+    BreakGlass(String),
+    /// Its recording was removed.
+    Removed(String, Timestamp),
 }
 
 /// What `session.end` adds to a session.
@@ -92,7 +96,7 @@ fn readable(bytes: &[u8], value: &Value) -> EventRow {
         words: stored(&words.to_lowercase()),
         json: String::from_utf8_lossy(bytes).into_owned(),
         change: match value.get("type").and_then(Value::as_str) {
-            Some("session.start" | "session.end") => {
+            Some("session.start" | "session.end" | "break_glass.start" | "recording.remove") => {
                 serde_json::from_slice(bytes).ok().and_then(session_change)
             }
             _ => None,
@@ -138,7 +142,11 @@ fn session_change(event: Event) -> Option<SessionChange> {
             bytes_out: 0,
             exit_status: None,
             reason: None,
+            break_glass: false,
+            removed: None,
         })),
+        Body::BreakGlassStart { .. } => Some(SessionChange::BreakGlass(id.to_string())),
+        Body::RecordingRemove { .. } => Some(SessionChange::Removed(id.to_string(), event.time)),
         Body::SessionEnd { reason, bytes_in, bytes_out, exit_status, truncated, .. } => {
             Some(SessionChange::End(SessionSummaryEnd {
                 id: id.to_string(),

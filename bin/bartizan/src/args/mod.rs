@@ -353,6 +353,10 @@ pub(crate) struct GrantAdd {
     /// Keep keystrokes too. They contain typed passwords.
     #[arg(long)]
     pub(crate) record_input: bool,
+    /// Let it pass, loudly, also while recordings or the space for them fail: for those who put it right.
+    /// While they work, it is a grant like any other.
+    #[arg(long)]
+    pub(crate) break_glass: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,6 +46,7 @@ fn request(add: GrantAdd) -> Result<NewGrant, Failure> {
         sources: add.sources,
         expires: add.expires,
         record: add.record.recording(add.record_input),
+        break_glass: add.break_glass,
     })
 }
 
@@ -77,6 +78,10 @@ fn sentence(grant: &Record) -> String {
         let _ = writeln!(text, "  until {} UTC", time(expires));
     }
     let _ = writeln!(text, "  recorded: {}", kept(grant.record));
+    if grant.break_glass {
+        let _ =
+            writeln!(text, "  break-glass: passes, loudly, also while recordings or the space for them fail");
+    }
     text
 }
 
@@ -96,11 +101,12 @@ pub(crate) fn grants_table(grants: &[Record]) -> Table {
         let logins = if grant.logins.is_none() { "*".into() } else { logins(grant) };
         // Sources are conditions that a reader must not overlook.
         let sources = if grant.sources.is_empty() { "" } else { " (by source)" };
+        let break_glass = if grant.break_glass { "break-glass: " } else { "" };
         table.row([
             normal(&grant.id),
             normal(&grant.who),
             normal(format!("{logins}@{}", grant.target)),
-            normal(format!("{}{sources}", grant.allow)),
+            normal(format!("{break_glass}{}{sources}", grant.allow)),
             until,
         ]);
     }
@@ -124,6 +130,7 @@ pub(crate) mod tests {
             sources: Vec::new(),
             expires: None,
             record: Recording::default(),
+            break_glass: false,
             created: at(0),
         };
         vec![
@@ -143,6 +150,7 @@ pub(crate) mod tests {
                 sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
                 expires: Some(Timestamp::from_unix_micros(1_000_000)),
                 record: Recording { channel_cap: Some(0), input: false },
+                break_glass: true,
                 ..grant("g-0badcafe", "db-*", "exec")
             },
         ]

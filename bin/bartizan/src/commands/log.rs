@@ -241,6 +241,23 @@ fn particular(body: &Body) -> String {
             let truncated = if *truncated { ", truncated" } else { "" };
             format!("{reason}: {bytes_in} in, {bytes_out} out{truncated}")
         }
+        Body::BreakGlassStart { rules, reason, recorded } => {
+            let recorded = if *recorded { "recorded nevertheless" } else { "NOT recorded" };
+            format!("{recorded}, by {}: {reason}", ids(rules))
+        }
+        Body::BreakGlassEnd { recorded, .. } => {
+            if *recorded {
+                "recorded".into()
+            } else {
+                "not recorded, or not whole".into()
+            }
+        }
+        Body::SpaceLow { space } | Body::SpaceFull { space } => space.reason.clone(),
+        Body::SpaceOk { space, unlogged: 0 } => space.reason.clone(),
+        Body::SpaceOk { space, unlogged } => {
+            format!("{}; {unlogged} events found no room meanwhile", space.reason)
+        }
+        Body::RecordingRemove { reason, bytes, .. } => format!("{bytes} bytes: {reason}"),
         Body::RecordingRead { how } => how.clone(),
         Body::LogRead { query } => query.clone(),
         Body::LogReindex { by } => format!("by {by}"),

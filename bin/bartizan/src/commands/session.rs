@@ -60,6 +60,19 @@ pub(crate) fn state(state: SessionState) -> (String, Look) {
     (state.to_string(), look)
 }
 
+/// The state as listings show it: `!` marks a session that passed by a break-glass grant where others were not let
+/// in, `-` one whose recording retention removed.
+fn shown_state(session: &SessionSummary) -> (String, Look) {
+    let (word, look) = state(session.state);
+    let look = if session.break_glass { Look::Bad } else { look };
+    let mark = match (session.break_glass, session.removed) {
+        (true, _) => " !",
+        (false, Some(_)) => " -",
+        (false, None) => "",
+    };
+    (format!("{word}{mark}"), look)
+}
+
 fn sessions_table(sessions: &[SessionSummary], now: Timestamp, whole_ids: bool) -> Table {
     let mut table = Table::new("no such sessions")
         .column("ID")
@@ -76,7 +89,7 @@ fn sessions_table(sessions: &[SessionSummary], now: Timestamp, whole_ids: bool) 
             normal(id),
             normal(&session.person),
             normal(format!("{}@{}", session.login, session.target)),
-            state(session.state),
+            shown_state(session),
             normal(minute(session.started)),
             normal(lasted(session, now)),
             match session.exit_status {
@@ -108,8 +121,9 @@ fn detail_text(detail: &SessionDetail, now: Timestamp, colour: bool) -> String {
         let _ = writeln!(text, "  {name:<9} {value}");
     };
     let (word, look) = state(session.state);
+    let break_glass = if session.break_glass { ", by a break-glass grant" } else { "" };
     let reason = session.reason.as_deref().map(|reason| format!(": {}", cell(reason))).unwrap_or_default();
-    line("state", format!("{}{reason}", paint(&word, look, colour)));
+    line("state", format!("{}{break_glass}{reason}", paint(&word, look, colour)));
     line("person", format!("{} from {}", session.person, session.source));
     line("target", format!("{}@{}, by {}", session.login, session.target, session.way));
     line("client", cell(&detail.client));
@@ -127,6 +141,9 @@ fn detail_text(detail: &SessionDetail, now: Timestamp, colour: bool) -> String {
     }
     for channel in &detail.channels {
         text.push_str(&channel_text(channel));
+    }
+    if let Some(removed) = session.removed {
+        let _ = writeln!(text, "\nthe recording was removed by retention at {} UTC", time(removed));
     }
     if !detail.recording.is_empty() {
         text.push_str("\nfiles of the recording\n");
@@ -199,6 +216,8 @@ mod tests {
             bytes_out: 1_234_567,
             exit_status: Some(0),
             reason: Some("closed by the client".into()),
+            break_glass: false,
+            removed: None,
         };
         vec![
             SessionSummary {
@@ -208,11 +227,16 @@ mod tests {
                 reason: None,
                 ..session("01990c2e-7d1a-7c3e-9f52-0242ac120002", 60)
             },
-            SessionSummary { exit_status: Some(255), ..session("01990c2e-7d1a-7b22-9f52-0242ac120001", 5) },
+            SessionSummary {
+                exit_status: Some(255),
+                removed: Some(at(100)),
+                ..session("01990c2e-7d1a-7b22-9f52-0242ac120001", 5)
+            },
             SessionSummary {
                 person: PersonName::new("service-account-of-the-build-farm").unwrap(),
                 target: TargetName::new("build-17.internal.example.com").unwrap(),
                 state: SessionState::Truncated,
+                break_glass: true,
                 ..session("01990c2d-0000-7c3e-9f52-0242ac120001", 0)
             },
         ]

@@ -1,9 +1,9 @@
 //! Operators' own policies in Cedar.
 
-use bartizan_access::{Action, Decision, Policies};
+use bartizan_access::{Action, Decision, Policies, Request};
 use bartizan_model::{Grant, Permission};
 
-use crate::world::{Ask, NOW, connect, decide, deny, grant, ids, permit, seconds, who, with_policies};
+use crate::world::{Ask, NOW, connect, decide, deny, grant, ids, ip, permit, seconds, who, with_policies};
 
 #[test]
 fn a_forbid_wins_over_grants_and_is_named() {
@@ -135,4 +135,44 @@ fn policies_can_name_roles_and_labels() {
         matches!(exec("alice"), Decision::Deny(denial) if denial.to_string().contains("base.cedar:prod"))
     );
     assert!(matches!(exec("bob"), Decision::Permit(_)));
+}
+
+#[test]
+fn in_an_emergency_break_glass_grants_alone_permit_and_what_forbids_forbids() {
+    let glass = |id: &str, target: &str, allow: &str| Grant {
+        break_glass: true,
+        ..grant(id, "alice", target, allow)
+    };
+    let directory = with_policies(
+        vec![
+            grant("plain", "alice", "*", "shell,exec,scp"),
+            glass("glass", "web-*", "shell"),
+            glass("held", "db-1", "shell"),
+        ],
+        r#"permit (principal, action in [Action::"connect", Action::"x11"], resource);
+           @id("freeze") forbid (principal, action == Action::"connect", resource == Target::"db-1");"#,
+    );
+    let alice = who(&directory, "alice");
+    let judge = |ask: Ask<'_>| {
+        let (target, login) = (ask.target.parse().unwrap(), ask.login.parse().unwrap());
+        let request = Request { target: &target, login: &login, action: ask.action, source: ip(ask.source) };
+        directory.judge_break_glass(&alice, &request, ask.now)
+    };
+    let Decision::Permit(permitted) = judge(connect("web-1")) else { panic!("denied") };
+    assert_eq!((ids(permitted.rules()), ids(permitted.break_glass())), (vec!["glass"], vec!["glass"]));
+    assert_eq!(permitted.allow().to_string(), "shell");
+    for (ask, reason) in [
+        (Ask { action: Action::Permission(Permission::Exec), ..connect("web-1") }, "no_rule"),
+        (Ask { action: Action::Permission(Permission::X11), ..connect("web-1") }, "no_rule"),
+        (connect("db-1"), "forbidden"),
+        (connect("web-9"), "unknown_target"),
+    ] {
+        let Decision::Deny(denial) = judge(ask) else { panic!("permitted") };
+        assert_eq!(denial.reason.as_str(), reason);
+    }
+    // While all is well they count among the others.
+    let normal = permit(&directory, &alice, &connect("web-1"));
+    assert_eq!(ids(normal.break_glass()), ["glass"]);
+    assert_eq!(normal.allow().to_string(), "shell,exec,scp,x11");
+    assert!(permit(&directory, &alice, &connect("web-2")).break_glass() == normal.break_glass());
 }

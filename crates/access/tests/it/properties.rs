@@ -45,6 +45,7 @@ fn grants() -> impl Strategy<Value = Vec<Grant>> {
             sources: sources.iter().map(|s| s.parse().unwrap()).collect(),
             expires: expires.map(seconds),
             record: Recording::default(),
+            break_glass: false,
             ..grant(&format!("g{n}"), person, selector, "")
         };
         grants.into_iter().enumerate().map(grant).collect()

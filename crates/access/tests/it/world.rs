@@ -50,6 +50,7 @@ pub(crate) fn grant(id: &str, person: &str, target: &str, allow: &str) -> Grant 
         sources: vec![],
         expires: None,
         record: Recording::default(),
+        break_glass: false,
         created: seconds(0),
     }
 }

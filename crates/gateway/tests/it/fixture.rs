@@ -122,6 +122,7 @@ async fn fill(store: &Store, key: &KeyPair, server: &OpenSshServer) {
         sources: Vec::new(),
         expires: None,
         record: Recording::default(),
+        break_glass: false,
         created,
     };
     store.add_grant(&grant).await.unwrap();

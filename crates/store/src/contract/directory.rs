@@ -49,6 +49,7 @@ pub fn grant(id: &str, person: &str, target: &str) -> Grant {
         sources: vec![],
         expires: None,
         record: Recording::default(),
+        break_glass: false,
         created: at(3),
     }
 }
@@ -93,6 +94,7 @@ pub async fn a_directory_reads_back_as_it_was_written(store: impl DirectoryStore
         sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
         expires: Some(Timestamp::MAX),
         record: Recording { channel_cap: None, input: true },
+        break_glass: true,
         ..grant("g2", "bob", "web-*")
     };
     let pinned = Target {

@@ -123,6 +123,18 @@ pub async fn sessions_follow_their_events(store: impl IndexStore) {
     assert_eq!(ended.ended, Some(Timestamp::from_unix_micros(3_000_000)));
     assert_eq!(store.session(&cut).await.unwrap().unwrap().state, SessionState::Truncated);
     assert_eq!(store.session(&unknown).await.unwrap(), None);
+    assert_eq!((ended.break_glass, ended.removed), (false, None));
+
+    let of = |id, body| Event { session: Some(id), ..event(8, body) };
+    let glass = Body::BreakGlassStart { rules: Vec::new(), reason: "full".into(), recorded: false };
+    let remove = Body::RecordingRemove { reason: "old".into(), bytes: 5, recording: Vec::new() };
+    let more = [(5, of(whole, glass)), (6, of(cut, remove))];
+    let more = more.map(|(index, event)| IndexEntry { index, bytes: serde_json::to_vec(&event).unwrap() });
+    store.apply(&more).await.unwrap();
+    let marked = store.session(&whole).await.unwrap().unwrap();
+    assert_eq!((marked.break_glass, marked.removed), (true, None));
+    let removed = store.session(&cut).await.unwrap().unwrap();
+    assert_eq!((removed.break_glass, removed.removed), (false, Some(Timestamp::from_unix_micros(8_000_000))));
 }
 
 /// Sessions come newest first; every filter narrows; pages join without gap or overlap.

@@ -38,6 +38,8 @@ impl IndexStore for Store {
                 match &row.change {
                     Some(SessionChange::Start(session)) => start(&mut change, *position, session).await?,
                     Some(SessionChange::End(end)) => finish(&mut change, end).await?,
+                    Some(SessionChange::BreakGlass(id)) => break_glass(&mut change, id).await?,
+                    Some(SessionChange::Removed(id, at)) => removed(&mut change, id, *at).await?,
                     None => {}
                 }
             }
@@ -188,6 +190,17 @@ async fn finish(db: &mut Connection, end: &SessionSummaryEnd) -> Result<()> {
     Ok(())
 }
 
+async fn break_glass(db: &mut Connection, id: &str) -> Result<()> {
+    sqlx::query("UPDATE sessions SET break_glass = 1 WHERE id = $1").bind(id).execute(db).await?;
+    Ok(())
+}
+
+async fn removed(db: &mut Connection, id: &str, at: Timestamp) -> Result<()> {
+    let update = "UPDATE sessions SET removed = $1 WHERE id = $2";
+    sqlx::query(update).bind(sql(at.unix_micros())).bind(id).execute(db).await?;
+    Ok(())
+}
+
 fn push_event_filters(select: &mut QueryBuilder<Sqlite>, query: &EventQuery) {
     match query.kind.as_deref() {
         None => {}
@@ -271,7 +284,7 @@ fn like(text: &str) -> String {
 }
 
 const SELECT_SESSIONS: &str = "SELECT id, position, person, login, target, state, way, source, started, ended, \
-                               bytes_in, bytes_out, exit_status, reason FROM sessions";
+                               bytes_in, bytes_out, exit_status, reason, break_glass, removed FROM sessions";
 
 type SessionRow = (
     String,
@@ -288,6 +301,8 @@ type SessionRow = (
     i64,
     Option<i64>,
     Option<String>,
+    i64,
+    Option<i64>,
 );
 
 fn summary(row: SessionRow) -> Result<SessionSummary> {
@@ -306,6 +321,8 @@ fn summary(row: SessionRow) -> Result<SessionSummary> {
         bytes_out,
         status,
         reason,
+        break_glass,
+        removed,
     ) = row;
     let read = || -> std::result::Result<SessionSummary, Box<dyn std::error::Error + Send + Sync>> {
         Ok(SessionSummary {
@@ -322,6 +339,8 @@ fn summary(row: SessionRow) -> Result<SessionSummary> {
             bytes_out: unsql(bytes_out),
             exit_status: status.map(u32::try_from).transpose()?,
             reason,
+            break_glass: break_glass != 0,
+            removed: removed.map(|t| Timestamp::from_unix_micros(unsql(t))),
         })
     };
     read().map_err(|e| StoreError::Corrupt {

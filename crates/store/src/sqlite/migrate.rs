@@ -8,11 +8,12 @@ use super::Result;
 use crate::StoreError;
 
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
     include_str!("../../migrations/0004_roles.sql"),
+    include_str!("../../migrations/0005_space.sql"),
 ];
 
 /// Takes the steps that `path`'s database lacks, each in its own transaction.

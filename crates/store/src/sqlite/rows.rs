@@ -26,6 +26,7 @@ pub(super) type GrantRow = (
     Option<i64>,
     String,
     i64,
+    i64,
 );
 
 pub(super) async fn roles(db: &mut Connection) -> Result<Vec<Role>> {
@@ -115,7 +116,7 @@ pub(super) enum Named<'a> {
 }
 
 pub(super) async fn grants(db: &mut Connection, named: Named<'_>) -> Result<Vec<Grant>> {
-    const ALL: &str = "SELECT id, person, role, target, logins, permissions, sources, expires, recording, \
+    const ALL: &str = "SELECT id, person, role, target, logins, permissions, sources, expires, recording, break_glass, \
                        created FROM grants";
     let mut select = sqlx::QueryBuilder::new(ALL);
     match named {
@@ -172,7 +173,7 @@ fn target((name, host, port, host_key, labels, created): TargetRow) -> Result<Ta
 }
 
 fn grant(row: GrantRow) -> Result<Grant> {
-    let (id, person, role, target, logins, permissions, sources, expires, recording, created) = row;
+    let (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, created) = row;
     let read = || -> Read<Grant> {
         Ok(Grant {
             id: GrantId(id.clone()),
@@ -187,6 +188,7 @@ fn grant(row: GrantRow) -> Result<Grant> {
             sources: unjson(&sources)?,
             expires: expires.map(time),
             record: unjson(&recording)?,
+            break_glass: break_glass != 0,
             created: time(created),
         })
     };
