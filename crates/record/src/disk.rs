@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt as _, OpenOptionsExt};
 use std::path::Path;
 
 /// A file system that the writer works on.
@@ -21,6 +21,20 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// `AlreadyExists` when there is one; whatever the system says.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Sees to it that a file that only its owner can read has at least `bytes` bytes with blocks of their own,
+    /// making it if there is none; what it holds counts for nothing.
+    ///
+    /// # Errors
+    /// Whatever the system says: `StorageFull`. The file may be there then, and shorter.
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()>;
+
+    /// Makes a file hold `bytes` and nothing else, in the blocks that it has, making it if there is none; its
+    /// contents are durable when this returns.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Renames a file, replacing the one at `to`.
     ///
@@ -75,6 +89,20 @@ impl Disk for SystemDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         Ok(Box::new(file))
+    }
+
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let missing = bytes.saturating_sub(file.metadata()?.len());
+        // Written and not only promised: a hole or an unwritten extent can still fail to become a block.
+        io::copy(&mut io::Read::take(io::repeat(0), missing), &mut file).map(drop)
+    }
+
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        file.write_all_at(bytes, 0)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -39,6 +39,7 @@ mod queue;
 mod reader;
 mod recorder;
 mod session;
+pub mod space;
 mod sync;
 mod writer;
 

@@ -66,20 +66,19 @@ impl RecordedSession {
     }
 }
 
-fn close_one(disk: &dyn Disk, folder: &Path, session: SessionId) -> Result<Vec<RecordingFile>, RecordError> {
-    let unfinished = folder.join(MANIFEST_UNFINISHED);
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(RecordError::disk("remove", &unfinished, &error));
-        }
-        _ => {}
-    }
+/// Closes one recording as truncated. Its manifest is written where space was reserved for it.
+pub(crate) fn close_one(
+    disk: &dyn Disk,
+    folder: &Path,
+    session: SessionId,
+) -> Result<Vec<RecordingFile>, RecordError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| RecordError::disk("read", folder, &e))? {
         let entry = entry.map_err(|e| RecordError::disk("read", folder, &e))?;
         let path = entry.path();
         let kind = entry.file_type().map_err(|e| RecordError::disk("read", &path, &e))?;
-        if let Some(name) = entry.file_name().to_str().filter(|_| kind.is_file()) {
+        let file = |name: &&str| kind.is_file() && ![MANIFEST, MANIFEST_UNFINISHED].contains(name);
+        if let Some(name) = entry.file_name().to_str().filter(file) {
             let (bytes, sha256) =
                 reader::digest_file(&path).map_err(|e| RecordError::disk("read", &path, &e))?;
             files.push(RecordingFile { name: name.to_owned(), bytes, sha256 });

@@ -134,11 +134,36 @@ impl Recordings {
     /// # Cancel safety
     /// A dropped future may leave a folder behind, which [`Self::close_orphans`] finds.
     pub async fn begin(&self, meta: SessionMeta, policy: Recording) -> Result<SessionRecorder, RecordError> {
+        self.begin_with(meta, policy, false).await
+    }
+
+    /// Begins the recording of a session that goes on where the disk refuses, from the beginning or later: all that
+    /// passes is counted and digested still, and [`SessionRecorder::lapsed`] tells.
+    ///
+    /// # Errors
+    /// [`RecordError::Internal`] when the writer is gone.
+    ///
+    /// # Cancel safety
+    /// As [`Self::begin`].
+    pub async fn begin_lenient(
+        &self,
+        meta: SessionMeta,
+        policy: Recording,
+    ) -> Result<SessionRecorder, RecordError> {
+        self.begin_with(meta, policy, true).await
+    }
+
+    async fn begin_with(
+        &self,
+        meta: SessionMeta,
+        policy: Recording,
+        lenient: bool,
+    ) -> Result<SessionRecorder, RecordError> {
         let inner = &self.inner;
         let id = meta.session;
         let folder = self.folder(id);
         let title = format!("{} → {}@{}", meta.person, meta.login, meta.target);
-        let session = Arc::new(Session::new(id, folder, meta.started, title, policy));
+        let session = Arc::new(Session::new(id, folder, meta.started, title, policy, lenient));
         let file = MetaFile { version: 1, session: meta, record: policy };
         let json = serde_json::to_vec_pretty(&file).map_err(|e| RecordError::Internal(e.to_string()))?;
         let own = RecordingFile { name: META.into(), bytes: json.len() as u64, sha256: Sha256::of(&json) };
@@ -150,8 +175,12 @@ impl Recordings {
         let recorder = SessionRecorder { session: Arc::clone(&session), inner: Arc::clone(inner) };
         let (reply, done) = oneshot::channel();
         inner.syncers.begin(Begin { session, json, reply });
-        done.await.map_err(|_| RecordError::Internal("the sync thread is gone".into()))??;
-        Ok(recorder)
+        let begun = done.await.map_err(|_| RecordError::Internal("the sync thread is gone".into()))?;
+        match begun {
+            // The sync thread has noted it as a lapse.
+            Err(error) if recorder.session.excuses(&error) => Ok(recorder),
+            begun => begun.map(|()| recorder),
+        }
     }
 
     /// Closes every recording that nobody writes any more: of sessions that ended with the process before, or that
@@ -268,6 +297,37 @@ impl SessionRecorder {
         self.session.failure().await
     }
 
+    /// Why nothing is kept of this session any more although it goes on; only of a
+    /// [lenient](Recordings::begin_lenient) one.
+    pub fn lapsed(&self) -> Option<RecordError> {
+        self.session.lapsed()
+    }
+
+    /// Waits until nothing is kept any more although the session goes on; forever, if all goes well.
+    ///
+    /// # Cancel safety
+    /// Safe to drop.
+    pub async fn lapse(&self) -> RecordError {
+        self.session.lapse().await
+    }
+
+    /// Closes as truncated what there is of a recording whose [`finish`](Self::finish) has failed, and gives its
+    /// files for `session.end`. Works on a full disk: the manifest has had its blocks from the beginning.
+    ///
+    /// # Durability
+    /// When this gives `Ok`, the manifest survives a loss of power; of the files what the disk kept.
+    ///
+    /// # Errors
+    /// When the disk refuses this too. [`Recordings::close_orphans`] closes it then.
+    ///
+    /// # Cancel safety
+    /// What was begun is done even if this is dropped.
+    pub async fn close_truncated(&self) -> Result<Vec<RecordingFile>, RecordError> {
+        let (reply, done) = oneshot::channel();
+        self.inner.syncers.truncate(&self.session, reply);
+        done.await.map_err(|_| RecordError::Internal("the sync thread is gone".into()))?
+    }
+
     /// Closes all channels and the recording, and gives the files for `session.end`: `manifest.json` first, then
     /// what it lists; of a recording with more than [`MAX_LOGGED_FILES`](crate::MAX_LOGGED_FILES) only the manifest,
     /// which binds the others. The closing is queued by the call itself; the future only waits.
@@ -276,8 +336,8 @@ impl SessionRecorder {
     /// When the future gives `Ok`, all files survive a loss of power.
     ///
     /// # Errors
-    /// The session's failure. The recording then has no manifest and is closed as truncated by
-    /// [`Recordings::close_orphans`].
+    /// The session's failure or lapse. The recording then has no manifest: [`Self::close_truncated`] adds one, or
+    /// [`Recordings::close_orphans`] in the end.
     pub fn finish(&self, at: Duration) -> Answer<Result<Vec<RecordingFile>, RecordError>> {
         let (reply, answer) = oneshot::channel();
         self.session.ask(&self.inner.hub, Op::Finish, WHOLE_SESSION, at, Reply::Finished(reply));

@@ -1,7 +1,7 @@
 //! What the relay, the writer and the sync threads share about one session.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +27,12 @@ pub(crate) struct Session {
     queued: AtomicUsize,
     has_failed: AtomicBool,
     failure: Mutex<Option<RecordError>>,
+    /// It goes on without its files when the disk refuses: what passes is still counted and digested.
+    lenient: bool,
+    has_lapsed: AtomicBool,
+    lapse: Mutex<Option<RecordError>>,
+    /// Files made for channels, two for each format of a channel.
+    pub(crate) files: AtomicU64,
     /// Room was made, or the session failed.
     changed: Notify,
     /// The writer's own state. Only the writer thread locks it.
@@ -45,6 +51,7 @@ impl Session {
         started: Timestamp,
         title: String,
         policy: Recording,
+        lenient: bool,
     ) -> Self {
         Self {
             id,
@@ -56,6 +63,10 @@ impl Session {
             queued: AtomicUsize::new(0),
             has_failed: AtomicBool::new(false),
             failure: Mutex::default(),
+            lenient,
+            has_lapsed: AtomicBool::new(false),
+            lapse: Mutex::default(),
+            files: AtomicU64::new(0),
             changed: Notify::new(),
             writing: Mutex::default(),
         }
@@ -163,11 +174,42 @@ impl Session {
         }
     }
 
-    /// Ends the recording of this session; the first failure counts.
+    /// Ends the recording of this session; the first failure counts. A lenient session goes on without its files
+    /// where the disk is at fault.
     pub(crate) fn fail(&self, error: RecordError) {
+        if self.excuses(&error) {
+            lock(&self.lapse).get_or_insert(error);
+            self.has_lapsed.store(true, Ordering::SeqCst);
+            self.changed.notify_waiters();
+            return;
+        }
         lock(&self.failure).get_or_insert(error);
         self.has_failed.store(true, Ordering::SeqCst);
         self.changed.notify_waiters();
+    }
+
+    /// True when the session goes on after this.
+    pub(crate) fn excuses(&self, error: &RecordError) -> bool {
+        self.lenient && matches!(error, RecordError::Disk { .. } | RecordError::Exists(_))
+    }
+
+    /// Why the session goes on without its files.
+    pub(crate) fn lapsed(&self) -> Option<RecordError> {
+        if !self.has_lapsed.load(Ordering::SeqCst) {
+            return None;
+        }
+        lock(&self.lapse).clone()
+    }
+
+    pub(crate) async fn lapse(&self) -> RecordError {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(error) = self.lapsed() {
+                return error;
+            }
+            changed.await;
+        }
     }
 
     pub(crate) fn failed(&self) -> Option<RecordError> {

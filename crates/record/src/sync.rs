@@ -54,6 +54,7 @@ enum Job {
     Begin(Begin),
     File(Arc<Session>, Arc<OpenFile>),
     Finish(Finish),
+    Truncate(Arc<Session>, oneshot::Sender<Result<Vec<RecordingFile>, RecordError>>),
 }
 
 /// The sync threads.
@@ -104,6 +105,15 @@ impl Syncers {
         self.send(finish.session.id, Job::Finish(finish));
     }
 
+    /// Closes what there is of a recording that failed, after all that was asked before.
+    pub(crate) fn truncate(
+        &self,
+        session: &Arc<Session>,
+        reply: oneshot::Sender<Result<Vec<RecordingFile>, RecordError>>,
+    ) {
+        self.send(session.id, Job::Truncate(Arc::clone(session), reply));
+    }
+
     /// Sends to the session's thread. A job that nobody takes is dropped and its waiter told so.
     fn send(&self, id: SessionId, job: Job) {
         // The last digits of a UUIDv7 are random.
@@ -125,6 +135,7 @@ impl Worker {
             let session = match &job {
                 Job::Begin(Begin { session, .. })
                 | Job::File(session, _)
+                | Job::Truncate(session, _)
                 | Job::Finish(Finish { session, .. }) => Arc::clone(session),
             };
             if catch_unwind(AssertUnwindSafe(|| self.work(job))).is_err() {
@@ -149,6 +160,11 @@ impl Worker {
                     session.fail(RecordError::disk("sync", &file.path, &error));
                 }
             }
+            Job::Truncate(session, reply) => {
+                let closed = crate::orphan::close_one(&*self.disk, &session.folder, session.id);
+                // A waiter that went away has the recording closed all the same.
+                reply.send(closed).ok();
+            }
             Job::Finish(Finish { session, manifest, reply }) => {
                 let finished = match session.failed() {
                     Some(error) => Err(error),
@@ -170,6 +186,8 @@ impl Worker {
             _ => RecordError::disk("create", folder, &error),
         })?;
         write_durably(&*self.disk, &folder.join(META), json)?;
+        // The manifest has its blocks from here on, so that the recording can be closed on a full disk.
+        reserve_manifest(&*self.disk, folder, 0)?;
         sync_dir(&*self.disk, folder)?;
         folder.parent().map_or(Ok(()), |root| sync_dir(&*self.disk, root))
     }
@@ -185,6 +203,24 @@ fn write_durably(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Recor
     file.sync().map_err(|e| RecordError::disk("sync", path, &e))
 }
 
+/// Bytes that a manifest of a truncated recording needs besides its files, and for each file, at most: names are short,
+/// lengths have up to 20 digits.
+const MANIFEST_BYTES: u64 = 512;
+const MANIFEST_BYTES_A_FILE: u64 = 256;
+/// The reserve grows by so many files at once (each channel may have two), so that most sessions ask for it once.
+const RESERVED_FILES: u64 = 14;
+
+/// Sees to it that the manifest of a truncated recording with `meta.json` and at least `files` more can be written
+/// without asking for space: in the file that becomes the manifest. Grows it at each multiple of [`RESERVED_FILES`].
+pub(crate) fn reserve_manifest(disk: &dyn Disk, folder: &Path, files: u64) -> Result<(), RecordError> {
+    if !files.is_multiple_of(RESERVED_FILES) {
+        return Ok(());
+    }
+    let path = folder.join(MANIFEST_UNFINISHED);
+    let bytes = MANIFEST_BYTES + MANIFEST_BYTES_A_FILE * (files + RESERVED_FILES + 2);
+    disk.reserve(&path, bytes).map_err(|e| RecordError::disk("reserve", &path, &e))
+}
+
 /// Closes a recording: adds its manifest durably and gives the files for the log, the manifest first.
 pub(crate) fn write_manifest(
     disk: &dyn Disk,
@@ -193,7 +229,7 @@ pub(crate) fn write_manifest(
 ) -> Result<Vec<RecordingFile>, RecordError> {
     let json = serde_json::to_vec_pretty(&manifest).map_err(|e| RecordError::Internal(e.to_string()))?;
     let (unfinished, finished) = (folder.join(MANIFEST_UNFINISHED), folder.join(MANIFEST));
-    write_durably(disk, &unfinished, &json)?;
+    disk.overwrite(&unfinished, &json).map_err(|e| RecordError::disk("write", &unfinished, &e))?;
     disk.rename(&unfinished, &finished).map_err(|e| RecordError::disk("rename", &finished, &e))?;
     sync_dir(disk, folder)?;
     let own = RecordingFile { name: MANIFEST.into(), bytes: json.len() as u64, sha256: Sha256::of(&json) };

@@ -30,8 +30,16 @@ impl Disk for Full {
         check(&self.0)?;
         Ok(Box::new(FullFile(SystemDisk.create(path)?, self.0.clone())))
     }
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        check(&self.0).and_then(|()| SystemDisk.reserve(path, bytes))
+    }
+    // What a full disk can do: change what has its blocks.
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let has = std::fs::metadata(path)?.len();
+        if has >= bytes.len() as u64 { SystemDisk.overwrite(path, bytes) } else { check(&self.0) }
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        check(&self.0).and_then(|()| SystemDisk.rename(from, to))
+        SystemDisk.rename(from, to)
     }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         SystemDisk.sync_dir(path)

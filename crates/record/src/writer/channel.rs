@@ -1,6 +1,7 @@
 //! One channel: its digests, and which of its bytes go into which file.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bartizan_model::{RecordingFile, escape};
@@ -40,6 +41,8 @@ pub(super) struct Channel {
     earlier: Vec<RecordingFile>,
     /// The beginnings of characters whose end has not come yet, by stream; at most three bytes each.
     carries: BTreeMap<Stream, Carry>,
+    /// Nothing is kept any more; what passes is counted and digested.
+    lapsed: bool,
 }
 
 struct Carry {
@@ -64,12 +67,23 @@ impl Channel {
             sink: None,
             earlier: Vec::new(),
             carries: BTreeMap::new(),
+            lapsed: false,
         }
+    }
+
+    /// Keeps nothing more, and lets go of the files and of what is in the making.
+    pub(super) fn lapse(&mut self, pen: &mut Pen) {
+        if std::mem::replace(&mut self.lapsed, true) {
+            return;
+        }
+        pen.clear();
+        self.sink = None;
+        self.carries = BTreeMap::new();
     }
 
     /// Lets the relay's thread count and digest from here on, if nothing of what comes next is kept.
     pub(super) fn hand_over(&mut self, session: &Session) {
-        if self.capped && !self.pty && !self.handed_over {
+        if (self.lapsed || (self.capped && !self.pty)) && !self.handed_over {
             self.handed_over = session.hand_over(self.number, &mut self.digests);
         }
     }
@@ -98,6 +112,9 @@ impl Channel {
     ) -> Result<(), RecordError> {
         let digest = &mut self.digests[stream as usize];
         digest.passed.update(content);
+        if self.lapsed {
+            return Ok(());
+        }
         if !self.pty {
             return self.keep_bytes(session, stream, at, content, pen);
         }
@@ -192,11 +209,17 @@ impl Channel {
         if self.pty {
             return self.resize(at, content, pen);
         }
+        if self.lapsed {
+            // The inbox has sent what follows to the writer again.
+            self.take_back(session);
+            self.pty = true;
+            return Ok(());
+        }
+        self.take_back(session);
         self.flush_frame(pen)?;
         if let Some(sink) = self.sink.take() {
             sink.close(pen, &mut self.earlier)?;
         }
-        self.take_back(session);
         self.pty = true;
         self.create_sink(session, Format::Cast, pen)?;
         let begins = self.tick(at);
@@ -223,7 +246,7 @@ impl Channel {
     }
 
     pub(super) fn resize(&mut self, at: u64, content: &[u8], pen: &mut Pen) -> Result<(), RecordError> {
-        if !self.pty {
+        if !self.pty || self.lapsed {
             return Ok(());
         }
         let (cols, rows, _) = read_size(content);
@@ -238,6 +261,9 @@ impl Channel {
         text: &[u8],
         pen: &mut Pen,
     ) -> Result<(), RecordError> {
+        if self.lapsed {
+            return Ok(());
+        }
         if self.pty {
             self.emit(pen)?;
             return self.event(at, b'm', None, text, pen);
@@ -348,6 +374,8 @@ impl Channel {
 
     fn create_sink(&mut self, session: &Session, format: Format, pen: &mut Pen) -> Result<(), RecordError> {
         let names = (format.file(self.number), format.index(self.number));
+        let files = session.files.fetch_add(2, Ordering::Relaxed) + 2;
+        pen.reserve_manifest(&session.folder, files)?;
         self.sink = Some(Sink::create(&session.folder, names, format == Format::Cast, pen)?);
         Ok(())
     }
@@ -373,14 +401,12 @@ impl Channel {
         Ok(!self.carries.is_empty())
     }
 
-    /// Writes the rest, closes the files and gives the account.
-    pub(super) fn close(
-        mut self,
-        session: &Session,
-        at: u64,
+    /// Writes the rest and closes the files.
+    pub(super) fn write_rest(
+        &mut self,
         pen: &mut Pen,
         files: &mut Vec<RecordingFile>,
-    ) -> Result<ManifestChannel, RecordError> {
+    ) -> Result<(), RecordError> {
         self.emit(pen)?;
         for (stream, carry) in std::mem::take(&mut self.carries) {
             self.stream_event(stream, carry.at, &carry.bytes, pen)?;
@@ -389,17 +415,22 @@ impl Channel {
         if let Some(sink) = self.sink.take() {
             sink.close(pen, files)?;
         }
+        Ok(())
+    }
+
+    /// Gives the account.
+    pub(super) fn close(mut self, session: &Session, at: u64) -> ManifestChannel {
         self.take_back(session);
         let closed_us = self.tick(at);
         let [input, output, error] = self.digests.map(StreamDigest::finish);
-        Ok(ManifestChannel {
+        ManifestChannel {
             channel: self.number,
             kind: self.kind,
             pty: self.pty,
             opened_us: self.opened,
             closed_us,
             digests: ChannelDigests { input, output, error },
-        })
+        }
     }
 }
 

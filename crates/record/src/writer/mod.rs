@@ -134,13 +134,29 @@ impl Writer {
             let number = item.channel;
             let channel =
                 writing.channels.entry(number).or_insert_with(|| Box::new(Channel::new(number, item.at)));
+            if session.lapsed().is_some() {
+                channel.lapse(&mut self.pen);
+            }
             let content = batch.content(item);
+            let pen = &mut self.pen;
             match item.op {
-                Op::Data(stream) => channel.data(session, stream, item.at, content, &mut self.pen)?,
+                Op::Data(stream) => {
+                    let kept = channel.data(session, stream, item.at, content, pen);
+                    excuse(session, channel, pen, kept)?;
+                }
                 Op::Open => channel.open(item.at, content),
-                Op::Pty => channel.set_pty(session, item.at, content, &mut self.pen)?,
-                Op::Resize => channel.resize(item.at, content, &mut self.pen)?,
-                Op::Marker => channel.marker(session, item.at, content, &mut self.pen)?,
+                Op::Pty => {
+                    let kept = channel.set_pty(session, item.at, content, pen);
+                    excuse(session, channel, pen, kept)?;
+                }
+                Op::Resize => {
+                    let kept = channel.resize(item.at, content, pen);
+                    excuse(session, channel, pen, kept)?;
+                }
+                Op::Marker => {
+                    let kept = channel.marker(session, item.at, content, pen);
+                    excuse(session, channel, pen, kept)?;
+                }
                 Op::Close => {
                     let digests = self.close(session, writing, number, item.at)?;
                     if let Some(Reply::Closed(reply)) = batch.reply(item) {
@@ -153,7 +169,8 @@ impl Writer {
         }
         let Some(number) = run.first().map(|item| item.channel) else { return Ok(()) };
         if let Some(channel) = writing.channels.get_mut(&number) {
-            channel.flush(&mut self.pen)?;
+            let kept = channel.flush(&mut self.pen);
+            excuse(session, channel, &mut self.pen, kept)?;
             channel.hand_over(session);
         }
         self.note_unsynced(session);
@@ -170,8 +187,11 @@ impl Writer {
         if writing.closed.len() >= MAX_CHANNELS {
             return Err(RecordError::Misused("the session has more channels than a recording can list"));
         }
-        let channel = writing.channels.remove(&number).unwrap_or_else(|| Box::new(Channel::new(number, at)));
-        let closed = channel.close(session, at, &mut self.pen, &mut writing.files)?;
+        let mut channel =
+            writing.channels.remove(&number).unwrap_or_else(|| Box::new(Channel::new(number, at)));
+        let kept = channel.write_rest(&mut self.pen, &mut writing.files);
+        excuse(session, &mut channel, &mut self.pen, kept)?;
+        let closed = channel.close(session, at);
         self.note_unsynced(session);
         let digests = closed.digests;
         writing.closed.push(closed);
@@ -192,9 +212,17 @@ impl Writer {
         // What the manifest names must be durable first: the same sync thread does both, in order.
         self.sync_session(session);
         let mut writing = std::mem::take(writing);
-        let Some(Reply::Finished(reply)) = batch.reply(item) else {
-            lock(&self.hub.open).remove(&session.id);
-            return Ok(());
+        let reply = match (batch.reply(item), session.lapsed()) {
+            (Some(Reply::Finished(reply)), None) => reply,
+            (Some(Reply::Finished(reply)), Some(error)) => {
+                lock(&self.hub.open).remove(&session.id);
+                reply.send(Err(error)).ok();
+                return Ok(());
+            }
+            _ => {
+                lock(&self.hub.open).remove(&session.id);
+                return Ok(());
+            }
         };
         writing.closed.sort_by_key(|channel| channel.channel);
         let manifest = Manifest {
@@ -212,7 +240,10 @@ impl Writer {
     fn settle(&mut self, session: &Arc<Session>, writing: &mut Writing) -> Result<bool, RecordError> {
         let mut waits = false;
         for channel in writing.channels.values_mut() {
-            waits |= channel.settle(&mut self.pen)?;
+            match channel.settle(&mut self.pen) {
+                Ok(more) => waits |= more,
+                Err(error) => excuse(session, channel, &mut self.pen, Err(error))?,
+            }
         }
         self.note_unsynced(session);
         Ok(waits)
@@ -247,5 +278,22 @@ impl Writer {
         for (_, file) in self.unsynced.extract_if(.., |(other, _)| Arc::ptr_eq(other, session)) {
             self.syncers.file(session, &file);
         }
+    }
+}
+
+/// Lets a lenient session go on without this channel's files when they could not be written.
+fn excuse(
+    session: &Session,
+    channel: &mut Channel,
+    pen: &mut Pen,
+    kept: Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    match kept {
+        Err(error) if session.excuses(&error) => {
+            session.fail(error);
+            channel.lapse(pen);
+            Ok(())
+        }
+        kept => kept,
     }
 }

@@ -11,7 +11,7 @@ use crate::digest::Sha256;
 use crate::disk::{Disk, write_all};
 use crate::frame::{Packer, Thrift};
 use crate::index::{self, Entry};
-use crate::sync::OpenFile;
+use crate::sync::{OpenFile, reserve_manifest};
 use crate::{RecordError, Stream};
 
 /// Bytes of index that wait in memory before they are written.
@@ -72,6 +72,11 @@ impl Pen {
         if !file.unsynced.swap(true, Ordering::SeqCst) {
             self.unsynced.push(Arc::clone(file));
         }
+    }
+
+    /// Sees to it that the recording can be closed with so many files.
+    pub(crate) fn reserve_manifest(&self, folder: &Path, files: u64) -> Result<(), RecordError> {
+        reserve_manifest(&*self.disk, folder, files)
     }
 
     fn create(&self, path: &Path) -> Result<Arc<OpenFile>, RecordError> {

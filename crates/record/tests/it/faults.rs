@@ -83,6 +83,12 @@ impl Disk for FaultyDisk {
         let file = counter.run(|| SystemDisk.create(path))?;
         Ok(Box::new(FaultyFile { file, counter }))
     }
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        self.counter(path).run(|| SystemDisk.reserve(path, bytes))
+    }
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.counter(path).run(|| SystemDisk.overwrite(path, bytes))
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.counter(to).run(|| SystemDisk.rename(from, to))
     }
@@ -281,6 +287,12 @@ struct SlowDisk(Arc<Mutex<()>>);
 struct SlowFile(Box<dyn DiskFile>, Arc<Mutex<()>>);
 
 impl Disk for SlowDisk {
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        SystemDisk.reserve(path, bytes)
+    }
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        SystemDisk.overwrite(path, bytes)
+    }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         SystemDisk.create_dir(path)
     }
@@ -428,4 +440,97 @@ async fn a_session_without_end_of_channels_ends() {
         recorder.open_channel(channel, "session", ms(1));
     }
     assert!(matches!(recorder.finish(ms(2)).await, Err(RecordError::Misused(_))));
+}
+
+#[tokio::test]
+async fn what_failed_is_closed_at_once_even_when_nothing_more_can_be_written() {
+    let temp = tempfile::tempdir().unwrap();
+    let meta = meta();
+    let path = format!("{}/channel-", meta.session);
+    let disk = Arc::new(FaultyDisk::new(3, Fault::Full, &path));
+    let recordings = Recordings::open_on(disk, temp.path().join("r"), untimed()).unwrap();
+    let folder = recordings.folder(meta.session);
+    let reserved = folder.join("manifest.json.new");
+    let recorder = recordings.begin(meta, ALL).await.unwrap();
+    let room = std::fs::metadata(&reserved).unwrap().len();
+    recorder.set_pty(0, b"xterm", 80, 24, ms(0));
+    for turn in 0..9 {
+        recorder.data(0, Stream::Output, ms(turn), OUTPUT);
+        let _ = recorder.close_channel(100, ms(turn)).await;
+    }
+    recorder.finish(ms(9)).await.unwrap_err();
+    assert!(recorder.failed().is_some());
+    let files = recorder.close_truncated().await.unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["manifest.json", "channel-0.cast.zst", "meta.json"]);
+    assert!(files[0].bytes <= room, "{} bytes of {room} that were reserved", files[0].bytes);
+    assert!(!reserved.exists());
+    check_what_was_kept(&folder);
+    let session = RecordedSession::open(&folder).unwrap();
+    assert_eq!((session.closed(), session.verify().unwrap().len()), (Some(Closed::Truncated), 0));
+    assert_eq!(session.logged_files().unwrap().unwrap(), files);
+    assert!(recordings.close_orphans(&HashSet::new()).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_reserve_holds_the_manifest_of_many_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let recordings =
+        Recordings::open_on(Arc::new(crate::support::QuickDisk), temp.path(), untimed()).unwrap();
+    let recorder = recordings.begin(meta(), ALL).await.unwrap();
+    let reserved = recordings.folder(recorder.session()).join("manifest.json.new");
+    for channel in 0..100 {
+        recorder.data(u32::MAX - 2 - channel, Stream::Output, ms(1), OUTPUT);
+        let _ = recorder.close_channel(u32::MAX - 2 - channel, ms(2)).await.unwrap();
+    }
+    let room = std::fs::metadata(&reserved).unwrap().len();
+    // As if the disk had failed now.
+    let files = recorder.close_truncated().await.unwrap();
+    assert_eq!(files.len(), 102);
+    assert!(files[0].bytes <= room, "{} bytes of {room} that were reserved", files[0].bytes);
+}
+
+/// The digests of a channel, of what passed in full.
+fn digest_of(turns: usize) -> (u64, String) {
+    let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &OUTPUT.repeat(turns));
+    let hex = sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    ((OUTPUT.len() * turns) as u64, hex)
+}
+
+#[tokio::test]
+async fn a_lenient_session_goes_on_without_its_files_and_still_knows_what_passed() {
+    let temp = tempfile::tempdir().unwrap();
+    // From before its folder is made, to somewhere in the middle.
+    for at in 0..14 {
+        for fault in [Fault::Before, Fault::After, Fault::Full] {
+            let meta = meta();
+            let disk = Arc::new(FaultyDisk::new(at, fault, &meta.session.to_string()));
+            let recordings =
+                Recordings::open_on(disk, temp.path().join(format!("{fault:?}-{at}")), untimed()).unwrap();
+            let folder = recordings.folder(meta.session);
+            let recorder = recordings.begin_lenient(meta, ALL).await.unwrap();
+            recorder.set_pty(0, b"xterm", 80, 24, ms(0));
+            for turn in 0..5 {
+                recorder.data(0, Stream::Output, ms(turn), OUTPUT);
+                recorder.data(1, Stream::Output, ms(turn), OUTPUT);
+                let _ = recorder.close_channel(100, ms(turn)).await.unwrap();
+                recorder.resize(0, 90, 30, ms(turn));
+                recorder.marker(1, "remark", ms(turn));
+            }
+            for channel in [0, 1] {
+                let output = recorder.close_channel(channel, ms(9)).await.unwrap().output;
+                assert_eq!((output.bytes, output.sha256.to_string()), digest_of(5), "{fault:?} {at}");
+            }
+            let finished = recorder.finish(ms(9)).await;
+            assert_eq!(recorder.failed(), None);
+            assert_eq!(finished.as_ref().err(), recorder.lapsed().as_ref(), "{fault:?} {at}");
+            assert!(finished.is_err(), "operation {at} is one of them");
+            assert_eq!(recorder.lapse().await, finished.unwrap_err());
+            if folder.join("meta.json").exists() {
+                recorder.close_truncated().await.unwrap();
+                assert!(RecordedSession::open(&folder).unwrap().verify().unwrap().is_empty());
+                check_what_was_kept(&folder);
+            }
+        }
+    }
 }

@@ -122,6 +122,12 @@ pub(crate) struct QuickDisk;
 struct QuickFile(Box<dyn DiskFile>);
 
 impl Disk for QuickDisk {
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        SystemDisk.reserve(path, bytes)
+    }
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        SystemDisk.overwrite(path, bytes)
+    }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         SystemDisk.create_dir(path)
     }
