@@ -68,6 +68,13 @@ impl Backlog {
         Some(taken)
     }
 
+    /// Waits for `time`, but not when nothing more comes: true then.
+    pub(crate) fn pause(&self, time: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, time, |state| !state.shut);
+        waited.unwrap_or_else(PoisonError::into_inner).0.shut
+    }
+
     /// The journal's segments, in order.
     pub(crate) fn segments(&self) -> Vec<SegmentName> {
         self.lock().segments.clone()

@@ -152,6 +152,11 @@ impl Temporary {
         Ok(Self { path, file })
     }
 
+    /// Removes what a write that failed has left, if the disk lets it; the next of that name replaces it anyway.
+    pub(crate) fn forget(disk: &dyn Disk, path: &Path) {
+        let _ = disk.remove(&temporary(path));
+    }
+
     /// Makes the contents durable.
     pub(crate) fn sync(&mut self) -> Result<(), FileError> {
         self.file.sync_data().map_err(FileError::new("sync", &self.path))

@@ -20,6 +20,11 @@ impl FileError {
     pub(crate) fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { action, path: path.to_owned(), source }
     }
+
+    /// True when the disk has no room: the operation may succeed later.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
 }
 
 /// Why an event was not logged.
@@ -50,6 +55,10 @@ pub enum LogError {
         /// Events in the queue.
         waiting: usize,
     },
+    /// The disk is full, and what was reserved ahead is kept for more urgent events. The event was not logged; the log
+    /// takes such events again as soon as there is room.
+    #[error("the audit log has no room for this event: the disk is full")]
+    Full,
     /// The log could not be written. It takes nothing more until it is opened again.
     #[error("the audit log cannot be written: {0}")]
     Failed(Arc<str>),
@@ -110,6 +119,13 @@ pub enum OpenError {
     /// A thread could not be started.
     #[error("cannot start a thread for the audit log: {0}")]
     Thread(#[source] io::Error),
+}
+
+impl ReadError {
+    /// True when the disk has no room: the operation may succeed later.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_full())
+    }
 }
 
 /// Why entries could not be read or integrated.

@@ -32,6 +32,12 @@ struct Immutable {
     bytes: Vec<u8>,
 }
 
+/// Bundles and tiles that are to be written, and the folders of partial ones that go then.
+pub(crate) struct Prepared {
+    files: Vec<Immutable>,
+    outgrown: Vec<PathBuf>,
+}
+
 /// Writes bundles, tiles and checkpoints. Used by the integrator thread and, before it starts, by recovery.
 pub(crate) struct Integrator {
     disk: Arc<dyn Disk>,
@@ -62,6 +68,12 @@ impl Integrator {
     /// # Durability
     /// When this returns, the files are fully persisted, and so are their names. Writing the same bytes again succeeds.
     pub(crate) fn integrate(&mut self, bundles: Vec<FullBundle>) -> Result<(), ReadError> {
+        let prepared = self.prepare(bundles);
+        self.complete(&prepared)
+    }
+
+    /// Adds full bundles to the tree, in order, and gives the files that this makes, for [`Self::complete`].
+    pub(crate) fn prepare(&mut self, bundles: Vec<FullBundle>) -> Prepared {
         let mut files = Vec::new();
         let mut outgrown = Vec::new();
         for FullBundle { number, bytes } in bundles {
@@ -76,9 +88,17 @@ impl Integrator {
             outgrown.push(layout::partials(&path));
             files.push(Immutable { path, bytes });
         }
-        self.write(&files)?;
-        for folder in outgrown {
-            self.remove_partials(&folder)?;
+        Prepared { files, outgrown }
+    }
+
+    /// Writes what was prepared. After an error it can be called again with the same.
+    ///
+    /// # Errors
+    /// As [`Self::integrate`].
+    pub(crate) fn complete(&mut self, prepared: &Prepared) -> Result<(), ReadError> {
+        self.write(&prepared.files)?;
+        for folder in &prepared.outgrown {
+            self.remove_partials(folder)?;
         }
         Ok(())
     }

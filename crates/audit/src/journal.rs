@@ -23,7 +23,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes the segment `name`, which starts with the entries of `body`, as in a bundle.
+    /// Makes the segment `name`, which starts with the entries of `body`, as in a bundle, and has room for `reserve`
+    /// bytes behind them. Where there is no room for all that, nothing is left behind.
     ///
     /// # Durability
     /// When this returns, the segment with these entries is fully persisted, and so is its name.
@@ -33,6 +34,7 @@ impl Segment {
         name: SegmentName,
         body: &[u8],
         allocation: u64,
+        reserve: u64,
     ) -> Result<Self, FileError> {
         let mut batch = BatchWriter::new(Vec::new(), name.first);
         crate::bundle::entries(body).flatten().for_each(|entry| batch.push(entry));
@@ -43,12 +45,48 @@ impl Segment {
 
         // The file is written under another name first, so that a segment that exists is a whole one.
         let path = name.path(dir);
-        let mut temporary = Temporary::write(disk, &path, &bytes)?;
+        let length = bytes.len() as u64;
+        bytes.resize(bytes.len() + reserve as usize, 0);
+        let mut temporary = Temporary::write(disk, &path, &bytes).inspect_err(|error| {
+            if error.is_full() {
+                Temporary::forget(disk, &path);
+            }
+        })?;
         temporary.sync()?;
         let file = temporary.rename(disk, &path)?;
         disk::sync_parent(disk, &path)?;
-        let length = bytes.len() as u64;
-        Ok(Self { name, path, file, length, appended: 0, allocated: length, allocation })
+        let allocated = length + reserve;
+        Ok(Self { name, path, file, length, appended: 0, allocated, allocation })
+    }
+
+    /// Sees to it that `bytes` can be appended without asking the disk for room.
+    ///
+    /// # Errors
+    /// Above all that the disk is full; the segment can be appended to as far as it has [`Self::room`].
+    pub(crate) fn ensure(&mut self, bytes: u64) -> Result<(), FileError> {
+        let missing = bytes.saturating_sub(self.room());
+        if missing == 0 {
+            return Ok(());
+        }
+        // A full disk may still have what is needed now, if not what saves asking soon again.
+        self.extend(missing + self.allocation).or_else(|error| match error.is_full() {
+            true => self.extend(missing),
+            false => Err(error),
+        })
+    }
+
+    /// Overwriting zeros leaves the file's length and blocks alone, so that fdatasync has no metadata to write (on ext4
+    /// that halves its time), and so that it cannot fail for lack of room.
+    fn extend(&mut self, bytes: u64) -> Result<(), FileError> {
+        let zeros = vec![0; bytes as usize];
+        self.file.write_at(self.allocated, &zeros).map_err(FileError::new("extend", &self.path))?;
+        self.allocated += bytes;
+        Ok(())
+    }
+
+    /// Bytes that can be appended without asking the disk for room.
+    pub(crate) fn room(&self) -> u64 {
+        self.allocated - self.length
     }
 
     /// Appends a finished batch.
@@ -58,14 +96,7 @@ impl Segment {
     /// nothing may be appended to the segment any more.
     pub(crate) fn append(&mut self, batch: &[u8]) -> Result<(), FileError> {
         let end = self.length + batch.len() as u64;
-        if end > self.allocated {
-            // Overwriting zeros leaves the file's length and blocks alone, so that fdatasync has no metadata to
-            // write: on ext4 that halves its time.
-            let allocated = end + self.allocation;
-            let zeros = vec![0; (allocated - self.allocated) as usize];
-            self.file.write_at(self.allocated, &zeros).map_err(FileError::new("write", &self.path))?;
-            self.allocated = allocated;
-        }
+        self.ensure(batch.len() as u64)?;
         self.file.write_at(self.length, batch).map_err(FileError::new("write", &self.path))?;
         self.file.sync_data().map_err(FileError::new("sync", &self.path))?;
         self.length = end;

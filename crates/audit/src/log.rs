@@ -1,6 +1,7 @@
 //! The log as its owner and those who append see it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,10 +17,12 @@ use crate::journal::Segment;
 use crate::layout::SegmentName;
 use crate::note::Signer;
 use crate::open::Origin;
+use crate::promise::Promise;
 use crate::publish::{self, Publisher};
-use crate::queue::{Limit, Limits, Queue};
+use crate::queue::{Limit, Limits, Queue, Urgency};
 use crate::reader::Reader;
 use crate::receipt::{Logged, Pending};
+use crate::stats::{Counters, Stats};
 use crate::writer::{EndGuard, INDEX_BYTES, Tail, Writer};
 
 /// Who signs, how much may wait, and how the journal is cut.
@@ -40,6 +43,9 @@ pub struct LogOptions {
     pub hard_bytes: usize,
     /// Bytes appended to a file of the journal after which it goes on in another. Default 32 MiB.
     pub segment_bytes: u64,
+    /// Bytes that the journal keeps free ahead for urgent events, besides what is [promised](Log::promise), so that
+    /// they can be logged on a full disk. Default 2 MiB.
+    pub reserve_bytes: u64,
 }
 
 impl Default for LogOptions {
@@ -53,6 +59,7 @@ impl Default for LogOptions {
             hard_events: 65_536,
             hard_bytes: 64 * MIB,
             segment_bytes: 32 * MIB as u64,
+            reserve_bytes: 2 * MIB as u64,
         }
     }
 }
@@ -83,6 +90,9 @@ pub(crate) struct Shared {
     /// Number of durable entries.
     pub(crate) head: watch::Sender<u64>,
     failure: watch::Sender<Option<LogError>>,
+    /// Bytes promised to those who will have something to close.
+    pub(crate) promised: AtomicU64,
+    pub(crate) stats: Counters,
 }
 
 struct Inner {
@@ -120,6 +130,8 @@ impl Log {
             backlog: Backlog::new(parts.segments),
             head,
             failure: watch::Sender::new(None),
+            promised: AtomicU64::new(0),
+            stats: Counters::new(parts.segment.room(), parts.published.unwrap_or(0)),
         });
         let threads = Mutex::default();
         let log =
@@ -132,6 +144,7 @@ impl Log {
             segment: parts.segment,
             segment_bytes: options.segment_bytes,
             allocation,
+            reserve: options.reserve_bytes,
         };
         let mut integrator = parts.integrator;
         let publisher = options.signer.map(|signer| Publisher {
@@ -159,8 +172,28 @@ impl Log {
     /// [`LogError::TooLong`] above 65,535 bytes with its index, [`LogError::Overloaded`] at the queue's hard limit,
     /// [`LogError::Failed`] and [`LogError::Closed`] for good. The event is not logged then.
     pub fn submit(&self, event: Event) -> Result<Pending, LogError> {
+        self.submit_as(event, Urgency::Ordinary)
+    }
+
+    /// As [`Self::submit`], with a say in what becomes of the event on a full disk: its receipt then is
+    /// [`LogError::Full`], or not.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_as(&self, event: Event, urgency: Urgency) -> Result<Pending, LogError> {
         let json = encode(event)?;
-        self.inner.shared.queue.push(json)
+        self.inner.shared.queue.push(json, urgency)
+    }
+
+    /// Promises room for `bytes` of [`Urgency::Closing`] events, also on a full disk: as soon as an event that is
+    /// submitted after this has its receipt, and until the promise is dropped.
+    pub fn promise(&self, bytes: u64) -> Promise {
+        Promise::new(self.inner.shared.clone(), bytes)
+    }
+
+    /// What the log has done and how it stands.
+    pub fn stats(&self) -> Stats {
+        self.inner.shared.stats.read(self.head(), self.inner.shared.promised.load(Ordering::SeqCst))
     }
 
     /// Appends an event and, once it is durable, marks `value` as [`Logged`].
@@ -171,7 +204,23 @@ impl Log {
     /// # Cancel safety
     /// Once polled, the event is logged even when this is dropped; `value` is dropped with it.
     pub async fn append_for<T>(&self, event: Event, value: T) -> Result<Logged<T>, LogError> {
-        let receipt = self.submit(event)?.await?;
+        self.append_as(event, Urgency::Ordinary, value).await
+    }
+
+    /// As [`Self::append_for`], with a say in what becomes of the event on a full disk.
+    ///
+    /// # Errors
+    /// As [`Self::append_for`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::append_for`].
+    pub async fn append_as<T>(
+        &self,
+        event: Event,
+        urgency: Urgency,
+        value: T,
+    ) -> Result<Logged<T>, LogError> {
+        let receipt = self.submit_as(event, urgency)?.await?;
         Ok(Logged::new(receipt, value))
     }
 

@@ -154,7 +154,7 @@ pub(crate) fn create(disk: &dyn Disk, dir: &Path, origin: &Origin) -> Result<(),
             return Err(exists(&format!("journal/{}", segment.file_name())));
         }
     }
-    Tail::new(0).start_segment(disk, dir, first.sequence, 0)?;
+    Tail::new(0).start_segment(disk, dir, first.sequence, 0, 0)?;
     let text = Description { format: FORMAT, origin: origin.clone() };
     let text = serde_json::to_vec_pretty(&text)
         .map_err(|e| OpenError::Format { path: description.clone(), reason: e.to_string() })?;
@@ -176,7 +176,10 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
 
     // The journal goes on in a new segment, which makes durable what an earlier process may only have written.
     let sequence = segments.last().map_or(0, |last| last.sequence) + 1;
-    let segment = tail.start_segment(&*disk, dir, sequence, options.allocation())?;
+    let start = |reserve| tail.start_segment(&*disk, dir, sequence, options.allocation(), reserve);
+    // On a full disk it begins without the reserve, and takes nothing before it has it.
+    let segment =
+        start(options.reserve_bytes).or_else(|error| if error.is_full() { start(0) } else { Err(error) })?;
     segments.push(segment.name);
     let aside = torn.as_ref().map(|torn| &*torn.file);
     let released = integrator.release(&segments, segment.name.first, aside)?;

@@ -1,5 +1,6 @@
 //! The integrator thread: integrates what comes, and publishes a signed checkpoint from time to time.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::backlog::Backlog;
@@ -24,6 +25,9 @@ pub(crate) struct Publisher {
     pub(crate) published: Option<u64>,
 }
 
+/// On a full disk the integrator tries again after so long.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Integrates and publishes until nothing more comes; then publishes all that there is.
 ///
 /// # Errors
@@ -36,12 +40,23 @@ pub(crate) fn run(
     let patience = publisher.as_ref().map_or(Duration::from_secs(3600), |publisher| publisher.interval);
     let mut due = Instant::now();
     while let Some(bundles) = shared.backlog.take(patience) {
-        integrator.integrate(bundles)?;
+        let prepared = integrator.prepare(bundles);
+        while let Err(error) = integrator.complete(&prepared) {
+            // On a full disk what is sequenced waits in the journal, whose segments stay.
+            if !error.is_full() {
+                return Err(error);
+            }
+            if shared.backlog.pause(FULL_PAUSE) {
+                return Ok(());
+            }
+        }
+        let integrated = integrator.edge().full_tiles() * ENTRIES_PER_BUNDLE;
+        shared.stats.integrated.store(integrated, Ordering::Relaxed);
         release(&shared.backlog, integrator)?;
         if let Some(publisher) = &mut publisher
             && due <= Instant::now()
         {
-            publisher.publish(integrator, shared.durable())?;
+            publisher.publish_if_room(shared, integrator)?;
             due = Instant::now() + publisher.interval;
         }
     }
@@ -50,7 +65,7 @@ pub(crate) fn run(
     }
     match publisher {
         // A log that failed holds no more than what was published; its disk is not to be trusted with the rest.
-        Some(mut publisher) if !shared.has_failed() => publisher.publish(integrator, shared.durable()),
+        Some(mut publisher) if !shared.has_failed() => publisher.publish_if_room(shared, integrator),
         _ => Ok(()),
     }
 }
@@ -64,6 +79,16 @@ fn release(backlog: &Backlog, integrator: &Integrator) -> Result<(), ReadError> 
 }
 
 impl Publisher {
+    /// Publishes, unless the disk is full: then a later checkpoint says what this one would have.
+    fn publish_if_room(&mut self, shared: &Shared, integrator: &mut Integrator) -> Result<(), ReadError> {
+        match self.publish(integrator, shared.durable()) {
+            Err(error) if error.is_full() => {}
+            published => published?,
+        }
+        shared.stats.published.store(self.published.unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Publishes a checkpoint of the durable entries, at most 255 of which are in no full bundle: where the
     /// integrator lags behind the head, the rest follows when it has caught up.
     fn publish(&mut self, integrator: &mut Integrator, head: u64) -> Result<(), ReadError> {

@@ -1,14 +1,31 @@
 //! The bounded queue between those who append and the writer thread.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use crate::error::LogError;
 use crate::receipt::{Pending, Receipt};
 
+/// Which events go on being logged when the disk is full, out of what was reserved ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// None of it: what it would tell of must not happen then.
+    #[default]
+    Ordinary,
+    /// Half of it: those who put things right come in, are judged, and what they do is logged.
+    Emergency,
+    /// All of it, with what was [promised](crate::Log::promise): the end of what was begun.
+    Closing,
+}
+
 /// An event that waits for the disk.
 pub(crate) struct Waiting {
+    /// What may be used for it on a full disk.
+    pub(crate) urgency: Urgency,
+    /// Since when it waits.
+    pub(crate) since: Instant,
     /// Its JSON, without an index.
     pub(crate) json: Vec<u8>,
     /// Who wants to know.
@@ -52,7 +69,7 @@ impl Queue {
     }
 
     /// Puts an event at the end. Never waits for the disk.
-    pub(crate) fn push(&self, json: Vec<u8>) -> Result<Pending, LogError> {
+    pub(crate) fn push(&self, json: Vec<u8>, urgency: Urgency) -> Result<Pending, LogError> {
         let mut state = self.lock();
         if let Some(reason) = &state.shut {
             return Err(reason.clone());
@@ -63,7 +80,7 @@ impl Queue {
         }
         let (sender, receiver) = oneshot::channel();
         state.bytes += json.len();
-        state.waiting.push(Waiting { json, receipt: sender });
+        state.waiting.push(Waiting { urgency, since: Instant::now(), json, receipt: sender });
         drop(state);
         if waiting == 0 {
             self.filled.notify_one();
@@ -145,25 +162,25 @@ mod tests {
     #[test]
     fn limits_hold_for_events_and_for_bytes() {
         let q = queue();
-        drop(q.push(vec![0; 10]).unwrap());
+        drop(q.push(vec![0; 10], Urgency::Ordinary).unwrap());
         assert!(!q.congested());
-        drop(q.push(vec![0; 10]).unwrap());
+        drop(q.push(vec![0; 10], Urgency::Ordinary).unwrap());
         assert!(q.congested());
-        drop(q.push(vec![0; 10]).unwrap());
-        assert!(matches!(q.push(vec![0]), Err(LogError::Overloaded { waiting: 3 })));
+        drop(q.push(vec![0; 10], Urgency::Ordinary).unwrap());
+        assert!(matches!(q.push(vec![0], Urgency::Ordinary), Err(LogError::Overloaded { waiting: 3 })));
         assert_eq!(q.take(usize::MAX).unwrap().len(), 3);
         assert!(!q.congested());
-        drop(q.push(vec![0; 150]).unwrap());
+        drop(q.push(vec![0; 150], Urgency::Ordinary).unwrap());
         assert!(q.congested());
-        assert!(matches!(q.push(vec![0; 51]), Err(LogError::Overloaded { waiting: 1 })));
-        drop(q.push(vec![0; 50]).unwrap());
+        assert!(matches!(q.push(vec![0; 51], Urgency::Ordinary), Err(LogError::Overloaded { waiting: 1 })));
+        drop(q.push(vec![0; 50], Urgency::Ordinary).unwrap());
     }
 
     #[test]
     fn a_batch_is_cut_by_bytes_and_order_stays() {
         let q = queue();
         for n in [60, 50, 40] {
-            drop(q.push(vec![n; usize::from(n)]).unwrap());
+            drop(q.push(vec![n; usize::from(n)], Urgency::Ordinary).unwrap());
         }
         let lengths = |taken: Vec<Waiting>| taken.iter().map(|w| w.json.len()).collect::<Vec<_>>();
         assert_eq!(lengths(q.take(1).unwrap()), [60]);
@@ -173,17 +190,17 @@ mod tests {
     #[test]
     fn a_shut_queue_hands_out_what_waits_and_a_failed_one_refuses_it() {
         let q = queue();
-        drop(q.push(vec![1]).unwrap());
+        drop(q.push(vec![1], Urgency::Ordinary).unwrap());
         q.shut(LogError::Closed);
-        assert!(matches!(q.push(vec![2]), Err(LogError::Closed)));
+        assert!(matches!(q.push(vec![2], Urgency::Ordinary), Err(LogError::Closed)));
         assert_eq!(q.take(10).unwrap().len(), 1);
         assert!(q.take(10).is_none());
 
         let q = queue();
-        let pending = q.push(vec![1]).unwrap();
+        let pending = q.push(vec![1], Urgency::Ordinary).unwrap();
         q.fail(&LogError::Failed("disk".into()));
         assert!(matches!(pending.wait_blocking(), Err(LogError::Failed(_))));
         assert!(q.take(10).is_none());
-        assert!(matches!(q.push(vec![2]), Err(LogError::Failed(_))));
+        assert!(matches!(q.push(vec![2], Urgency::Ordinary), Err(LogError::Failed(_))));
     }
 }

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::bundle;
 use crate::disk::Disk;
 use crate::error::{FileError, LogError};
-use crate::frame::BatchWriter;
+use crate::frame::{BATCH_HEADER_BYTES, BatchWriter};
 use crate::integrate::FullBundle;
 use crate::journal::Segment;
 use crate::layout::{ENTRIES_PER_BUNDLE, SegmentName};
 use crate::log::Shared;
-use crate::queue::Waiting;
+use crate::queue::{Urgency, Waiting};
 use crate::receipt::Receipt;
 
 /// The most bytes of events in one group commit, so that the first of many does not wait long.
@@ -59,9 +60,10 @@ impl Tail {
         dir: &std::path::Path,
         sequence: u64,
         allocation: u64,
+        reserve: u64,
     ) -> Result<Segment, FileError> {
         let name = SegmentName { sequence, first: self.first };
-        Segment::create(disk, dir, name, &self.bytes, allocation)
+        Segment::create(disk, dir, name, &self.bytes, allocation, reserve)
     }
 }
 
@@ -76,6 +78,8 @@ pub(crate) struct Writer {
     pub(crate) segment_bytes: u64,
     /// Bytes by which a segment is made longer at once.
     pub(crate) allocation: u64,
+    /// Bytes that stay free in the segment for what is urgent, besides what was promised.
+    pub(crate) reserve: u64,
 }
 
 impl Writer {
@@ -97,6 +101,14 @@ impl Writer {
 
     /// One group commit: index, write, sync, receipts; then what full bundles and a long segment ask for.
     fn commit(&mut self, waiting: Vec<Waiting>, buffer: Vec<u8>) -> Result<Vec<u8>, FileError> {
+        let waiting = match self.admit(waiting) {
+            Ok(waiting) if waiting.is_empty() => return Ok(buffer),
+            Ok(waiting) => waiting,
+            Err((waiting, error)) => {
+                self.refuse(waiting, &error);
+                return Err(error);
+            }
+        };
         let first = self.tail.next();
         let mut batch = BatchWriter::new(buffer, first);
         let mut entry = Vec::new();
@@ -106,34 +118,90 @@ impl Writer {
         }
         let batch = batch.finish();
         if let Err(error) = self.segment.append(&batch) {
-            let reason = self.shared.poison(error.to_string());
-            for waiting in waiting {
-                // A receipt that nobody waits for is nobody's loss; so below.
-                let _ = waiting.receipt.send(Err(reason.clone()));
-            }
+            self.refuse(waiting, &error);
             return Err(error);
         }
 
         self.shared.head.send_replace(first + waiting.len() as u64);
+        let latency = &self.shared.stats.latency;
         for (index, waiting) in (first..).zip(waiting) {
+            latency.add(waiting.since.elapsed());
             let _ = waiting.receipt.send(Ok(Receipt::new(index)));
         }
-        for entry in bundle::entries(&batch[crate::frame::BATCH_HEADER_BYTES..]).flatten() {
+        for entry in bundle::entries(&batch[BATCH_HEADER_BYTES..]).flatten() {
             if let Some(full) = self.tail.push(entry) {
                 self.shared.backlog.push(full);
             }
         }
         if self.segment.appended() >= self.segment_bytes {
-            self.segment = self.tail.start_segment(
-                &*self.disk,
-                &self.dir,
-                self.segment.name.sequence + 1,
-                self.allocation,
-            )?;
-            self.shared.backlog.rotated(self.segment.name);
+            self.rotate()?;
         }
+        self.shared.stats.reserved.store(self.segment.room(), Ordering::Relaxed);
         Ok(batch)
     }
+
+    /// Goes on in another segment, unless the disk has no room for one with its reserve.
+    fn rotate(&mut self) -> Result<(), FileError> {
+        let sequence = self.segment.name.sequence + 1;
+        let reserve = self.reserve + self.shared.promised.load(Ordering::SeqCst);
+        match self.tail.start_segment(&*self.disk, &self.dir, sequence, self.allocation, reserve) {
+            Ok(segment) => {
+                self.segment = segment;
+                self.shared.backlog.rotated(self.segment.name);
+                Ok(())
+            }
+            // This one serves on; with the next commit it is tried again.
+            Err(error) if error.is_full() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds room for what waits, refusing on a full disk what is not urgent enough. What is left fits the segment,
+    /// and what was promised fits behind it, unless it is what the promise was for.
+    fn admit(&mut self, waiting: Vec<Waiting>) -> Result<Vec<Waiting>, (Vec<Waiting>, FileError)> {
+        let promised = self.shared.promised.load(Ordering::SeqCst);
+        let needed: u64 = waiting.iter().map(entry_bytes).sum();
+        match self.segment.ensure(BATCH_HEADER_BYTES as u64 + needed + promised + self.reserve) {
+            Ok(()) => {
+                self.shared.stats.full.store(false, Ordering::Relaxed);
+                return Ok(waiting);
+            }
+            Err(error) if error.is_full() => self.shared.stats.full.store(true, Ordering::Relaxed),
+            Err(error) => return Err((waiting, error)),
+        }
+        let mut used = BATCH_HEADER_BYTES as u64;
+        let mut admitted = Vec::with_capacity(waiting.len());
+        for waiting in waiting {
+            let keep = match waiting.urgency {
+                Urgency::Ordinary => promised + self.reserve,
+                Urgency::Emergency => promised + self.reserve / 2,
+                Urgency::Closing => 0,
+            };
+            let bytes = entry_bytes(&waiting);
+            if used + bytes + keep <= self.segment.room() {
+                used += bytes;
+                admitted.push(waiting);
+            } else {
+                self.shared.stats.unlogged.fetch_add(1, Ordering::Relaxed);
+                let _ = waiting.receipt.send(Err(LogError::Full));
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// Ends the log by a failed write, and tells those who wait for it.
+    fn refuse(&self, waiting: Vec<Waiting>, error: &FileError) {
+        let reason = self.shared.poison(error.to_string());
+        for waiting in waiting {
+            // A receipt that nobody waits for is nobody's loss; so elsewhere here.
+            let _ = waiting.receipt.send(Err(reason.clone()));
+        }
+    }
+}
+
+/// The most bytes that an event takes in the journal: its length stands before it.
+fn entry_bytes(waiting: &Waiting) -> u64 {
+    (2 + INDEX_BYTES + waiting.json.len()) as u64
 }
 
 /// Writes an event's JSON with its index as the first field.

@@ -5,6 +5,7 @@ mod faults;
 mod histories;
 mod proofs;
 mod sim;
+mod space;
 mod whole;
 
 use std::path::Path;
@@ -47,6 +48,7 @@ fn options() -> LogOptions {
         segment_bytes: 12 * 1024,
         signer: Some(signer()),
         checkpoint_interval: Duration::from_micros(100),
+        reserve_bytes: 2048,
         ..LogOptions::default()
     }
 }

@@ -35,6 +35,8 @@ struct State {
     dead_after: bool,
     dead: bool,
     tripped: Option<String>,
+    /// Bytes that all files together may have.
+    capacity: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,16 @@ impl SimDisk {
         let mut state = self.state();
         state.fault = Some((state.changes + n, fault));
         state.dead_after = dead;
+    }
+
+    /// Lets files grow only until all together have so many bytes; `None` without limit.
+    pub(super) fn set_capacity(&self, bytes: Option<usize>) {
+        self.state().capacity = bytes;
+    }
+
+    /// Bytes of all files.
+    pub(super) fn used(&self) -> usize {
+        self.state().used()
     }
 
     /// The operation that was made to fail, if it came to that.
@@ -171,6 +183,15 @@ impl std::fmt::Debug for SimDisk {
 }
 
 impl State {
+    /// Bytes of all files that have a name.
+    fn used(&self) -> usize {
+        let length = |node: &Node| match node {
+            Node::Dir => 0,
+            Node::File(id) => self.files[*id].0.len(),
+        };
+        self.names.values().map(length).sum()
+    }
+
     fn file(&self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
             Some(Node::File(id)) => Ok(*id),
@@ -301,6 +322,12 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let whole = |state: &mut State| {
+            let grows = (offset as usize + bytes.len()).saturating_sub(state.files[self.id].0.len());
+            let left = state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(state.used()));
+            if grows > left {
+                self.put(state, offset, &bytes[..bytes.len() - (grows - left)]);
+                return Err(ErrorKind::StorageFull.into());
+            }
             self.put(state, offset, bytes);
             Ok(())
         };

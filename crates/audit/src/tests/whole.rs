@@ -64,7 +64,7 @@ fn a_segment_stays_while_an_entry_is_nowhere_else() {
         create(&disk).unwrap();
         let mut segments = crate::journal::segments(&disk, dir()).unwrap();
         for (sequence, first) in [(2, 256), (3, 512)] {
-            let segment = Tail::new(first).start_segment(&disk, dir(), sequence, 0).unwrap();
+            let segment = Tail::new(first).start_segment(&disk, dir(), sequence, 0, 0).unwrap();
             segments.push(segment.name);
         }
         let integrator = Integrator::open(Arc::new(disk.clone()), dir(), 0).unwrap();
