@@ -14,13 +14,13 @@ ways! {
 }
 
 /// An `ssh-agent` that holds the scene's key; ended when dropped.
-struct Agent {
+pub(crate) struct Agent {
     process: Child,
-    socket: String,
+    pub(crate) socket: String,
 }
 
 impl Agent {
-    fn start(scene: &Scene) -> Self {
+    pub(crate) fn start(scene: &Scene) -> Self {
         let socket = scene.folder().join("agent");
         let mut agent = Command::new("ssh-agent");
         let process = agent.args(["-D", "-a", text(&socket)]).stdout(Stdio::null()).spawn().unwrap();

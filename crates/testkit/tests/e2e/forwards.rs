@@ -63,7 +63,10 @@ fn forwarding(scene: &Scene, options: &[&str]) -> Client {
 }
 
 fn a_local_forward_carries_bytes_both_ways(way: Way) {
-    let scene = scene(way);
+    local(&scene(way));
+}
+
+pub(crate) fn local(scene: &Scene) {
     let (port, server) = shouter();
     let to = format!("127.0.0.1:{port}");
     let done = run_with_input(scene.client.ssh().args(["-W", &to, scene.host()]), b"hello!").ok();
@@ -72,17 +75,20 @@ fn a_local_forward_carries_bytes_both_ways(way: Way) {
 
     let (port, server) = shouter();
     let here = free_port();
-    let client = forwarding(&scene, &["-L", &format!("127.0.0.1:{here}:127.0.0.1:{port}")]);
+    let client = forwarding(scene, &["-L", &format!("127.0.0.1:{here}:127.0.0.1:{port}")]);
     assert_eq!(ask(TcpStream::connect(("127.0.0.1", here)).unwrap()), "HELLO!");
     server.join().unwrap();
     assert_eq!(client.finish().0, 0);
 }
 
 fn a_dynamic_forward_reaches_what_is_asked_for(way: Way) {
-    let scene = scene(way);
+    dynamic(&scene(way));
+}
+
+pub(crate) fn dynamic(scene: &Scene) {
     let (port, server) = shouter();
     let here = free_port();
-    let client = forwarding(&scene, &["-D", &format!("127.0.0.1:{here}")]);
+    let client = forwarding(scene, &["-D", &format!("127.0.0.1:{here}")]);
     // SOCKS 5 (RFC 1928): no authentication; CONNECT to an IPv4 address.
     let mut socks = TcpStream::connect(("127.0.0.1", here)).unwrap();
     socks.write_all(&[5, 1, 0]).unwrap();
@@ -100,22 +106,28 @@ fn a_dynamic_forward_reaches_what_is_asked_for(way: Way) {
 }
 
 fn a_remote_forward_reaches_the_client(way: Way) {
-    let scene = scene(way);
+    remote(&scene(way));
+}
+
+pub(crate) fn remote(scene: &Scene) {
     let (port, server) = shouter();
     let there = free_port();
-    let client = forwarding(&scene, &["-R", &format!("127.0.0.1:{there}:127.0.0.1:{port}")]);
+    let client = forwarding(scene, &["-R", &format!("127.0.0.1:{there}:127.0.0.1:{port}")]);
     assert_eq!(ask(TcpStream::connect(("127.0.0.1", there)).unwrap()), "HELLO!");
     server.join().unwrap();
     assert_eq!(client.finish().0, 0);
 }
 
 fn sockets_are_forwarded_both_ways(way: Way) {
-    let scene = scene(way);
+    sockets(&scene(way));
+}
+
+pub(crate) fn sockets(scene: &Scene) {
     let (near, far) = (scene.folder().join("near"), scene.folder().join("far"));
     for (option, listens, answers) in [("-L", &near, &far), ("-R", &far, &near)] {
         let listener = UnixListener::bind(answers).unwrap();
         let server = thread::spawn(move || shout(listener.accept().unwrap().0));
-        let client = forwarding(&scene, &[option, &format!("{}:{}", text(listens), text(answers))]);
+        let client = forwarding(scene, &[option, &format!("{}:{}", text(listens), text(answers))]);
         let stream = UnixStream::connect(listens).unwrap();
         assert_eq!(ask(stream), "HELLO!", "{option}");
         server.join().unwrap();
@@ -126,11 +138,14 @@ fn sockets_are_forwarded_both_ways(way: Way) {
     }
 }
 
-/// Stands in for an X server: sees whether the real cookie comes, which only the client's `ssh` can put there.
 fn x11_reaches_the_display(way: Way) {
     let x11 = vec!["X11Forwarding yes".to_owned(), "XAuthLocation /usr/bin/xauth".to_owned()];
     let sshd = SshdOptions { config: x11, ..SshdOptions::default() };
-    let scene = Scene::with(way, &Options { sshd, allow: Some(ALLOW), ..Options::default() });
+    self::x11(&Scene::with(way, &Options { sshd, allow: Some(ALLOW), ..Options::default() }));
+}
+
+/// Stands in for an X server: sees whether the real cookie comes, which only the client's `ssh` can put there.
+pub(crate) fn x11(scene: &Scene) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let Some(display) = listener.local_addr().unwrap().port().checked_sub(6000) else {
         panic!("no display has so low a port");

@@ -11,6 +11,7 @@ mod agent;
 mod algorithms;
 mod channels;
 mod clients;
+mod coverage;
 mod crash;
 mod credentials;
 mod evidence;
