@@ -1,11 +1,11 @@
 //! The directory as decisions see it: an immutable snapshot with its grants compiled.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bartizan_model::{
-    DirectoryData, Fingerprint, Grant, GrantId, Grantee, Person, PersonName, RoleName, Target, TargetName,
-    TargetSelector,
+    DirectoryData, Fingerprint, Grant, GrantId, Grantee, LoginName, Person, PersonName, RoleName, Target,
+    TargetName, TargetSelector,
 };
 use cedar_policy::{Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, RestrictedExpression};
 
@@ -33,6 +33,15 @@ pub(crate) struct Entry {
     pub(crate) person: Person,
     pub(crate) grants: HashMap<GrantId, Arc<Grant>>,
     pub(crate) policies: PolicySet,
+}
+
+/// The logins that grants name for a person on a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantedLogins {
+    /// Some grant is for any login.
+    pub any: bool,
+    /// The logins that grants name, in order.
+    pub named: BTreeSet<LoginName>,
 }
 
 /// A record that cannot be part of a snapshot. Nothing of the snapshot may be used then.
@@ -136,6 +145,20 @@ impl Directory {
     /// All targets, in no order.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         self.targets.values()
+    }
+
+    /// The logins that grants name for a person on a target, for listings. Permits nothing: conditions and policies
+    /// decide, so each is to be judged.
+    pub fn granted_logins(&self, person: &PersonName, target: &Target) -> GrantedLogins {
+        let mut logins = GrantedLogins::default();
+        let grants = self.entry(person).into_iter().flat_map(|entry| entry.grants.values());
+        for grant in grants.filter(|grant| grant.target.covers(target)) {
+            match &grant.logins {
+                Some(named) => logins.named.extend(named.iter().cloned()),
+                None => logins.any = true,
+            }
+        }
+        logins
     }
 
     /// Finds a person.

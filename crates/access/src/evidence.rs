@@ -241,6 +241,14 @@ impl Directory {
         self.proven(offered, attempt, now).map(drop)
     }
 
+    /// Tells whether somebody who proved who they are is still known by it: what keeps a console open. Permits nothing.
+    ///
+    /// # Errors
+    /// Why not: locked, removed, key or CA withdrawn.
+    pub fn recognizes(&self, who: &Authenticated, now: Timestamp) -> Result<(), Rejected> {
+        self.still_proven(who, false, now)
+    }
+
     /// Tells whether what somebody proved earlier would still prove it. `fresh` asks for a certificate that is
     /// valid now; a session under way outlives its certificate.
     pub(crate) fn still_proven(

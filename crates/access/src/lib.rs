@@ -24,7 +24,7 @@ mod judge;
 mod policy;
 
 pub use classify::{Asked, Needs, classify};
-pub use directory::{BuildError, Directory};
+pub use directory::{BuildError, Directory, GrantedLogins};
 pub use evidence::{Attempt, Authenticated, CertificateEvidence, Evidence, Rejected};
 pub use judge::{Action, Decision, Denial, DenyReason, Permit, Request, Until};
 pub use policy::{Policies, PolicyError, PolicyErrors, schema_text};

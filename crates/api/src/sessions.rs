@@ -136,6 +136,12 @@ fn take(detail: &mut SessionDetail, event: Event) {
                 of.command = Some(command).filter(|command| !command.is_empty());
             }
         }
+        // A console has one channel, and many commands: those are in the log.
+        Body::ConsoleCommand { .. } => {
+            if let Some(of) = channel_of(detail, 0) {
+                of.request = Some("console".to_owned());
+            }
+        }
         Body::ChannelClose { channel, kind, input, output, error, exit_status, exit_signal, duration_us } => {
             if let Some(of) = channel_of(detail, channel) {
                 (of.kind, of.exit_status, of.exit_signal) = (kind, exit_status, exit_signal);

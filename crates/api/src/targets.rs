@@ -63,6 +63,7 @@ pub(crate) async fn add(
     body: std::result::Result<Json<NewTarget>, JsonRejection>,
 ) -> Result<(StatusCode, Json<TargetDetail>)> {
     let Json(NewTarget { name, host, port, host_key, labels }) = body?;
+    Target::check_name(&name).map_err(|e| ApiError::invalid(e.to_string()))?;
     Target::check_host(&host).map_err(|e| ApiError::invalid(e.to_string()))?;
     if port == 0 {
         return Err(ApiError::invalid("port 0 cannot be dialled"));

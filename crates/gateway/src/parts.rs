@@ -46,6 +46,16 @@ pub struct Settings {
     pub workers: usize,
 }
 
+impl Settings {
+    /// Whether a client may set this environment variable.
+    pub(crate) fn accepts_env(&self, name: &[u8]) -> bool {
+        self.accept_env.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix.as_bytes()),
+            None => name == pattern.as_bytes(),
+        })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

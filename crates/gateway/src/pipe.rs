@@ -37,6 +37,8 @@ struct State {
     broken: bool,
     inner_reader: Option<Waker>,
     inner_writer: Option<Waker>,
+    /// Whoever wants to know that the channel is gone.
+    inner_watcher: Option<Waker>,
     outer: Option<Waker>,
 }
 
@@ -142,6 +144,26 @@ impl Drop for OuterEnd {
         state.broken = true;
         wake(&mut state.inner_reader);
         wake(&mut state.inner_writer);
+        wake(&mut state.inner_watcher);
+    }
+}
+
+impl InnerEnd {
+    /// Writes no more; what was written still arrives.
+    pub(crate) fn finish_writing(&self) {
+        let mut state = self.0.borrow_mut();
+        state.inner_finished = true;
+        wake(&mut state.outer);
+    }
+
+    /// Ready when the channel is gone, as opposed to the client sending no more.
+    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.borrow_mut();
+        if state.broken {
+            return Poll::Ready(());
+        }
+        state.inner_watcher = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -196,9 +218,7 @@ impl AsyncWrite for InnerEnd {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.0.borrow_mut();
-        state.inner_finished = true;
-        wake(&mut state.outer);
+        self.finish_writing();
         Poll::Ready(Ok(()))
     }
 }

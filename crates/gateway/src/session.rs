@@ -203,7 +203,7 @@ async fn connect(grant: &Logged<Grant>, shared: &Shared, trail: &Trail) -> Resul
 }
 
 /// Closes the recording and logs the end, durably.
-async fn close(recorder: Option<&SessionRecorder>, ended: Ended, started: Instant, trail: &Trail) {
+pub(crate) async fn close(recorder: Option<&SessionRecorder>, ended: Ended, started: Instant, trail: &Trail) {
     let recording = match recorder {
         Some(recorder) => recorder.finish(started.elapsed()).await.map_err(|error| error.to_string()),
         None => Ok(Vec::new()),

@@ -100,6 +100,21 @@ pub struct Target {
 }
 
 impl Target {
+    /// Checks a name for a new target: consoles have one of their own, which no target may have.
+    ///
+    /// # Errors
+    /// When it is that one.
+    pub fn check_name(name: &TargetName) -> Result<(), InvalidRecord> {
+        if name.as_str() == crate::CONSOLE {
+            return Err(InvalidRecord {
+                field: "target",
+                value: name.to_string(),
+                why: "is the name that consoles have in the log; choose another",
+            });
+        }
+        Ok(())
+    }
+
     /// Checks a host to dial: a host name, an IPv4 or an IPv6 address (without brackets).
     ///
     /// # Errors
@@ -435,6 +450,13 @@ mod tests {
         for bad in ["", "M", "fullish", "1T", "-1", "99999999999G"] {
             assert_eq!(Recording::parse_cap(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn no_new_target_is_called_like_the_console() {
+        assert!(Target::check_name(&TargetName::new("bartizan-1").unwrap()).is_ok());
+        let error = Target::check_name(&TargetName::new(crate::CONSOLE).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("choose another"), "{error}");
     }
 
     #[test]

@@ -273,6 +273,14 @@ pub enum Body {
         /// Whether the channel has a terminal.
         pty: bool,
     },
+    /// A command was entered at the console: durable before it is carried out.
+    #[serde(rename = "console.command")]
+    ConsoleCommand {
+        /// The line as it was entered, escaped; cut at 8 KiB.
+        command: String,
+        /// The length of the whole line in bytes.
+        length: u64,
+    },
     /// A channel is closed both ways.
     #[serde(rename = "channel.close")]
     ChannelClose {
@@ -508,6 +516,7 @@ impl Body {
             Self::ForwardListen { .. } => "forward.listen",
             Self::ChannelRequest { .. } => "channel.request",
             Self::Command { .. } => "command",
+            Self::ConsoleCommand { .. } => "console.command",
             Self::ChannelClose { .. } => "channel.close",
             Self::SessionEnd { .. } => "session.end",
             Self::BreakGlassStart { .. } => "break_glass.start",

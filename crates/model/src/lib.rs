@@ -30,5 +30,5 @@ pub use name::{InvalidName, LoginName, Name, PersonName, RoleName, TargetName};
 pub use permission::{Permission, PermissionSet, UnknownPermission};
 pub use recording::{ChannelDigest, RecordingFile, Sha256Hex};
 pub use selector::{Label, Labels, TargetSelector};
-pub use session::{SessionState, SessionSummary, Way};
+pub use session::{CONSOLE, SessionState, SessionSummary, Way};
 pub use time::{InvalidTimestamp, Timestamp};

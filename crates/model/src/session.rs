@@ -15,13 +15,19 @@ pub enum Way {
     ProxyJump,
     /// By the user name (`root@web-1`).
     UserName,
+    /// At the console (`ssh alice@bastion`): the console's own session, and those that its `ssh` opens.
+    Console,
 }
+
+/// The name that consoles have in place of a target: no target may be called so.
+pub const CONSOLE: &str = "bartizan";
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::ProxyJump => "proxy_jump",
             Self::UserName => "user_name",
+            Self::Console => "console",
         })
     }
 }

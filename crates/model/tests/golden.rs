@@ -198,6 +198,7 @@ fn session() -> Vec<Event> {
             Info,
             Success,
         ),
+        event(Body::ConsoleCommand { command: text("ssh root@web-1 caf\\xe9"), length: 19 }, Info, Success),
         event(
             Body::ChannelClose {
                 channel: 0,

@@ -229,6 +229,7 @@ fn particular(body: &Body) -> String {
             format!("{channel} {request}{}{}", detail(what), refused(reason))
         }
         Body::Command { channel, request, command, .. } => format!("{channel} {request} {command}"),
+        Body::ConsoleCommand { command, .. } => command.clone(),
         Body::ChannelClose { channel, input, output, error, exit_status, exit_signal, .. } => {
             let exit = match (exit_status, exit_signal) {
                 (Some(status), _) => format!(", exit {status}"),

@@ -1,4 +1,5 @@
-//! The SSH server inside a `direct-tcpip` channel: the inner connection of `ProxyJump`.
+//! The SSH server at the inner end of a stream: inside the `direct-tcpip` channel of `ProxyJump`, or behind the
+//! console's `ssh`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,28 +8,33 @@ use std::time::Duration;
 use bartizan_access::Authenticated;
 use bartizan_model::{Target, Way};
 use bartizan_ssh::transport::Transport;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 
 use crate::hop::{Hop, now};
 use crate::identify::{Unidentified, identify_inner};
 use crate::parts::{Shared, server_config};
-use crate::pipe::InnerEnd;
 use crate::session::{self, Destination, Visit};
 use crate::trail::Trail;
 
 /// A goodbye may take so long.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Who comes, from where, and where they want to go.
+pub(crate) struct Inner {
+    pub(crate) who: Authenticated,
+    pub(crate) source: SocketAddr,
+    pub(crate) way: Way,
+    pub(crate) target: Target,
+    /// The target's name as the client wrote it.
+    pub(crate) requested: String,
+    pub(crate) trail: Trail,
+    pub(crate) shared: Arc<Shared>,
+}
+
 /// Answers on the stream until the session is over.
-pub(super) async fn serve(
-    stream: InnerEnd,
-    who: Authenticated,
-    source: SocketAddr,
-    target: Target,
-    requested: String,
-    trail: Trail,
-    shared: Arc<Shared>,
-) {
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, inner: Inner) {
+    let Inner { who, source, way, target, requested, trail, shared } = inner;
     let host_key = match shared.keys.inner_host_key(&target.name, &requested) {
         Ok(host_key) => host_key,
         Err(error) => return tracing::error!(%error, "cannot make a host key for an inner connection"),
@@ -47,7 +53,7 @@ pub(super) async fn serve(
     match login {
         Ok(login) => {
             let destination = Destination::Found(Box::new(target));
-            let visit = Visit { who, source, way: Way::ProxyJump, login, destination, trail, host_keys };
+            let visit = Visit { who, source, way, login, destination, trail, host_keys };
             session::run(hop, visit, shared).await;
         }
         Err(error) => {

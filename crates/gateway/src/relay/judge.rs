@@ -107,10 +107,7 @@ impl Judge {
 
     /// Whether a client may set this environment variable.
     pub(super) fn accepts_env(&self, name: &[u8]) -> bool {
-        self.shared.settings.accept_env.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix.as_bytes()),
-            None => name == pattern.as_bytes(),
-        })
+        self.shared.settings.accepts_env(name)
     }
 
     fn ask(&self, action: Action) -> Result<Permit, Denied> {

@@ -11,6 +11,7 @@ mod agent;
 mod algorithms;
 mod channels;
 mod clients;
+mod console;
 mod coverage;
 mod crash;
 mod credentials;
