@@ -84,6 +84,23 @@ impl Client {
         }
     }
 
+    /// Sends a text and reads the lines that come over time.
+    pub(crate) async fn post_text(&self, path: &str, text: String) -> Result<Lines, Failure> {
+        let response = self.send(Method::POST, path, text.into_bytes()).await?;
+        match response.status().is_success() {
+            true => Ok(Lines { body: response.into_body(), buffer: Vec::new(), searched: 0 }),
+            false => Err(refusal(response.status(), &read(response).await?)),
+        }
+    }
+
+    /// Asks for a text.
+    pub(crate) async fn text(&self, path: &str) -> Result<Bytes, Failure> {
+        let response = self.send(Method::GET, path, Vec::new()).await?;
+        let status = response.status();
+        let reply = read(response).await?;
+        if status.is_success() { Ok(reply) } else { Err(refusal(status, &reply)) }
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -57,6 +57,11 @@ impl Failure {
         self
     }
 
+    /// What the server says did not work.
+    pub(crate) fn of_server(reply: bartizan_model::api::ErrorReply) -> Self {
+        Self { hint: reply.hint, ..Self::failed(reply.error) }
+    }
+
     /// A failure to write to standard output.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         let closed = error.kind() == std::io::ErrorKind::BrokenPipe;

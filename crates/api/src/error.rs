@@ -43,6 +43,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
     }
 
+    /// What the caller is told, where it is not by a status.
+    pub(crate) fn into_reply(self) -> ErrorReply {
+        self.reply
+    }
+
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.reply.hint = Some(shown(&hint.into()));

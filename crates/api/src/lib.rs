@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod apply;
 mod cas;
 mod change;
 mod error;
@@ -95,6 +96,8 @@ fn router(state: ApiState) -> Router {
         .route("/cas", get(cas::list).post(cas::trust))
         .route("/cas/{fingerprint}", delete(cas::untrust))
         .route("/own-cas/{which}", get(cas::own))
+        .route("/directory", get(apply::write))
+        .route("/directory/apply", post(apply::apply).layer(DefaultBodyLimit::max(apply::MAX_FILE_BYTES)))
         .route("/access/check", post(access::check))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))

@@ -73,6 +73,18 @@ pub(crate) enum Command {
     /// The audit log.
     #[command(subcommand)]
     Log(Log),
+    /// Make the directory as a file says: people, keys, roles, CAs, targets, grants.
+    ///
+    /// A file is taken whole or not at all, in one transaction, and each record that changes is an event. What
+    /// the file does not have stays, unless --prune is given. Applied twice it changes nothing. `bartizan export`
+    /// writes such a file; docs/directory-file.md explains it.
+    Apply(Apply),
+    /// Print the whole directory as a file that `bartizan apply` reads. It holds no secrets.
+    Export {
+        /// Where to; otherwise standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Print what goes into a client's ~/.ssh/config and known_hosts.
     SshConfig(SshConfig),
     /// Print a completion script for a shell.
@@ -80,6 +92,19 @@ pub(crate) enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The file; `-` is standard input.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Change nothing, only show what would change.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Remove the records that the file does not have.
+    #[arg(long)]
+    pub(crate) prune: bool,
 }
 
 #[derive(Debug, Subcommand)]

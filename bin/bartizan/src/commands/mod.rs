@@ -1,6 +1,7 @@
 //! What each command does: one module a noun.
 
 mod access;
+mod apply;
 mod ca;
 mod credential;
 mod export;
@@ -59,6 +60,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ca(command) => wait(ca::run(&context, command)),
         Command::Access(command) => wait(access::run(&context, command)),
         Command::SshConfig(command) => wait(ssh_config::run(&context, &command)),
+        Command::Apply(apply) => wait(apply::run(&context, &apply)),
+        Command::Export { output } => wait(apply::export(&context, output.as_deref())),
         Command::Session(Session::List(list)) => wait(session::list(&context, list)),
         Command::Session(Session::Show { id }) => wait(session::show(&context, &id)),
         Command::Session(Session::Play(play)) => play::run(&context, &play),

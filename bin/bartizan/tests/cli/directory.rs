@@ -227,3 +227,84 @@ fn roles_give_what_their_grants_permit_to_those_who_have_them() {
         "add role, assign person, add grant, label target, label target, unassign person, remove role";
     assert_eq!(told.join(", "), expected);
 }
+
+/// A key file's first line: algorithm, key and comment.
+fn key_line(folder: &std::path::Path, name: &str) -> String {
+    fs::read_to_string(public_key(folder, name)).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_directory_file_is_applied_whole_or_not_at_all() {
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    let (alice, host) = (key_line(temp.path(), "alice"), key_line(temp.path(), "host"));
+    let file = temp.path().join("directory.toml");
+    let whole = format!(
+        "roles = [\"ops\"]\n[people.alice]\nroles = [\"ops\"]\nkeys = [{alice:?}]\n\
+         [targets.web-1]\nhost = \"10.0.0.5\"\nhost_keys = [{host:?}]\nlabels = {{ env = \"prod\" }}\n\
+         [grants.ops-prod]\nrole = \"ops\"\ntarget = \"env=prod\"\nlogins = [\"root\"]\nallow = [\"shell\"]\n"
+    );
+    fs::write(&file, &whole).unwrap();
+    let apply = |more: &[&str]| bartizan.cli(&[&["apply", "-f", text(&file)], more].concat());
+    apply(&["--dry-run"]).ok().tells(&["+ person alice", "+ target web-1", "4 would be added"]);
+    assert_eq!(bartizan.json(&["person", "list"]), Value::Array(Vec::new()), "a dry run changes nothing");
+    apply(&[]).ok().tells(&["+ grant ops-prod", "4 added, 0 changed, 0 removed"]);
+    bartizan.cli(&["access", "check", "alice", "root@web-1", "shell"]).ok().tells(&["rule ops-prod"]);
+    apply(&[]).ok().tells(&["nothing to change"]);
+    fs::write(&file, bartizan.say(&["export"])).unwrap();
+    apply(&["--prune"]).ok().tells(&["nothing to change"]);
+
+    // One reference to nobody, and nothing else of the file is taken either.
+    fs::write(&file, whole.replace("role = \"ops\"", "role = \"opps\"").replace("10.0.0.5", "10.0.0.9"))
+        .unwrap();
+    let refused = apply(&[]).exits(1);
+    refused.tells(&["directory.toml:10:8: there is no role opps", "  | role = \"opps\"\n  |        ^"]);
+    assert_eq!(bartizan.json(&["target", "show", "web-1"])["host"], "10.0.0.5");
+
+    bartizan.cli(&["person", "add", "bob"]).ok();
+    fs::write(&file, &whole).unwrap();
+    apply(&[]).ok().tells(&["nothing to change", "1 record not in the file stays; --prune removes it"]);
+    let done = bartizan.json(&["apply", "-f", text(&file), "--prune"]);
+    assert_eq!((&done["removed"], &done["changes"][0]["name"]), (&1.into(), &"bob".into()));
+
+    let changes = bartizan.json(&["log", "search", "--type", "directory.change", "--oldest-first"]);
+    let told: Vec<String> = (changes.as_array().unwrap().iter())
+        .map(|event| {
+            assert!(event["by"].as_str().unwrap().starts_with("uid "));
+            format!("{} {}", event["action"].as_str().unwrap(), event["record"].as_str().unwrap())
+        })
+        .collect();
+    let expected = "add role, add person, add target, add grant, apply directory, add person, remove person, \
+                    apply directory";
+    assert_eq!(told.join(", "), expected);
+}
+
+#[test]
+fn ten_thousand_records_round_trip() {
+    use std::fmt::Write as _;
+    let temp = tempfile::tempdir().unwrap();
+    let bartizan = Bartizan::start();
+    let file = temp.path().join("directory.toml");
+    let mut whole = String::from("roles = [\"ops\"]\n");
+    for n in 0..5_000 {
+        let _ = write!(
+            whole,
+            "[people.person-{n}]\nroles = [\"ops\"]\n\
+             [targets.host-{n}]\nhost = \"10.0.{}.{}\"\nfirst_use = true\nlabels = {{ rack = \"r{}\" }}\n",
+            n / 250,
+            n % 250,
+            n % 40
+        );
+    }
+    whole.push_str(
+        "[grants.ops]\nrole = \"ops\"\ntarget = \"rack=r7\"\nlogins = [\"root\"]\nallow = [\"shell\"]\n",
+    );
+    fs::write(&file, &whole).unwrap();
+    let done = bartizan.json(&["apply", "-f", text(&file)]);
+    assert_eq!(done["added"], 10_002);
+    fs::write(&file, bartizan.say(&["export"])).unwrap();
+    let again = bartizan.json(&["apply", "-f", text(&file), "--prune"]);
+    assert_eq!((&again["added"], &again["changed"], &again["removed"]), (&0.into(), &0.into(), &0.into()));
+    bartizan.cli(&["access", "check", "person-4999", "root@host-47", "shell"]).ok();
+    bartizan.cli(&["access", "check", "person-4999", "root@host-48", "shell"]).exits(3);
+}
