@@ -74,8 +74,7 @@ pub(crate) async fn add(
     }
     let id = fresh_id(&data.grants)?;
     let NewGrant { who, target, logins, allow, sources, expires, record, break_glass } = new;
-    let grant =
-        Grant { id, who, target, logins, allow, sources, expires, record, break_glass, created: now };
+    let grant = Grant { id, who, target, logins, allow, sources, expires, record, break_glass, created: now };
     change::make(&state, peer, AddGrant(grant.clone())).await?;
     Ok((StatusCode::CREATED, Json(grant)))
 }

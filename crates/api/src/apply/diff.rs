@@ -111,6 +111,7 @@ fn grant_fields(grant: &Grant) -> Vec<(&'static str, Vec<String>)> {
         ("sources", grant.sources.iter().map(ToString::to_string).collect()),
         ("expires", grant.expires.iter().map(ToString::to_string).collect()),
         ("record", one(grant.record.cap_text())),
+        ("break glass", if grant.break_glass { one("without a recorder") } else { Vec::new() }),
         ("keystrokes", if grant.record.input { one("recorded") } else { Vec::new() }),
     ]
 }

@@ -57,7 +57,7 @@ fn target(text: &mut String, target: &Target) {
 }
 
 fn grant(text: &mut String, grant: &Grant) {
-    let Grant { id, who, target, logins, allow, sources, expires, record, created: _ } = grant;
+    let Grant { id, who, target, logins, allow, sources, expires, record, break_glass, created: _ } = grant;
     let _ = writeln!(text, "\n[grants.{}]", key(&id.0));
     let _ = match who {
         Grantee::Person(name) => writeln!(text, "person = {}", quoted(name.as_str())),
@@ -78,6 +78,9 @@ fn grant(text: &mut String, grant: &Grant) {
     let _ = writeln!(text, "record = \"{}\"", record.cap_text());
     if record.input {
         let _ = writeln!(text, "record_input = true");
+    }
+    if *break_glass {
+        let _ = writeln!(text, "break_glass = true");
     }
 }
 

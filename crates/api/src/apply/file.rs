@@ -48,6 +48,7 @@ pub(super) struct Grant {
     pub(super) sources: Vec<SourceNetwork>,
     pub(super) expires: Option<Timestamp>,
     pub(super) record: Recording,
+    pub(super) break_glass: bool,
 }
 
 impl File {
@@ -184,6 +185,7 @@ impl Reader<'_> {
             "expires",
             "record",
             "record_input",
+            "break_glass",
         ];
         table.only("a grant", &known, &mut self.faults);
         let checked = self.one(&id, GrantId::new);
@@ -211,6 +213,7 @@ impl Reader<'_> {
             read.map_err(|e| self.refuse::<()>(time.at, &e.to_string())).ok()
         });
         let record = self.record(table);
+        let break_glass = table.flag("break_glass", &mut self.faults).unwrap_or(false);
         Some(At {
             at: id.at,
             value: Grant {
@@ -222,6 +225,7 @@ impl Reader<'_> {
                 sources,
                 expires,
                 record,
+                break_glass,
             },
         })
     }

@@ -191,6 +191,7 @@ impl<'a> Merge<'a> {
             sources: grant.sources.clone(),
             expires: grant.expires,
             record: grant.record,
+            break_glass: grant.break_glass,
             created: known.get(&grant.id).copied().unwrap_or(now),
         });
         merge(&mut self.after.grants, written, |grant| grant.id.clone());

@@ -81,6 +81,7 @@ sources = ["10.0.0.0/8", "fd00::/8"]
 expires = 2027-01-01T00:00:00Z
 record = "full"
 record_input = true
+break_glass = true
 
 [grants.alice-db]
 person = "alice"

@@ -173,7 +173,8 @@ fn target((name, host, port, host_key, labels, created): TargetRow) -> Result<Ta
 }
 
 fn grant(row: GrantRow) -> Result<Grant> {
-    let (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, created) = row;
+    let (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, created) =
+        row;
     let read = || -> Read<Grant> {
         Ok(Grant {
             id: GrantId(id.clone()),
