@@ -8,6 +8,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observation::{
+    AttributeChange, DecodeStop, GitEnd, GitRef, PathChange, PathPair, RsyncEnd, ScpEnd, SftpEnd, Transfer,
+};
 use crate::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName,
     RecordingFile, SessionId, TargetName, Timestamp, Way,
@@ -436,6 +439,51 @@ pub enum Body {
         /// Who rotated it: `uid N` of the socket's peer.
         by: String,
     },
+    /// Derived: a file was copied.
+    #[serde(rename = "transfer")]
+    Transfer(Transfer),
+    /// Derived: a file or folder was renamed.
+    #[serde(rename = "sftp.rename")]
+    SftpRename(PathPair),
+    /// Derived: a file was removed.
+    #[serde(rename = "sftp.remove")]
+    SftpRemove(PathChange),
+    /// Derived: a folder was made.
+    #[serde(rename = "sftp.mkdir")]
+    SftpMkdir(PathChange),
+    /// Derived: a folder was removed.
+    #[serde(rename = "sftp.rmdir")]
+    SftpRmdir(PathChange),
+    /// Derived: a symbolic link was made.
+    #[serde(rename = "sftp.symlink")]
+    SftpSymlink(PathPair),
+    /// Derived: a hard link was made.
+    #[serde(rename = "sftp.hardlink")]
+    SftpHardlink(PathPair),
+    /// Derived: attributes were set.
+    #[serde(rename = "sftp.setstat")]
+    SftpSetstat(AttributeChange),
+    /// Derived: bytes were copied from file to file on the target.
+    #[serde(rename = "sftp.copy")]
+    SftpCopy(PathPair),
+    /// Derived: an SFTP channel is over.
+    #[serde(rename = "sftp.end")]
+    SftpEnd(SftpEnd),
+    /// Derived: an `scp` is over.
+    #[serde(rename = "scp.end")]
+    ScpEnd(ScpEnd),
+    /// Derived: an rsync is over.
+    #[serde(rename = "rsync.end")]
+    RsyncEnd(RsyncEnd),
+    /// Derived: a push changed a ref.
+    #[serde(rename = "git.ref")]
+    GitRef(GitRef),
+    /// Derived: a Git service is over.
+    #[serde(rename = "git.end")]
+    GitEnd(GitEnd),
+    /// A decoder understands no more of its channel.
+    #[serde(rename = "decode.stop")]
+    DecodeStop(DecodeStop),
     /// A peer or a program did something that wants attention.
     #[serde(rename = "anomaly")]
     Anomaly {
@@ -531,6 +579,21 @@ impl Body {
             Self::DirectoryChange { .. } => "directory.change",
             Self::CredentialChange { .. } => "credential.change",
             Self::VaultRotate { .. } => "vault.rotate",
+            Self::Transfer(_) => "transfer",
+            Self::SftpRename(_) => "sftp.rename",
+            Self::SftpRemove(_) => "sftp.remove",
+            Self::SftpMkdir(_) => "sftp.mkdir",
+            Self::SftpRmdir(_) => "sftp.rmdir",
+            Self::SftpSymlink(_) => "sftp.symlink",
+            Self::SftpHardlink(_) => "sftp.hardlink",
+            Self::SftpSetstat(_) => "sftp.setstat",
+            Self::SftpCopy(_) => "sftp.copy",
+            Self::SftpEnd(_) => "sftp.end",
+            Self::ScpEnd(_) => "scp.end",
+            Self::RsyncEnd(_) => "rsync.end",
+            Self::GitRef(_) => "git.ref",
+            Self::GitEnd(_) => "git.end",
+            Self::DecodeStop(_) => "decode.stop",
             Self::Anomaly { .. } => "anomaly",
         }
     }

@@ -12,6 +12,7 @@ pub mod event;
 mod fingerprint;
 mod id;
 mod name;
+pub mod observation;
 mod permission;
 mod recording;
 mod selector;

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use bartizan_model::event::{
     Body, CertificateUsed, DiskSpace, Event, ForwardState, MAX_EVENT_BYTES, Outcome, Severity,
 };
+use bartizan_model::observation::{
+    AttributeChange, Confidence, DecodeStop, Decoder, Derived, Direction, GitEnd, GitRef, PathChange,
+    PathPair, RsyncEnd, ScpEnd, SftpEnd, Transfer,
+};
 use bartizan_model::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex,
     Timestamp, Way,
@@ -316,6 +320,186 @@ fn space(free_bytes: u64) -> DiskSpace {
     }
 }
 
+fn derived(decoder: Decoder) -> Derived {
+    Derived { decoder, confidence: Confidence::High }
+}
+
+fn transfer() -> Transfer {
+    Transfer {
+        channel: 0,
+        direction: Direction::Upload,
+        path: text("/tmp"),
+        name: Some(text("big")),
+        bytes: 5_000_001,
+        size: Some(5_000_001),
+        sha256: Some(Sha256Hex([10; 32])),
+        no_sha256: None,
+        mode: Some(text("0644")),
+        mtime: Some(1_000_000_000),
+        atime: Some(1_000_000_001),
+        files: None,
+        status: text("ok"),
+        partial: false,
+        derived: Derived { decoder: Decoder::Scp, confidence: Confidence::Medium },
+    }
+}
+
+fn path_change(path: &str, mode: Option<&str>) -> PathChange {
+    let derived = derived(Decoder::Sftp);
+    PathChange { channel: 0, path: text(path), mode: mode.map(text), status: text("ok"), derived }
+}
+
+fn path_pair(request: Option<&str>, bytes: Option<u64>) -> PathPair {
+    let (from, to, derived) = (text("/srv/a"), text("/srv/b"), derived(Decoder::Sftp));
+    PathPair { channel: 0, from, to, request: request.map(text), bytes, status: text("ok"), derived }
+}
+
+/// What decoders observe.
+fn observations() -> Vec<Event> {
+    let done = |body| event(body, Severity::Info, Outcome::Success);
+    let attributes = AttributeChange {
+        channel: 0,
+        path: text("/srv/a"),
+        request: text("setstat"),
+        size: Some(0),
+        uid: Some(0),
+        gid: Some(0),
+        mode: Some(text("4755")),
+        atime: Some(1_000_000_001),
+        mtime: Some(1_000_000_000),
+        status: text("ok"),
+        derived: derived(Decoder::Sftp),
+    };
+    vec![
+        done(Body::Transfer(transfer())),
+        done(Body::SftpRename(path_pair(Some("posix-rename@openssh.com"), None))),
+        done(Body::SftpRemove(path_change("/srv/a\\n", None))),
+        done(Body::SftpMkdir(path_change("/srv/d", Some("0755")))),
+        done(Body::SftpRmdir(path_change("/srv/d", None))),
+        done(Body::SftpSymlink(path_pair(None, None))),
+        done(Body::SftpHardlink(path_pair(None, None))),
+        done(Body::SftpSetstat(attributes)),
+        done(Body::SftpCopy(path_pair(None, Some(100)))),
+        done(Body::SftpEnd(SftpEnd {
+            channel: 0,
+            version: Some(3),
+            opens: 2,
+            listings: 1,
+            stats: 7,
+            requests: 90,
+            unknown: vec![text("check-file")],
+            derived: derived(Decoder::Sftp),
+        })),
+    ]
+}
+
+/// What decoders of other protocols observe.
+fn more_observations() -> Vec<Event> {
+    let done = |body| event(body, Severity::Info, Outcome::Success);
+    vec![
+        done(Body::ScpEnd(ScpEnd {
+            channel: 0,
+            direction: Direction::Upload,
+            path: text("/tmp"),
+            files: 1,
+            folders: 0,
+            errors: 0,
+            derived: derived(Decoder::Scp),
+        })),
+        done(Body::RsyncEnd(RsyncEnd {
+            channel: 0,
+            direction: Direction::Download,
+            module: Some(text("files")),
+            paths: vec![text("files/sub/")],
+            options: vec![text("-logDtpre.iLsfxCIvu")],
+            version: Some(32),
+            entries: Some(3),
+            sent: Some(2),
+            deleted: Some(1),
+            total_size: Some(4096),
+            bytes_in: 100,
+            bytes_out: 5000,
+            errors: 0,
+            status: text("ok"),
+            derived: derived(Decoder::Rsync),
+        })),
+        done(Body::GitRef(GitRef {
+            channel: 0,
+            repository: text("/srv/app.git"),
+            name: text("refs/heads/main"),
+            old: Some("1".repeat(40)),
+            new: Some("2".repeat(40)),
+            status: text("ok"),
+            derived: derived(Decoder::Git),
+        })),
+        done(Body::GitEnd(GitEnd {
+            channel: 0,
+            service: text("git-receive-pack"),
+            repository: text("/srv/app.git"),
+            version: 0,
+            refs: 1,
+            wants: 0,
+            haves: 0,
+            pack_bytes: 1234,
+            derived: derived(Decoder::Git),
+        })),
+        event(
+            Body::DecodeStop(DecodeStop {
+                channel: 0,
+                reason: text("a packet of 1416586337 bytes"),
+                bytes_in: 9,
+                bytes_out: 0,
+                derived: derived(Decoder::Sftp),
+            }),
+            Severity::Warning,
+            Outcome::Failure,
+        ),
+    ]
+}
+
+/// Observations without what they may leave out.
+fn least_observations() -> Vec<Event> {
+    let derived = derived(Decoder::Sftp);
+    vec![
+        least(Body::Transfer(Transfer {
+            name: None,
+            size: None,
+            sha256: None,
+            no_sha256: Some(text("too far out of order")),
+            mode: None,
+            mtime: None,
+            atime: None,
+            files: Some(3),
+            partial: true,
+            status: text("not answered"),
+            ..transfer()
+        })),
+        least(Body::SftpSetstat(AttributeChange {
+            channel: 0,
+            path: text("/srv/a"),
+            request: text("fsetstat"),
+            size: None,
+            uid: None,
+            gid: None,
+            mode: None,
+            atime: None,
+            mtime: None,
+            status: text("permission denied"),
+            derived,
+        })),
+        least(Body::SftpEnd(SftpEnd {
+            channel: 0,
+            version: None,
+            opens: 0,
+            listings: 0,
+            stats: 0,
+            requests: 0,
+            unknown: vec![],
+            derived,
+        })),
+    ]
+}
+
 /// Events without what their own fields may leave out.
 fn least_events() -> Vec<Event> {
     let (user, client, reason) = (text("alice"), text("SSH-2.0-x"), text("because"));
@@ -389,9 +573,9 @@ fn least_events() -> Vec<Event> {
 
 #[test]
 fn events_are_written_as_in_their_golden_files() {
-    let full = [arrival(), session(), administration()].concat();
+    let full = [arrival(), session(), administration(), observations(), more_observations()].concat();
     let named = full.iter().map(|event| (event.kind().to_owned(), event));
-    let small = least_events();
+    let small = [least_events(), least_observations()].concat();
     let least = small.iter().map(|event| (format!("{}-least", event.kind()), event));
     for (name, event) in named.chain(least) {
         let json = serde_json::to_string_pretty(event).unwrap();
@@ -421,7 +605,7 @@ fn every_event_type_has_a_golden_file_and_none_is_left_over() {
         .skip(1)
         .map(|rest| rest.split_once('"').unwrap().0.to_owned())
         .collect();
-    let variants = body.lines().filter(|line| line.starts_with("    ") && line.trim_end().ends_with('{'));
+    let variants = body.lines().filter(|line| line.starts_with("    ") && line.ends_with(['{', ',']));
     let variants = variants.filter(|line| line.as_bytes()[4].is_ascii_uppercase()).count();
     assert_eq!(in_schema.len(), variants, "each type has a dotted name");
 

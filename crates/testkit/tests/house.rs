@@ -12,6 +12,7 @@ use bartizan_testkit::{Edges, Rules, workspace_edges};
 const MODEL: &str = "bartizan-model";
 const SSH: &str = "bartizan-ssh";
 const ACCESS: &str = "bartizan-access";
+const DECODE: &str = "bartizan-decode";
 const RECORD: &str = "bartizan-record";
 const AUDIT: &str = "bartizan-audit";
 const STORE: &str = "bartizan-store";
@@ -25,11 +26,12 @@ const HOUSE: Rules = Rules(&[
     // Floor 2: rooms that do not know each other.
     Imports(SSH, &[]),
     Imports(ACCESS, &[MODEL]),
+    Imports(DECODE, &[MODEL]),
     Imports(RECORD, &[MODEL]),
     Imports(AUDIT, &[MODEL]),
     Imports(STORE, &[MODEL]),
     // Floor 3: nor do these.
-    Imports(GATEWAY, &[SSH, ACCESS, RECORD, AUDIT, STORE, MODEL]),
+    Imports(GATEWAY, &[SSH, ACCESS, DECODE, RECORD, AUDIT, STORE, MODEL]),
     Imports(API, &[ACCESS, STORE, RECORD, AUDIT, MODEL]),
     Imports(SINKS, &[AUDIT, RECORD, STORE, MODEL]),
     // Floor 4.
@@ -41,6 +43,7 @@ const HOUSE: Rules = Rules(&[
     Never(MODEL, "tokio"),
     Never(SSH, "tokio"),
     Never(ACCESS, "tokio"),
+    Never(DECODE, "tokio"),
     // The offline verifier and player link no server.
     Never("bartizan", "sqlx"),
     Never("bartizan", "axum"),

@@ -1,0 +1,123 @@
+//! Sans-IO decoders of what passes through a session: bytes in any chunking in, observations out.
+//!
+//! ```text
+//!  exec / subsystem ──► Decoder::for_… ──► Decoder        sftp   sftp-server, the sftp subsystem
+//!  (stream, bytes)  ──► feed ───────────► observations    scp    scp -t, scp -f
+//!  channel closed   ──► finish ─────────► the last ones   rsync  rsync --server
+//!                                                         git    git-receive-pack, git-upload-pack
+//! ```
+//!
+//! A decoder is passive: it only reads, gives no verdict, and whether a channel is recorded never depends on it. Its
+//! input is what two peers say, who may both be hostile: memory is bounded ([`Options`]), nothing panics, and what
+//! it makes of a stream does not depend on how the stream is cut into chunks. When it understands no more it says so
+//! once, as `decode.stop`, and ignores the rest. All it says is marked as derived, with a confidence.
+//!
+//! What it deliberately does not do: it resolves no relative path, link or `~` (the target does), does not look into
+//! files, and knows no SSH: bytes that were sent but refused by a window, or sent after the end, are the caller's.
+//!
+//! This room must not know tokio, I/O or a clock. Its tests run real `sftp`, `scp`, `rsync` and `git`.
+
+mod command;
+mod digest;
+mod git;
+mod head;
+mod observed;
+mod rsync;
+mod scp;
+pub mod sftp;
+mod text;
+
+pub use observed::{Observed, Sink};
+
+use self::command::Program;
+
+/// One of the two streams of a channel that a decoder reads. Standard error is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// From the client to the target.
+    Input,
+    /// From the target to the client.
+    Output,
+}
+
+/// Bounds of a decoder. The defaults serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether files are digested. True.
+    pub digest: bool,
+    /// Bytes of files that may wait, all together, for what comes before them. 1 MiB.
+    pub window_bytes: usize,
+    /// Requests that may be unanswered. 100,000.
+    pub in_flight: usize,
+    /// Files and folders that may be open. 16,384.
+    pub handles: usize,
+    /// Bytes of names that may be remembered, all together. 4 MiB.
+    pub names_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            digest: true,
+            window_bytes: 1 << 20,
+            in_flight: 100_000,
+            handles: 16_384,
+            names_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Decodes one channel.
+pub struct Decoder {
+    kind: Kind,
+}
+
+enum Kind {
+    Sftp(Box<sftp::Sftp>),
+    Scp(Box<scp::Scp>),
+    Rsync(Box<rsync::Rsync>),
+    Git(Box<git::Git>),
+}
+
+impl Decoder {
+    /// A decoder for a subsystem, if one knows it. `channel` is the channel's ordinal in its session.
+    pub fn for_subsystem(channel: u32, name: &[u8], options: &Options) -> Option<Self> {
+        let sftp = || Kind::Sftp(Box::new(sftp::Sftp::new(channel, options)));
+        (name == b"sftp").then(|| Self { kind: sftp() })
+    }
+
+    /// A decoder for a command line, if one knows the program that a POSIX shell would start first.
+    ///
+    /// The line is read as far as it is plain; what it really starts, the shell of the target decides. A line that
+    /// holds more than the one command is said so by the decoder, as an observation.
+    pub fn for_exec(channel: u32, command: &[u8], options: &Options) -> Option<Self> {
+        let line = command::parse(command)?;
+        let kind = match line.program {
+            Program::Sftp => Kind::Sftp(Box::new(sftp::Sftp::new(channel, options))),
+            Program::Scp => Kind::Scp(Box::new(scp::Scp::new(channel, &line, options)?)),
+            Program::Rsync => Kind::Rsync(Box::new(rsync::Rsync::new(channel, &line, options)?)),
+            Program::Git(service) => Kind::Git(Box::new(git::Git::new(channel, service, &line, options)?)),
+        };
+        Some(Self { kind })
+    }
+
+    /// Reads bytes that passed, in their order.
+    pub fn feed(&mut self, stream: Stream, bytes: &[u8], sink: &mut dyn Sink) {
+        match &mut self.kind {
+            Kind::Sftp(sftp) => sftp.feed(stream, bytes, sink),
+            Kind::Scp(scp) => scp.feed(stream, bytes, sink),
+            Kind::Rsync(rsync) => rsync.feed(stream, bytes, sink),
+            Kind::Git(git) => git.feed(stream, bytes, sink),
+        }
+    }
+
+    /// Says what is left to say when the channel is over, however it ended; with the exit status, if there was one.
+    pub fn finish(self, exit_status: Option<u32>, sink: &mut dyn Sink) {
+        match self.kind {
+            Kind::Sftp(sftp) => sftp.finish(sink),
+            Kind::Scp(scp) => scp.finish(sink),
+            Kind::Rsync(rsync) => rsync.finish(exit_status, sink),
+            Kind::Git(git) => git.finish(sink),
+        }
+    }
+}

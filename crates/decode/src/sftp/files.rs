@@ -1,0 +1,201 @@
+//! Open files and folders of one SFTP channel.
+
+use std::collections::HashMap;
+
+use bartizan_model::observation::Direction;
+
+use super::wire::OpenFlags;
+use crate::digest::{Block, Ordered, Repeats, Window};
+use crate::text;
+
+/// Names one open file, and never another that takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    index: u32,
+    generation: u32,
+}
+
+/// What is open, by handle.
+#[derive(Default)]
+pub(super) struct Handles {
+    by_name: HashMap<Box<[u8]>, u32>,
+    slots: Vec<(u32, Option<Open>)>,
+    free: Vec<u32>,
+}
+
+/// An open file or folder.
+pub(super) struct Open {
+    handle: Box<[u8]>,
+    pub(super) path: Box<[u8]>,
+    /// None for a folder.
+    pub(super) file: Option<File>,
+    /// True once the client has asked to close it: what it asks later is not about this file.
+    pub(super) closing: bool,
+}
+
+/// What passed through an open file.
+pub(super) struct File {
+    flags: OpenFlags,
+    pub(super) mode: Option<u32>,
+    read: Flow,
+    written: Flow,
+    /// The first thing the target refused.
+    pub(super) failed: Option<Box<str>>,
+}
+
+struct Flow {
+    bytes: u64,
+    used: bool,
+    order: Ordered,
+}
+
+impl Flow {
+    fn new(repeats: Repeats) -> Self {
+        Self { bytes: 0, used: false, order: Ordered::new(repeats) }
+    }
+}
+
+impl File {
+    pub(super) fn new(flags: OpenFlags, mode: Option<u32>, digest: bool, window: &mut Window) -> Self {
+        let (mut read, mut written) = (Flow::new(Repeats::Ignored), Flow::new(Repeats::Fatal));
+        if !digest {
+            read.order.lose("not asked for", window);
+            written.order.lose("not asked for", window);
+        }
+        if flags.append() {
+            written.order.lose("appended to what was there", window);
+        }
+        Self { flags, mode, read, written, failed: None }
+    }
+
+    fn flow(&mut self, direction: Direction) -> &mut Flow {
+        match direction {
+            Direction::Download => &mut self.read,
+            Direction::Upload => &mut self.written,
+        }
+    }
+
+    /// A part of the file follows.
+    pub(super) fn begin(
+        &mut self,
+        direction: Direction,
+        offset: u64,
+        length: u32,
+        window: &mut Window,
+    ) -> Block {
+        let flow = self.flow(direction);
+        flow.used = true;
+        flow.order.begin(offset, u64::from(length), window).0
+    }
+
+    /// Bytes of that part.
+    pub(super) fn data(&mut self, direction: Direction, block: &mut Block, bytes: &[u8]) {
+        let flow = self.flow(direction);
+        flow.bytes += bytes.len() as u64;
+        flow.order.data(block, bytes);
+    }
+
+    /// That part is whole.
+    pub(super) fn end(&mut self, direction: Direction, window: &mut Window) {
+        self.flow(direction).order.end(window);
+    }
+
+    /// What was written has no digest any more.
+    pub(super) fn spoil(&mut self, why: &'static str, window: &mut Window) {
+        self.written.order.lose(why, window);
+    }
+
+    /// Notes what the target refused; the first refusal is the file's status.
+    pub(super) fn fail(&mut self, status: String) {
+        self.failed.get_or_insert(status.into());
+    }
+
+    /// The ways that the file was used, or was opened for if it was not: with bytes, and digest or why there is none.
+    pub(super) fn used(self, window: &mut Window) -> impl Iterator<Item = Used> {
+        let idle = !self.read.used && !self.written.used;
+        let upload = self.written.used || idle && self.flags.write();
+        let download = self.read.used || idle && !self.flags.write();
+        let mut finish = |flow: Flow, direction, wanted: bool| {
+            let digest = flow.order.finish(window);
+            wanted.then_some(Used { direction, bytes: flow.bytes, digest })
+        };
+        let written = finish(self.written, Direction::Upload, upload);
+        let read = finish(self.read, Direction::Download, download);
+        written.into_iter().chain(read)
+    }
+}
+
+/// One way in which a file was used.
+pub(super) struct Used {
+    pub(super) direction: Direction,
+    pub(super) bytes: u64,
+    pub(super) digest: Result<bartizan_model::Sha256Hex, &'static str>,
+}
+
+impl Handles {
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// A file or folder is open. Gives what had the same handle before, which should not be.
+    pub(super) fn insert(&mut self, handle: &[u8], path: Box<[u8]>, file: Option<File>) -> Option<Open> {
+        let before = self.find(handle).and_then(|slot| self.remove(slot));
+        let open = Open { handle: handle.into(), path, file, closing: false };
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.slots.push((0, None));
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        if let Some((generation, slot)) = self.slots.get_mut(index as usize) {
+            *generation = generation.wrapping_add(1);
+            self.by_name.insert(open.handle.clone(), index);
+            *slot = Some(open);
+        }
+        before
+    }
+
+    /// The slot of a handle that is open.
+    pub(super) fn find(&self, handle: &[u8]) -> Option<Slot> {
+        let index = *self.by_name.get(handle)?;
+        let (generation, _) = self.slots.get(index as usize)?;
+        Some(Slot { index, generation: *generation })
+    }
+
+    pub(super) fn get(&mut self, slot: Slot) -> Option<&mut Open> {
+        let (generation, open) = self.slots.get_mut(slot.index as usize)?;
+        if *generation == slot.generation { open.as_mut() } else { None }
+    }
+
+    pub(super) fn peek(&self, slot: Slot) -> Option<&Open> {
+        let (generation, open) = self.slots.get(slot.index as usize)?;
+        if *generation == slot.generation { open.as_ref() } else { None }
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Open> {
+        let (generation, open) = self.slots.get_mut(slot.index as usize)?;
+        let open = if *generation == slot.generation { open.take()? } else { return None };
+        self.by_name.remove(&open.handle);
+        self.free.push(slot.index);
+        Some(open)
+    }
+
+    /// All that is still open, in the order of slots.
+    pub(super) fn drain(&mut self) -> Vec<Open> {
+        self.by_name.clear();
+        self.free.clear();
+        std::mem::take(&mut self.slots).into_iter().filter_map(|(_, open)| open).collect()
+    }
+}
+
+impl Open {
+    /// What remembering it costs of the budget for names.
+    pub(super) fn cost(&self) -> usize {
+        self.path.len() + self.handle.len()
+    }
+
+    pub(super) fn shown(&self) -> String {
+        text::path(&self.path)
+    }
+}

@@ -1,0 +1,433 @@
+//! What is known of a channel's files, and what each packet changes of it.
+
+use std::collections::HashMap;
+
+use bartizan_model::escape;
+use bartizan_model::event::Body;
+use bartizan_model::observation::Direction;
+
+use super::files::{File, Handles, Open, Slot, Used};
+use super::frame::Piece;
+use super::tell::{self, FX_EOF, FX_OK, described, with_status};
+use super::wire::{Fields, OpenFlags, Request, kind};
+use crate::digest::{Block, Window};
+use crate::observed::{Observed, Origin, Sink};
+use crate::{Options, Stream, text};
+
+/// Names of extensions that are not understood: so many are said.
+const UNKNOWN: usize = 8;
+/// What is said of something that the target never answered.
+const UNANSWERED: &str = "not answered";
+
+/// What is known of the channel's files.
+pub(super) struct State {
+    pending: HashMap<u32, Pending>,
+    handles: Handles,
+    window: Window,
+    /// Bytes of names that are remembered.
+    names: usize,
+    /// The WRITE whose contents pass.
+    writing: Option<Passing>,
+    /// The DATA whose contents pass.
+    reading: Option<Passing>,
+    pub(super) version: Option<u32>,
+    pub(super) counts: Counts,
+    pub(super) unknown: Vec<String>,
+}
+
+/// What is counted and not listed.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) opens: u64,
+    pub(super) listings: u64,
+    pub(super) stats: u64,
+    pub(super) requests: u64,
+}
+
+/// Contents of a file on their way.
+struct Passing {
+    slot: Slot,
+    block: Block,
+}
+
+/// A request that is not answered yet.
+enum Pending {
+    Open(Box<Opening>),
+    OpenDir(Box<[u8]>),
+    Close(Slot),
+    Read(Slot, u64),
+    Write(Slot),
+    /// An observation that lacks its status.
+    Change(Box<Change>),
+    Other,
+}
+
+struct Opening {
+    path: Box<[u8]>,
+    flags: OpenFlags,
+    mode: Option<u32>,
+}
+
+struct Change {
+    body: Body,
+    /// What remembering it costs of the budget for names.
+    cost: usize,
+}
+
+impl Pending {
+    fn cost(&self) -> usize {
+        match self {
+            Self::Open(opening) => opening.path.len(),
+            Self::OpenDir(path) => path.len(),
+            Self::Change(change) => change.cost,
+            Self::Close(_) | Self::Read(..) | Self::Write(_) | Self::Other => 0,
+        }
+    }
+}
+
+/// What a packet is read with.
+pub(super) struct Context<'a> {
+    pub(super) origin: &'a Origin,
+    pub(super) options: &'a Options,
+    pub(super) sink: &'a mut dyn Sink,
+}
+
+impl Context<'_> {
+    fn tell(&mut self, done: bool, body: Body) {
+        self.sink.observed(Observed::new(done, body));
+    }
+
+    /// A file was asked for and not opened.
+    fn not_opened(&mut self, opening: &Opening, status: String) {
+        let direction = if opening.flags.write() { Direction::Upload } else { Direction::Download };
+        let used = Used { direction, bytes: 0, digest: Err("not opened") };
+        let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
+        let partial = status == UNANSWERED;
+        self.sink.observed(tell::transfer(&path, used, mode, &status, partial, self.origin));
+    }
+}
+
+/// Why nothing more is understood.
+type Refused = String;
+
+impl State {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            pending: HashMap::new(),
+            handles: Handles::default(),
+            window: Window::new(options.window_bytes),
+            names: 0,
+            writing: None,
+            reading: None,
+            version: None,
+            counts: Counts::default(),
+            unknown: Vec::new(),
+        }
+    }
+
+    /// Takes what a stream gave next.
+    pub(super) fn take(
+        &mut self,
+        stream: Stream,
+        piece: Piece<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Refused> {
+        match piece {
+            Piece::Bytes(bytes) => self.bytes(stream, bytes),
+            Piece::End => self.end(stream),
+            Piece::Write { id, handle, offset, length } => {
+                return self.write(id, handle, offset, length, context);
+            }
+            Piece::Data { id, length } => return self.data(id, length),
+            Piece::Reply { kind, id } => self.reply(kind, id),
+            Piece::Packet(kind, body) => {
+                return match stream {
+                    Stream::Input => self.request(kind, body, context),
+                    Stream::Output => self.answer(kind, body, context),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn passing(&mut self, stream: Stream) -> (&mut Option<Passing>, Direction) {
+        match stream {
+            Stream::Input => (&mut self.writing, Direction::Upload),
+            Stream::Output => (&mut self.reading, Direction::Download),
+        }
+    }
+
+    fn bytes(&mut self, stream: Stream, bytes: &[u8]) {
+        let (passing, direction) = match stream {
+            Stream::Input => (&mut self.writing, Direction::Upload),
+            Stream::Output => (&mut self.reading, Direction::Download),
+        };
+        let Some(Passing { slot, block }) = passing else { return };
+        if let Some(file) = self.handles.get(*slot).and_then(|open| open.file.as_mut()) {
+            file.data(direction, block, bytes);
+        }
+    }
+
+    fn end(&mut self, stream: Stream) {
+        let (passing, direction) = self.passing(stream);
+        let Some(Passing { slot, .. }) = passing.take() else { return };
+        if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
+            file.end(direction, &mut self.window);
+        }
+    }
+
+    /// Contents for a file follow, from the client.
+    fn write(
+        &mut self,
+        id: u32,
+        handle: &[u8],
+        offset: u64,
+        length: u32,
+        context: &Context<'_>,
+    ) -> Result<(), Refused> {
+        self.counts.requests += 1;
+        let slot = self.handles.find(handle);
+        let open = slot.and_then(|slot| self.handles.get(slot)).filter(|open| !open.closing);
+        let Some((slot, file)) = slot.zip(open.and_then(|open| open.file.as_mut())) else {
+            return self.ask(id, Pending::Other, context);
+        };
+        let block = file.begin(Direction::Upload, offset, length, &mut self.window);
+        self.writing = Some(Passing { slot, block });
+        self.ask(id, Pending::Write(slot), context)
+    }
+
+    /// Contents of a file follow, from the target.
+    fn data(&mut self, id: u32, length: u32) -> Result<(), Refused> {
+        let Some(Pending::Read(slot, offset)) = self.pending.remove(&id) else {
+            return Ok(());
+        };
+        if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
+            let block = file.begin(Direction::Download, offset, length, &mut self.window);
+            self.reading = Some(Passing { slot, block });
+        }
+        Ok(())
+    }
+
+    /// An answer whose contents do not matter.
+    fn reply(&mut self, kind: u8, id: u32) {
+        debug_assert!(matches!(kind, kind::NAME | kind::ATTRS | kind::EXTENDED_REPLY));
+        if let Some(pending) = self.pending.remove(&id) {
+            self.names -= pending.cost();
+        }
+    }
+
+    /// Remembers a request until it is answered.
+    fn ask(&mut self, id: u32, pending: Pending, context: &Context<'_>) -> Result<(), Refused> {
+        if self.pending.len() >= context.options.in_flight {
+            return Err(format!("more than {} requests unanswered", context.options.in_flight));
+        }
+        self.remember(pending.cost(), context)?;
+        match self.pending.insert(id, pending) {
+            None => Ok(()),
+            Some(_) => Err(format!("request id {id} used again before it was answered")),
+        }
+    }
+
+    fn remember(&mut self, bytes: usize, context: &Context<'_>) -> Result<(), Refused> {
+        self.names += bytes;
+        if self.names > context.options.names_bytes {
+            return Err(format!("more than {} bytes of names to remember", context.options.names_bytes));
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, kind: u8, body: &[u8], context: &mut Context<'_>) -> Result<(), Refused> {
+        if kind == kind::INIT {
+            return Ok(());
+        }
+        let (id, request) = Request::parse(kind, body).map_err(|malformed| malformed.to_string())?;
+        self.counts.requests += 1;
+        let pending = match request {
+            Request::Open { path, flags, attributes } => {
+                self.counts.opens += 1;
+                Pending::Open(Box::new(Opening { path: text::kept(path), flags, mode: attributes.mode }))
+            }
+            Request::OpenDir { path } => Pending::OpenDir(text::kept(path)),
+            Request::Close { handle } => self.close(handle),
+            Request::Read { handle, offset, .. } => match self.handles.find(handle) {
+                Some(slot) => Pending::Read(slot, offset),
+                None => Pending::Other,
+            },
+            Request::Query => {
+                self.counts.stats += 1;
+                Pending::Other
+            }
+            Request::Sync => Pending::Other,
+            Request::Unknown { name } => {
+                self.note_unknown(name);
+                Pending::Other
+            }
+            change => self.change(change, context),
+        };
+        self.ask(id, pending, context)
+    }
+
+    fn close(&mut self, handle: &[u8]) -> Pending {
+        let Some(slot) = self.handles.find(handle) else { return Pending::Other };
+        match self.handles.get(slot) {
+            Some(open) if !open.closing => {
+                open.closing = true;
+                Pending::Close(slot)
+            }
+            _ => Pending::Other,
+        }
+    }
+
+    fn note_unknown(&mut self, name: &[u8]) {
+        let shown = text::message(name);
+        if self.unknown.len() < UNKNOWN && !self.unknown.contains(&shown) {
+            self.unknown.push(shown);
+        }
+    }
+
+    /// A request that changes something on the target: the observation that it will be.
+    fn change(&mut self, request: Request<'_>, context: &Context<'_>) -> Pending {
+        if let Request::CopyData { to, .. } = request {
+            self.spoil(to);
+        }
+        let Some(body) = tell::change(&request, context.origin, |handle| self.path_of(handle)) else {
+            return Pending::Other;
+        };
+        let cost = tell::names_in(&body);
+        Pending::Change(Box::new(Change { body, cost }))
+    }
+
+    /// The path that a handle was opened by.
+    fn path_of(&self, handle: &[u8]) -> String {
+        match self.handles.find(handle).and_then(|slot| self.handles.peek(slot)) {
+            Some(open) => open.shown(),
+            None => format!("handle {}", escape(handle)),
+        }
+    }
+
+    fn spoil(&mut self, handle: &[u8]) {
+        let open = self.handles.find(handle).and_then(|slot| self.handles.get(slot));
+        if let Some(file) = open.and_then(|open| open.file.as_mut()) {
+            file.spoil("partly copied on the target", &mut self.window);
+        }
+    }
+
+    fn answer(&mut self, kind: u8, body: &[u8], context: &mut Context<'_>) -> Result<(), Refused> {
+        let mut fields = Fields(body);
+        let short = || format!("a packet of type {kind} of {} bytes", body.len());
+        let id = fields.u32().ok_or_else(short)?;
+        match kind {
+            kind::VERSION if self.version.is_none() => {
+                self.version = Some(id);
+                if id == 3 { Ok(()) } else { Err(format!("SFTP version {id}")) }
+            }
+            kind::STATUS => {
+                let code = fields.u32().ok_or_else(short)?;
+                let message = fields.string().unwrap_or_default();
+                self.status(id, code, message, context);
+                Ok(())
+            }
+            kind::HANDLE => {
+                let handle = fields.string().filter(|handle| handle.len() <= 256).ok_or_else(short)?;
+                self.opened(id, handle, context)
+            }
+            other => Err(format!("an answer of type {other}")),
+        }
+    }
+
+    /// The target answered with a status.
+    fn status(&mut self, id: u32, code: u32, message: &[u8], context: &mut Context<'_>) {
+        let Some(pending) = self.pending.remove(&id) else { return };
+        self.names -= pending.cost();
+        match pending {
+            Pending::Open(opening) => context.not_opened(&opening, described(code, message)),
+            Pending::Close(slot) => {
+                if let Some(open) = self.handles.remove(slot) {
+                    self.names -= open.cost();
+                    self.closed(open, Some((code, message)), context);
+                }
+            }
+            Pending::Read(slot, _) if code != FX_EOF => {
+                self.refused(slot, "a part could not be read", code, message)
+            }
+            Pending::Write(slot) if code != FX_OK => {
+                self.refused(slot, "a part could not be written", code, message);
+            }
+            Pending::Change(change) => {
+                context.tell(code == FX_OK, with_status(change.body, described(code, message)));
+            }
+            Pending::Read(..) | Pending::Write(_) | Pending::OpenDir(_) | Pending::Other => {}
+        }
+    }
+
+    /// The target refused a part of a file.
+    fn refused(&mut self, slot: Slot, why: &'static str, code: u32, message: &[u8]) {
+        if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
+            file.fail(described(code, message));
+            if why.ends_with("written") {
+                file.spoil(why, &mut self.window);
+            }
+        }
+    }
+
+    /// The target opened a file or a folder.
+    fn opened(&mut self, id: u32, handle: &[u8], context: &mut Context<'_>) -> Result<(), Refused> {
+        let Some(pending) = self.pending.remove(&id) else { return Ok(()) };
+        self.names -= pending.cost();
+        let (path, file) = match pending {
+            Pending::Open(opening) => {
+                let Opening { path, flags, mode } = *opening;
+                (path, Some(File::new(flags, mode, context.options.digest, &mut self.window)))
+            }
+            Pending::OpenDir(path) => {
+                self.counts.listings += 1;
+                (path, None)
+            }
+            _ => return Ok(()),
+        };
+        self.remember(path.len() + handle.len(), context)?;
+        if let Some(before) = self.handles.insert(handle, path, file) {
+            self.names -= before.cost();
+            self.closed(before, None, context);
+        }
+        match self.handles.len() > context.options.handles {
+            true => Err(format!("more than {} files open", context.options.handles)),
+            false => Ok(()),
+        }
+    }
+
+    /// A file is closed, by the target's word if there is one: tells what passed through it.
+    fn closed(&mut self, open: Open, word: Option<(u32, &[u8])>, context: &mut Context<'_>) {
+        let path = open.shown();
+        let Some(mut file) = open.file else { return };
+        let mode = file.mode.map(text::mode);
+        let status = match (file.failed.take(), word) {
+            (Some(failed), _) => failed.into(),
+            (None, Some((code, message))) => described(code, message),
+            (None, None) => UNANSWERED.to_owned(),
+        };
+        for used in file.used(&mut self.window) {
+            let observed = tell::transfer(&path, used, mode.clone(), &status, word.is_none(), context.origin);
+            context.sink.observed(observed);
+        }
+    }
+
+    /// Nothing more will be understood, or come: tells what is open and what was not answered.
+    pub(super) fn abandon(&mut self, context: &mut Context<'_>) {
+        for open in self.handles.drain() {
+            self.closed(open, None, context);
+        }
+        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        pending.sort_unstable_by_key(|(id, _)| *id);
+        for (_, pending) in pending {
+            match pending {
+                Pending::Open(opening) => context.not_opened(&opening, UNANSWERED.to_owned()),
+                Pending::Change(change) => {
+                    context.tell(false, with_status(change.body, UNANSWERED.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        (self.names, self.writing, self.reading) = (0, None, None);
+    }
+}

@@ -1,0 +1,109 @@
+//! `rsync` in both directions against `rsync --server`, in old versions of the protocol, too.
+
+use std::fs;
+use std::process::Command;
+
+use bartizan_decode::Observed;
+use bartizan_model::event::Body;
+use bartizan_model::observation::{Direction, RsyncEnd};
+
+use crate::tap::{Tap, kinds, noise, transfers};
+
+fn rsync(tap: &Tap, arguments: &[&str]) -> Vec<Observed> {
+    tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args(arguments)).ok().observed()
+}
+
+#[track_caller]
+fn end(seen: &[Observed]) -> &RsyncEnd {
+    assert_eq!(kinds(seen), ["transfer", "rsync.end"], "{seen:#?}");
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    end
+}
+
+#[test]
+fn both_directions_are_read_to_their_end_in_each_version() {
+    let tap = Tap::new();
+    tap.file("near/big", &noise(200_000));
+    tap.file("near/deep/small", b"small");
+    let near = tap.text("near/");
+    for version in [27, 28, 29, 30, 31, 32] {
+        let protocol = format!("--protocol={version}");
+        let far = tap.text(&format!("far{version}/"));
+        let seen = rsync(&tap, &["-a", &protocol, &near, &format!("host:{far}")]);
+        assert_eq!(end(&seen).version, Some(version));
+        assert_eq!((end(&seen).direction, end(&seen).status.as_str()), (Direction::Upload, "ok"));
+        assert_eq!(end(&seen).paths, [far.as_str()]);
+        assert_eq!(end(&seen).options.first().map(|option| &option[..2]), Some("-l"));
+        let file = transfers(&seen)[0];
+        assert!(file.bytes > 200_005, "{file:?}");
+        assert_eq!((file.path.as_str(), file.partial, file.sha256), (far.as_str(), false, None));
+        let back = tap.text(&format!("back{version}/"));
+        let seen = rsync(&tap, &["-az", &protocol, &format!("host:{far}"), &back]);
+        assert_eq!((end(&seen).direction, end(&seen).version), (Direction::Download, Some(version)));
+        assert!(transfers(&seen)[0].bytes > 200_005);
+    }
+}
+
+#[test]
+fn arguments_inside_the_stream_are_read() {
+    let tap = Tap::new();
+    tap.file("near/a b", b"a b");
+    let far = tap.text("far dir/");
+    let seen = rsync(&tap, &["-as", "--delete", &tap.text("near/"), &format!("host:{far}")]);
+    assert_eq!(end(&seen).paths, [far.as_str()]);
+    assert!(end(&seen).options.iter().any(|option| option == "--delete-during" || option == "--delete"));
+}
+
+#[test]
+fn algorithms_that_are_chosen_are_not_agreed_on() {
+    let tap = Tap::new();
+    tap.file("near/big", &noise(100_000));
+    for (n, choice) in [&["--checksum-choice=md5"][..], &["-z", "--compress-choice=zlib"], &["-z"], &["-c"]]
+        .iter()
+        .enumerate()
+    {
+        let far = format!("host:{}", tap.text(&format!("far{n}/")));
+        let near = tap.text("near/");
+        let seen = rsync(&tap, &[&["-a"], *choice, &[near.as_str(), far.as_str()]].concat());
+        assert_eq!((end(&seen).version, end(&seen).errors), (Some(32), 0), "{choice:?}");
+    }
+}
+
+#[test]
+fn errors_are_counted_and_the_exit_status_told() {
+    let tap = Tap::new();
+    tap.file("near/a", b"a");
+    let passed = tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args([
+        "-a",
+        &tap.text("near/"),
+        "host:/nosuch/folder/file/",
+    ]));
+    assert!(!passed.client.status.success());
+    let seen = passed.observed();
+    assert_eq!(end(&seen).status, "exit status 11");
+    assert_eq!(transfers(&seen)[0].status, "exit status 11");
+
+    let missing = format!("host:{}", tap.text("nosuch"));
+    // Unless asked to send errors to the client, a server writes them to its standard error.
+    let arguments = ["-a", "--stderr=client", &missing, &tap.text("back")];
+    let seen = tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args(arguments)).observed();
+    assert_eq!((end(&seen).status.as_str(), end(&seen).errors), ("exit status 23", 1));
+}
+
+#[test]
+fn a_daemon_at_the_other_end_names_a_module() {
+    let tap = Tap::new();
+    tap.file("near/a", &noise(40_000));
+    fs::create_dir(tap.path("module")).unwrap();
+    let settings = format!(
+        "use chroot = no\nuid = root\ngid = root\n[files]\npath = {}\nread only = no\n",
+        tap.text("module")
+    );
+    let settings = tap.file("rsyncd.conf", settings.as_bytes());
+    let server = format!("rsync --config={settings}");
+    let seen = rsync(&tap, &["-a", "--rsync-path", &server, &tap.text("near/"), "host::files/sub/"]);
+    assert_eq!(fs::read(tap.path("module/sub/a")).unwrap(), noise(40_000));
+    assert_eq!(end(&seen).module.as_deref(), Some("files"), "{seen:#?}");
+    assert_eq!(end(&seen).paths, ["files/sub/"]);
+    assert!(transfers(&seen)[0].bytes > 40_000);
+}
