@@ -32,6 +32,15 @@ test=(
     python3=python3
     go=golang-go
     /usr/share/gocode/src/golang.org/x/crypto/ssh=golang-golang-x-crypto-dev
+    /usr/share/gocode/src/github.com/pkg/sftp=golang-github-pkg-sftp-dev
+    rclone=rclone
+    sshfs=sshfs
+    fusermount3=fuse3
+    ansible=ansible-core
+    curl=curl
+    node=nodejs
+    npm=npm
+    dpkg-deb=dpkg
 )
 
 fuzz=(
@@ -93,6 +102,35 @@ if [ "$1" = test ]; then
         python3 -m venv --clear "$python"
         "$python/bin/pip" install --quiet --disable-pip-version-check -r scripts/test-python.txt
         cp scripts/test-python.txt "$python/installed.txt"
+    fi
+
+    node=${CARGO_TARGET_DIR:-target}/test-node
+    if ! cmp -s scripts/test-node.json "$node/package.json"; then
+        echo "This installs into $node: $(grep -o '"ssh2": *"[^"]*"' scripts/test-node.json)"
+        rm -rf "$node"
+        mkdir -p "$node"
+        # Without its native part, which it can do without and which needs a compiler.
+        cp scripts/test-node.json "$node/wanted.json"
+        (cd "$node" && cp wanted.json package.json && npm install --silent --no-audit --no-fund --ignore-scripts --omit=optional) || {
+            rm -f "$node/package.json"
+            exit 1
+        }
+    fi
+
+    # A newer OpenSSH client beside the system's, from the backports of the same mirror, touching nothing of the system.
+    newer=$(mkdir -p "${CARGO_TARGET_DIR:-target}/test-openssh" && cd "${CARGO_TARGET_DIR:-target}/test-openssh" && pwd)
+    if ! [ -x "$newer/usr/bin/ssh" ]; then
+        # shellcheck disable=SC2016  # apt fills these in
+        mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' \
+            'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
+            awk '$2 !~ /-/ { print $1 " " $2 "-backports"; exit }')
+        echo "This unpacks into $newer: openssh-client of ${mirror#* }"
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror main" >"$newer/sources.list"
+        mkdir -p "$newer/lists/partial"
+        apt=(apt-get -q -o "Dir::Etc::sourcelist=$newer/sources.list" -o Dir::Etc::sourceparts=/dev/null
+            -o "Dir::State::lists=$newer/lists" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache="
+            -o APT::Sandbox::User=)
+        (cd "$newer" && "${apt[@]}" update && "${apt[@]}" download openssh-client && dpkg-deb -x openssh-client_*.deb .)
     fi
 fi
 

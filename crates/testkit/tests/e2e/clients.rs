@@ -1,150 +1,189 @@
-//! Clients of other makes, by both ways in.
+//! The matrix of clients: what each of them does through Bartizan, by both ways in.
+//!
+//! One test a cell. A cell says `yes`, or why not; a cell without either, and a `yes` without its function,
+//! do not compile. `docs/clients.md` is written from this list.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod ansible;
+mod asyncssh;
+mod dropbear;
+mod git;
+mod go;
+mod openssh;
+mod openssh_newer;
+mod page;
+mod paramiko;
+mod putty;
+mod rclone;
+mod rsync;
+mod ssh2;
+mod sshfs;
+mod tools;
+mod vscode;
 
-use bartizan_testkit::{Finished, run, run_with_input, target_folder};
+use crate::scene::{Options, Scene, Way};
 
-use crate::scene::{Scene, Way, text, ways};
+pub(crate) use tools::{python, source};
 
-ways! {
-    everywhere: ;
-    bartizan: putty, dropbear, paramiko, asyncssh, go
+/// What a client is asked to do; the columns of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Shell,
+    Exec,
+    Upload,
+    Download,
+    Forward,
 }
 
-/// A file of `tests/e2e/clients`.
-pub(crate) fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients").join(name)
+/// A client, how it takes both ways, and its cells in the order of [`Action`], by ProxyJump and by user name.
+struct Row {
+    client: &'static str,
+    ways: [&'static str; 2],
+    cells: [[Cell; 2]; 5],
 }
 
-/// The Python that has the clients: `BARTIZAN_TEST_PYTHON`, what `scripts/setup-test.sh` made, or the system's.
-pub(crate) fn python() -> Command {
-    let made = target_folder().join("test-python/bin/python3");
-    let fallback = || if made.exists() { made.into_os_string() } else { "python3".into() };
-    Command::new(std::env::var_os("BARTIZAN_TEST_PYTHON").unwrap_or_else(fallback))
+/// A cell of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cell {
+    /// There is a test.
+    Tested,
+    /// The client cannot do this, and why.
+    Cannot(&'static str),
 }
 
-const fn word(way: Way) -> &'static str {
-    match way {
-        Way::ProxyJump => "jump",
-        _ => "name",
+macro_rules! matrix {
+    ($($client:ident: $title:literal by $jump:literal, $name:literal {
+        shell: $shell:tt, exec: $exec:tt, upload: $upload:tt, download: $download:tt, forward: $forward:tt $(,)?
+    })*) => {
+        /// Tests by the name of client, action and way.
+        mod cell {$(
+            mod $client {
+                use crate::clients::{$client as client, Action, run_cell};
+                matrix!(@test shell Shell $shell);
+                matrix!(@test exec Exec $exec);
+                matrix!(@test upload Upload $upload);
+                matrix!(@test download Download $download);
+                matrix!(@test forward Forward $forward);
+            }
+        )*}
+
+        const MATRIX: &[Row] = &[$(Row {
+            client: $title,
+            ways: [$jump, $name],
+            cells: [
+                matrix!(@cell $shell),
+                matrix!(@cell $exec),
+                matrix!(@cell $upload),
+                matrix!(@cell $download),
+                matrix!(@cell $forward),
+            ],
+        }),*];
+    };
+    (@test $action:ident $variant:ident yes) => {
+        mod $action {
+            #[test]
+            fn proxy_jump() {
+                super::run_cell(crate::scene::Way::ProxyJump, super::Action::$variant, super::client::$action);
+            }
+            #[test]
+            fn user_name() {
+                super::run_cell(crate::scene::Way::UserName, super::Action::$variant, super::client::$action);
+            }
+        }
+    };
+    (@test $action:ident $variant:ident $reason:literal) => {};
+    (@cell yes) => { [Cell::Tested, Cell::Tested] };
+    (@cell $reason:literal) => { [Cell::Cannot($reason), Cell::Cannot($reason)] };
+}
+
+matrix! {
+    openssh: "OpenSSH of Debian 12 (9.2): `ssh`, `scp` in both protocols, `sftp`"
+        by "`ssh -J`, `ProxyJump`", "`ssh root@web-1@bastion`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    openssh_newer: "OpenSSH of Debian's backports (10.0): the same"
+        by "`ssh -J`, `ProxyJump`", "`ssh root@web-1@bastion`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    putty: "PuTTY 0.78: `plink`, `pscp`, `psftp`"
+        by "`-proxycmd \"plink -nc web-1:22 alice@bastion\"`", "`-l root@web-1 bastion`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    dropbear: "dropbear 2022.83: `dbclient`; files by `rsync -e dbclient`"
+        by "`-J \"dbclient -B web-1:22 alice@bastion\"`", "`-l root@web-1 bastion`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    paramiko: "Paramiko 5.1"
+        by "a `direct-tcpip` channel as `sock`", "`username=\"root@web-1\"`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    asyncssh: "asyncssh 2.24"
+        by "`tunnel=`", "`username=\"root@web-1\"`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    ssh2: "npm `ssh2` 1.17"
+        by "`forwardOut` as `sock`", "`username: \"root@web-1\"`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    go: "Go `x/crypto/ssh`; files by `pkg/sftp`"
+        by "`client.Dial(\"tcp\", \"web-1:22\")`", "`User: \"root@web-1\"`" {
+        shell: yes, exec: yes, upload: yes, download: yes, forward: yes,
+    }
+    rsync: "rsync 3.2 over `ssh`"
+        by "`-e 'ssh -J alice@bastion'`", "`root@web-1@bastion:/path`" {
+        shell: "it copies files, nothing else",
+        exec: "it copies files, nothing else",
+        upload: yes,
+        download: yes,
+        forward: "it copies files, nothing else",
+    }
+    rclone: "rclone 1.60, its own SSH"
+        by "it knows no jump hosts: `ssh -N -L 2200:web-1:22 alice@bastion`, then port 2200", "`user=root@web-1`" {
+        shell: "it copies files, nothing else",
+        exec: "it copies files, nothing else",
+        upload: yes,
+        download: yes,
+        forward: "it copies files, nothing else",
+    }
+    sshfs: "sshfs 3.7 over `ssh`, where the system lets people mount"
+        by "`-o ssh_command='ssh -J alice@bastion'`", "`root@web-1@bastion:/path`" {
+        shell: "it mounts folders, nothing else",
+        exec: "it mounts folders, nothing else",
+        upload: yes,
+        download: yes,
+        forward: "it mounts folders, nothing else",
+    }
+    ansible: "Ansible (core 2.14) over `ssh`, with pipelining and kept connections; 20 hosts by ProxyJump"
+        by "`ProxyJump` for the hosts", "`ansible_user=root@web-1`" {
+        shell: "it opens no terminals",
+        exec: yes,
+        upload: yes,
+        download: yes,
+        forward: "it forwards nothing",
+    }
+    git: "git over `ssh`"
+        by "`core.sshCommand`, `ProxyJump`", "`root@web-1@bastion:repo.git`" {
+        shell: "it speaks to its other half, nothing else",
+        exec: "it speaks to its other half, nothing else",
+        upload: yes,
+        download: yes,
+        forward: "it forwards nothing",
+    }
+    vscode: "VS Code Remote's pattern: a script to `bash` that starts a server, and `ssh -D` to reach it"
+        by "`ProxyJump`", "`HostName bastion`, `User root@web-1`" {
+        shell: "terminals are the server's, behind the forwarded port",
+        exec: yes,
+        upload: "files go to the server, behind the forwarded port",
+        download: "files come from the server, behind the forwarded port",
+        forward: yes,
     }
 }
 
-#[track_caller]
-fn script(way: Way, name: &str, known_hosts: bool) {
-    let scene = Scene::new(way);
-    let mut python = python();
-    python.arg(source(name)).args([word(way), &scene.bartizan().port().to_string()]);
-    python.arg(scene.key.private()).arg(scene.target.login());
-    run(python.args(known_hosts.then(|| scene.client.known_hosts()))).ok();
-    scene.ended_session();
-    assert_eq!(scene.sessions().len(), 1);
-}
+/// What the grant of the matrix allows.
+const ALLOW: &str = "shell,exec,sftp:read,sftp:write,scp,rsync,git:read,git:write,subsystem,forward:local";
 
-fn paramiko(way: Way) {
-    script(way, "paramiko_client.py", false);
-}
-
-fn asyncssh(way: Way) {
-    script(way, "asyncssh_client.py", true);
-}
-
-fn go(way: Way) {
-    let scene = Scene::new(way);
-    let program = scene.folder().join("client");
-    let mut build = Command::new("go");
-    build.args(["build", "-o", text(&program)]).arg(source("client.go"));
-    // The library comes from the distribution's package, without a network.
-    build.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").env("GOFLAGS", "");
-    build.env("GOCACHE", target_folder().join("test-go"));
-    run(&mut build).ok();
-    let mut client = Command::new(program);
-    client.args([word(way), &scene.bartizan().port().to_string()]).arg(scene.key.private());
-    run(client.arg(scene.target.login()).arg(scene.client.known_hosts())).ok();
-}
-
-/// A command line for a shell, its words quoted.
-fn line(words: &[&str]) -> String {
-    words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
-}
-
-/// PuTTY asks for host keys by fingerprint: the first try tells it, the second names it.
-fn plink(arguments: &[&str], fingerprint: Option<&str>) -> Command {
-    let mut plink = Command::new("plink");
-    plink.args(["-ssh", "-batch", "-noagent"]).args(fingerprint.iter().flat_map(|f| ["-hostkey", f]));
-    plink.args(arguments);
-    plink
-}
-
-fn shown_fingerprint(done: &Finished) -> String {
-    let errors = done.errors();
-    let found = errors.split_whitespace().find(|word| word.starts_with("SHA256:"));
-    found.unwrap_or_else(|| panic!("no fingerprint: {done}")).to_owned()
-}
-
-fn putty(way: Way) {
-    let scene = Scene::new(way);
-    let ppk = scene.folder().join("key.ppk");
-    let mut puttygen = Command::new("puttygen");
-    run(puttygen.arg(scene.key.private()).args(["-O", "private", "-o", text(&ppk)])).ok();
-    let (port, login) = (scene.bartizan().port().to_string(), scene.target.login());
-    let command = "cat; echo hi; echo no >&2; exit 7";
-    let to_bartizan = |user: &str| {
-        let words = ["-P", &port, "-i", text(&ppk), "-l", user].map(str::to_owned);
-        words.to_vec()
-    };
-    let outer = to_bartizan(&if way == Way::ProxyJump { "alice".into() } else { format!("{login}@web-1") });
-    let mut outer: Vec<&str> = outer.iter().map(String::as_str).collect();
-    let mut probe = outer.clone();
-    probe.extend(["127.0.0.1", "true"]);
-    let fingerprint = shown_fingerprint(&run(&mut plink(&probe, None)).fails());
-    let (jump, inner_key);
-    let mut last = if way == Way::ProxyJump {
-        outer.extend(["-nc", "web-1:22", "127.0.0.1"]);
-        let words = [&["plink", "-ssh", "-batch", "-noagent", "-hostkey", &fingerprint], &outer[..]].concat();
-        jump = line(&words);
-        let mut inner = vec!["-proxycmd", &jump, "-i", text(&ppk), "-l", login, "web-1"];
-        inner_key = shown_fingerprint(&run(plink(&inner, None).arg("true")).fails());
-        inner.push(command);
-        plink(&inner, Some(&inner_key))
-    } else {
-        outer.extend(["127.0.0.1", command]);
-        plink(&outer, Some(&fingerprint))
-    };
-    let done = run_with_input(&mut last, b"in\n").exits(7);
-    assert_eq!((done.text().as_str(), done.errors().contains("no")), ("in\nhi\n", true), "{done}");
-}
-
-fn dropbear(way: Way) {
-    let scene = Scene::new(way);
-    let key = scene.folder().join("key.dropbear");
-    let mut convert = Command::new("dropbearconvert");
-    run(convert.args(["openssh", "dropbear"]).arg(scene.key.private()).arg(&key)).ok();
-    let (port, login) = (scene.bartizan().port().to_string(), scene.target.login());
-    let mut client = Command::new("dbclient");
-    // It keeps host keys of its own; -y -y takes what it is shown.
-    client.args(["-y", "-y", "-T", "-i", text(&key)]);
-    if way == Way::ProxyJump {
-        let words = [
-            "dbclient",
-            "-y",
-            "-y",
-            "-i",
-            text(&key),
-            "-p",
-            &port,
-            "-l",
-            "alice",
-            "-B",
-            "web-1:22",
-            "127.0.0.1",
-        ];
-        client.args(["-J", &line(&words), "-l", login, "web-1"]);
-    } else {
-        client.args(["-p", &port, "-l", &format!("{login}@web-1"), "127.0.0.1"]);
-    }
-    client.arg("cat; echo hi; echo no >&2; exit 7").env("HOME", scene.folder());
-    let done = run_with_input(&mut client, b"in\n").exits(7);
-    assert_eq!((done.text().as_str(), done.errors().contains("no")), ("in\nhi\n", true), "{done}");
+/// One cell: the client does it, and Bartizan saw it.
+fn run_cell(way: Way, action: Action, client: fn(&Scene)) {
+    let scene = Scene::with(way, &Options { allow: Some(ALLOW), ..Options::default() });
+    client(&scene);
+    tools::was_seen(&scene, action);
 }

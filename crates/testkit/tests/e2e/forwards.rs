@@ -28,7 +28,7 @@ fn scene(way: Way) -> Scene {
 }
 
 /// Answers one connection with what it says, in capital letters, once it has said it all.
-fn shouter() -> (u16, JoinHandle<()>) {
+pub(crate) fn shouter() -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let thread = thread::spawn(move || shout(listener.accept().unwrap().0));
@@ -43,14 +43,14 @@ fn shout(mut stream: impl std::io::Read + std::io::Write) {
 }
 
 /// Says `hello!` and gives the answer.
-fn ask(mut stream: impl std::io::Read + std::io::Write) -> String {
+pub(crate) fn ask(mut stream: impl std::io::Read + std::io::Write) -> String {
     stream.write_all(b"hello!").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

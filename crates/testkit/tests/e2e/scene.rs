@@ -213,7 +213,7 @@ impl Scene {
 pub(crate) fn trust_bartizan(client: &SshClient, bartizan: &Bartizan) {
     let parts = bartizan.json(&["ssh-config"]);
     let lines = parts["known_hosts"].as_str().expect("lines for known_hosts");
-    assert!(lines.contains("@cert-authority web-1 "), "{lines}");
+    assert!(lines.contains("@cert-authority web-1"), "{lines}");
     lines.lines().for_each(|line| client.trust(line));
 }
 
@@ -237,6 +237,13 @@ impl Client {
     pub(crate) fn start(command: &mut Command) -> Self {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { child: child.spawn().unwrap() }
+    }
+
+    /// Writes to standard input, and leaves it open.
+    #[track_caller]
+    pub(crate) fn type_in(&mut self, text: &str) {
+        use std::io::Write as _;
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads standard output up to and with `mark`.

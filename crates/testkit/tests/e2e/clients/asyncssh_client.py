@@ -1,15 +1,49 @@
-"""asyncssh through Bartizan: `asyncssh_client.py jump|name PORT KEY LOGIN KNOWN_HOSTS`.
+"""asyncssh through Bartizan: `asyncssh_client.py jump|name PORT KEY LOGIN KNOWN_HOSTS ACTION …`.
 
-Host keys and host certificates are verified by the given file. Exits with 0 when everything arrived.
+Host keys and host certificates are verified by the given file. Exits with 0 when the action did all it
+should; see `Library` in `tools.rs`.
 """
 
 import asyncio
-import os
 import sys
 
 import asyncssh
 
-way, port, keyfile, login, known_hosts = sys.argv[1:]
+way, port, keyfile, login, known_hosts, action, *words = sys.argv[1:]
+
+
+async def shell(client, typed):
+    done = await client.run(input=typed, term_type="xterm", term_size=(80, 24))
+    assert done.exit_status == 7, done
+    print(done.stdout)
+
+
+async def execute(client, command):
+    done = await client.run(command, input="in\n")
+    assert (done.stdout, done.stderr, done.exit_status) == ("in\nhi\n", "no\n", 7), done
+    # Many channels at once.
+    many = await asyncio.gather(*(client.run(f"echo {n}; exit {n}") for n in range(20)))
+    assert [(m.stdout, m.exit_status) for m in many] == [(f"{n}\n", n) for n in range(20)]
+
+
+async def upload(client, near, far):
+    async with client.start_sftp_client() as sftp:
+        await sftp.put(near, far)
+
+
+async def download(client, far, near):
+    async with client.start_sftp_client() as sftp:
+        await sftp.get(far, near)
+
+
+async def forward(client, to):
+    reader, writer = await client.open_connection("127.0.0.1", int(to))
+    writer.write(b"hello!")
+    print((await reader.read()).decode(), end="")
+    writer.close()
+
+
+actions = {"shell": shell, "exec": execute, "upload": upload, "download": download, "forward": forward}
 
 
 async def main():
@@ -20,24 +54,7 @@ async def main():
     else:
         client = await asyncssh.connect("127.0.0.1", int(port), username=f"{login}@web-1", **common)
     async with client:
-        done = await client.run("cat; echo hi; echo no >&2; exit 7", input="in\n")
-        assert (done.stdout, done.stderr, done.exit_status) == ("in\nhi\n", "no\n", 7), done
-        # Many channels at once.
-        many = await asyncio.gather(*(client.run(f"echo {n}; exit {n}") for n in range(20)))
-        assert [(m.stdout, m.exit_status) for m in many] == [(f"{n}\n", n) for n in range(20)]
-        sent = os.urandom(3_000_000)
-        path = f"/tmp/bartizan-asyncssh-{os.getpid()}"
-        async with client.start_sftp_client() as sftp:
-            try:
-                async with sftp.open(path, "wb") as file:
-                    await file.write(sent)
-                async with sftp.open(path, "rb") as file:
-                    assert await file.read() == sent
-            finally:
-                await sftp.remove(path)
-        shell = await client.run("tty >/dev/null && echo terminal", term_type="xterm", term_size=(80, 24))
-        assert "terminal" in shell.stdout, shell
-    print("ok")
+        await actions[action](client, *words)
 
 
 asyncio.run(main())

@@ -1,27 +1,38 @@
-// Go's x/crypto/ssh through Bartizan: client jump|name PORT KEY LOGIN KNOWN_HOSTS.
-// Host keys and host certificates are verified by the given file.
+// Go's x/crypto/ssh through Bartizan, with pkg/sftp for files: client jump|name PORT KEY LOGIN KNOWN_HOSTS ACTION ….
+// Host keys and host certificates are verified by the given file. Exits with 0 when the action did all it
+// should; see `Library` in `tools.rs`.
 package main
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
 	"log"
 	"net"
 	"os"
+	"strings"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 func check(err error) {
 	if err != nil {
-		log.Fatal(err)
+		log.Output(2, err.Error())
+		os.Exit(1)
 	}
 }
 
-func main() {
-	log.SetFlags(log.Lshortfile)
+func exits7(err error) {
+	var exit *ssh.ExitError
+	if !errors.As(err, &exit) || exit.ExitStatus() != 7 {
+		log.Fatalf("exit status: %v", err)
+	}
+}
+
+func connect() *ssh.Client {
 	way, port, keyfile, login, known := os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]
 	pem, err := os.ReadFile(keyfile)
 	check(err)
@@ -33,44 +44,89 @@ func main() {
 		return &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: hosts}
 	}
 	address := net.JoinHostPort("127.0.0.1", port)
-
-	var client *ssh.Client
-	if way == "jump" {
-		outer, err := ssh.Dial("tcp", address, config("alice"))
+	if way == "name" {
+		client, err := ssh.Dial("tcp", address, config(login+"@web-1"))
 		check(err)
-		through, err := outer.Dial("tcp", "web-1:22")
-		check(err)
-		connection, channels, requests, err := ssh.NewClientConn(through, "web-1:22", config(login))
-		check(err)
-		client = ssh.NewClient(connection, channels, requests)
-	} else {
-		client, err = ssh.Dial("tcp", address, config(login+"@web-1"))
-		check(err)
+		return client
 	}
+	outer, err := ssh.Dial("tcp", address, config("alice"))
+	check(err)
+	through, err := outer.Dial("tcp", "web-1:22")
+	check(err)
+	connection, channels, requests, err := ssh.NewClientConn(through, "web-1:22", config(login))
+	check(err)
+	return ssh.NewClient(connection, channels, requests)
+}
 
+func shell(client *ssh.Client, typed string) {
 	session, err := client.NewSession()
 	check(err)
-	sent := make([]byte, 3000000)
-	_, err = rand.Read(sent)
-	check(err)
-	var out, errors_ bytes.Buffer
-	session.Stdin, session.Stdout, session.Stderr = bytes.NewReader(sent), &out, &errors_
-	err = session.Run("cat; echo no >&2; exit 7")
-	var exit *ssh.ExitError
-	if !errors.As(err, &exit) || exit.ExitStatus() != 7 {
-		log.Fatalf("exit status: %v", err)
-	}
-	if !bytes.Equal(out.Bytes(), sent) || errors_.String() != "no\n" {
-		log.Fatalf("%d of %d bytes, %q", out.Len(), len(sent), errors_.String())
-	}
-
-	session, err = client.NewSession()
-	check(err)
 	check(session.RequestPty("xterm", 24, 80, ssh.TerminalModes{}))
-	text, err := session.Output("stty size")
+	session.Stdin, session.Stdout = strings.NewReader(typed), os.Stdout
+	check(session.Shell())
+	exits7(session.Wait())
+}
+
+func execute(client *ssh.Client, command string) {
+	session, err := client.NewSession()
 	check(err)
-	if !bytes.Contains(text, []byte("24 80")) {
-		log.Fatalf("terminal: %q", text)
+	var out, errors bytes.Buffer
+	session.Stdin, session.Stdout, session.Stderr = strings.NewReader("in\n"), &out, &errors
+	exits7(session.Run(command))
+	if out.String() != "in\nhi\n" || errors.String() != "no\n" {
+		log.Fatalf("%q, %q", out.String(), errors.String())
+	}
+}
+
+func upload(client *ssh.Client, near, far string) {
+	files, err := sftp.NewClient(client)
+	check(err)
+	from, err := os.Open(near)
+	check(err)
+	to, err := files.Create(far)
+	check(err)
+	_, err = to.ReadFrom(from)
+	check(err)
+	check(to.Close())
+}
+
+func download(client *ssh.Client, far, near string) {
+	files, err := sftp.NewClient(client)
+	check(err)
+	from, err := files.Open(far)
+	check(err)
+	to, err := os.Create(near)
+	check(err)
+	_, err = from.WriteTo(to)
+	check(err)
+	check(to.Close())
+}
+
+func forward(client *ssh.Client, to string) {
+	stream, err := client.Dial("tcp", net.JoinHostPort("127.0.0.1", to))
+	check(err)
+	_, err = stream.Write([]byte("hello!"))
+	check(err)
+	answer, err := io.ReadAll(stream)
+	check(err)
+	fmt.Print(string(answer))
+	check(stream.Close())
+}
+
+func main() {
+	log.SetFlags(log.Lshortfile)
+	client, words := connect(), os.Args[7:]
+	switch os.Args[6] {
+	case "shell":
+		shell(client, words[0])
+	case "exec":
+		execute(client, words[0])
+	case "upload":
+		upload(client, words[0], words[1])
+	case "download":
+		download(client, words[0], words[1])
+	case "forward":
+		forward(client, words[0])
 	}
 	check(client.Close())
 }

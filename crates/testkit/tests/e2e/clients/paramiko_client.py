@@ -1,15 +1,13 @@
-"""Paramiko through Bartizan: `paramiko_client.py jump|name PORT KEY LOGIN`.
+"""Paramiko through Bartizan: `paramiko_client.py jump|name PORT KEY LOGIN KNOWN_HOSTS ACTION …`.
 
-Runs a command, moves a file both ways by SFTP, and exits with 0 when all of it arrived.
+Exits with 0 when the action did all it should; see `Library` in `tools.rs`.
 """
 
-import io
-import os
 import sys
 
 import paramiko
 
-way, port, keyfile, login = sys.argv[1:]
+way, port, keyfile, login, _, action, *words = sys.argv[1:]
 port = int(port)
 key = paramiko.Ed25519Key.from_private_key_file(keyfile)
 
@@ -29,25 +27,46 @@ if way == "jump":
 else:
     client = connect(f"{login}@web-1")
 
-stdin, stdout, stderr = client.exec_command("cat; echo hi; echo no >&2; exit 7")
-stdin.write("in\n")
-stdin.channel.shutdown_write()
-assert stdout.read() == b"in\nhi\n"
-assert stderr.read() == b"no\n"
-assert stdout.channel.recv_exit_status() == 7
 
-sent = os.urandom(3_000_000)
-path = f"/tmp/bartizan-paramiko-{os.getpid()}"
-sftp = client.open_sftp()
-try:
-    sftp.putfo(io.BytesIO(sent), path)
-    back = io.BytesIO()
-    sftp.getfo(path, back)
-    assert back.getvalue() == sent
-finally:
-    sftp.remove(path)
-client.get_transport().renegotiate_keys()
-_, stdout, _ = client.exec_command("echo after new keys")
-assert stdout.read() == b"after new keys\n"
+def shell(typed):
+    channel = client.invoke_shell()
+    channel.sendall(typed.encode())
+    shown = b""
+    while chunk := channel.recv(1000):
+        shown += chunk
+    assert channel.recv_exit_status() == 7
+    print(shown.decode())
+
+
+def execute(command):
+    stdin, stdout, stderr = client.exec_command(command)
+    # New keys while the channel is open and silent: Paramiko deadlocks where the server closes one meanwhile.
+    client.get_transport().renegotiate_keys()
+    stdin.write("in\n")
+    stdin.channel.shutdown_write()
+    assert stdout.read() == b"in\nhi\n"
+    assert stderr.read() == b"no\n"
+    assert stdout.channel.recv_exit_status() == 7
+
+
+def upload(near, far):
+    client.open_sftp().put(near, far)
+
+
+def download(far, near):
+    client.open_sftp().get(far, near)
+
+
+def forward(to):
+    channel = client.get_transport().open_channel("direct-tcpip", ("127.0.0.1", int(to)), ("127.0.0.1", 0))
+    channel.sendall(b"hello!")
+    answer = b""
+    while chunk := channel.recv(1000):
+        answer += chunk
+    channel.close()
+    print(answer.decode(), end="")
+
+
+actions = {"shell": shell, "exec": execute, "upload": upload, "download": download, "forward": forward}
+actions[action](*words)
 client.close()
-print("ok")

@@ -1,0 +1,55 @@
+//! sshfs over `ssh`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bartizan_testkit::{Server, eventually, run};
+
+use super::tools;
+use crate::scene::{Scene, text};
+
+/// The target's folder as a folder here; unmounted when dropped.
+struct Mount {
+    at: PathBuf,
+    _sshfs: Server,
+}
+
+impl Mount {
+    #[track_caller]
+    fn new(scene: &Scene, far: &Path) -> Self {
+        let at = scene.folder().join("mounted");
+        fs::create_dir(&at).unwrap();
+        let mut sshfs = Command::new("sshfs");
+        sshfs.args(["-f", "-o", &format!("ssh_command={}", scene.client.ssh_line())]);
+        sshfs.arg(format!("{}:{}", scene.host(), far.display())).arg(&at);
+        let mut sshfs = Server::spawn(&mut sshfs);
+        eventually("the folder is mounted", || {
+            assert!(sshfs.is_running(), "sshfs ended:\n{}", sshfs.log());
+            fs::read_to_string("/proc/self/mounts").unwrap().contains(text(&at)).then_some(())
+        });
+        Self { at, _sshfs: sshfs }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let done = run(Command::new("fusermount3").args(["-u", text(&self.at)]));
+        if !std::thread::panicking() {
+            done.ok();
+        }
+    }
+}
+
+fn copy(scene: &Scene, path: &Path, act: impl FnOnce(&Path) -> std::io::Result<u64>) {
+    let mount = Mount::new(scene, path.parent().unwrap());
+    act(&mount.at.join(path.file_name().unwrap())).unwrap();
+}
+
+pub(super) fn upload(scene: &Scene) {
+    tools::upload(scene, |near, far| copy(scene, far, |there| fs::copy(near, there)));
+}
+
+pub(super) fn download(scene: &Scene) {
+    tools::download(scene, |far, near| copy(scene, far, |there| fs::copy(there, near)));
+}
