@@ -564,8 +564,11 @@ pub(crate) enum Log {
         /// Start with this many of the last events.
         #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
         lines: u64,
+        /// Wait for more, as it does unless told otherwise.
+        #[arg(long, short)]
+        follow: bool,
         /// Stop after the last event instead of waiting for more.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "follow")]
         no_follow: bool,
     },
     /// Write all events as JSON lines, the oldest first. Also with the server stopped.

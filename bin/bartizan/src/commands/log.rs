@@ -8,12 +8,13 @@ use bartizan_audit::{ReadError, Reader};
 use bartizan_model::api::{EventSearch, IndexStatus, LogReading, Page, SessionDetail};
 use bartizan_model::event::{Body, Event, ForwardState, Severity};
 use serde_json::value::RawValue;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{Context, wait};
 use crate::args::LogSearch;
 use crate::client::segment;
 use crate::failure::{Failure, Kind};
-use crate::out::{cell, count, note, time};
+use crate::out::{Out, cell, count, note, time};
 use crate::progress::Progress;
 use crate::table::{Look, paint};
 
@@ -21,6 +22,8 @@ use crate::table::{Look, paint};
 const PAGE: u32 = 1000;
 /// Most entries that are read at once.
 const BATCH: usize = 256;
+/// Columns of an event's time and the space behind it.
+const INDENT: usize = 20;
 /// The server is asked so often how far the index is.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -64,8 +67,9 @@ pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Fai
     if context.out.json {
         return context.out.value(&events);
     }
-    let colour = context.out.colour;
-    context.out.text(&events.iter().map(|event| line(event.get().as_bytes(), colour)).collect::<String>())
+    context
+        .out
+        .text(&events.iter().map(|event| line(event.get().as_bytes(), context.out)).collect::<String>())
 }
 
 pub(crate) async fn tail(context: &Context, last: u64, wait: bool) -> Result<(), Failure> {
@@ -78,7 +82,7 @@ pub(crate) async fn tail(context: &Context, last: u64, wait: bool) -> Result<(),
 
 fn print(context: &Context, event: &[u8]) -> Result<(), Failure> {
     if !context.out.json {
-        return context.out.text(&line(event, context.out.colour));
+        return context.out.text(&line(event, context.out));
     }
     let raw: &RawValue =
         serde_json::from_slice(event).map_err(|e| Failure::failed(format!("an event is no JSON: {e}")))?;
@@ -157,22 +161,25 @@ pub(crate) fn unreadable(error: &ReadError) -> Failure {
     }
 }
 
-/// One event on one line: when, what, who where, and what is particular.
-pub(crate) fn line(json: &[u8], colour: bool) -> String {
+/// One event on one line: when, what, who where, and what is particular. On a narrow terminal the line goes on
+/// below, indented.
+pub(crate) fn line(json: &[u8], out: Out) -> String {
     match serde_json::from_slice::<Event>(json) {
-        Ok(event) => event_line(&event, colour),
+        Ok(event) => event_line(&event, out),
         // An event of a type that a later version wrote.
         Err(_) => format!("{}\n", cell(&String::from_utf8_lossy(json))),
     }
 }
 
-fn event_line(event: &Event, colour: bool) -> String {
+fn event_line(event: &Event, out: Out) -> String {
     let look = match event.severity {
         Severity::Info => Look::Normal,
         Severity::Notice => Look::Good,
         Severity::Warning | Severity::High => Look::Bad,
     };
-    let mut words = vec![time(event.time), paint(&format!("{:<16}", event.kind()), look, colour)];
+    let kind = format!("{:<16}", event.kind());
+    let head = format!("{} {}", time(event.time), paint(&kind, look, out.colour));
+    let mut words = Vec::new();
     if let Some(session) = event.session {
         words.push(session.to_string().chars().take(13).collect());
     }
@@ -186,7 +193,25 @@ fn event_line(event: &Event, colour: bool) -> String {
         (None, None) => {}
     }
     words.push(cell(&particular(&event.body)));
-    words.join(" ").trim_end().to_owned() + "\n"
+    let column = INDENT + kind.len();
+    head + &wrapped(words.join(" ").trim_end(), column, out.width) + "\n"
+}
+
+/// Text behind `column`, in lines of at most `width` columns where its words allow it.
+fn wrapped(text: &str, mut column: usize, width: Option<usize>) -> String {
+    let mut lines = String::new();
+    for word in text.split(' ') {
+        let length = 1 + word.width();
+        if width.is_some_and(|width| column + length > width) && column > INDENT {
+            lines += "\n";
+            lines += &" ".repeat(INDENT - 1);
+            column = INDENT - 1;
+        }
+        lines += " ";
+        lines += word;
+        column += length;
+    }
+    lines
 }
 
 /// What is particular to an event, in words. Foreign text in it is escaped by the caller.
@@ -294,6 +319,20 @@ mod tests {
     use super::super::person::tests::at;
     use super::*;
 
+    const OUT: Out = Out { json: false, width: None, colour: false };
+
+    #[test]
+    fn on_a_narrow_terminal_a_line_goes_on_below() {
+        let text = "one two three-and-more four";
+        assert_eq!(wrapped(text, 36, None), format!(" {text}"));
+        let indent = " ".repeat(INDENT);
+        let narrow = format!(" one two\n{indent}three-and-more four");
+        assert_eq!(wrapped(text, 36, Some(44)), narrow);
+        // What has no place anywhere stands alone.
+        let alone = format!("\n{indent}a-very-long-word\n{indent}b");
+        assert_eq!(wrapped("a-very-long-word b", 36, Some(30)), alone);
+    }
+
     #[test]
     fn events_read_well_and_steer_nothing() {
         let bodies = [
@@ -329,11 +368,11 @@ mod tests {
                     event.target = Some("web-1".parse().unwrap());
                     event.login = Some("root".parse().unwrap());
                 }
-                line(&serde_json::to_vec(&event).unwrap(), false)
+                line(&serde_json::to_vec(&event).unwrap(), OUT)
             })
             .collect();
         assert_eq!(shown.lines().count(), 4);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
-        insta::assert_snapshot!(shown + &line(b"{\"type\":\"future\",\"x\":\"\x1b\"}", false));
+        insta::assert_snapshot!(shown + &line(b"{\"type\":\"future\",\"x\":\"\x1b\"}", OUT));
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Session(Session::Play(play)) => play::run(&context, &play),
         Command::Session(Session::Export(export)) => export::run(&context, &export),
         Command::Log(Log::Search(search)) => wait(log::search(&context, search)),
-        Command::Log(Log::Tail { lines, no_follow }) => wait(log::tail(&context, lines, !no_follow)),
+        Command::Log(Log::Tail { lines, no_follow, .. }) => wait(log::tail(&context, lines, !no_follow)),
         Command::Log(Log::Export { from, output }) => log::export(&context, from, output.as_deref()),
         Command::Log(Log::Verify { key, proof: Some(proof), .. }) => {
             prove::check(&context, &proof, key.as_deref())

@@ -123,7 +123,7 @@ pub(crate) fn check(context: &Context, path: &Path, key: Option<&str>) -> Result
         proven.index,
         count(size, "event"),
         cell(&origin),
-        log::line(&entry, context.out.colour),
+        log::line(&entry, context.out),
         cell(&String::from_utf8_lossy(&entry)),
     ))
 }

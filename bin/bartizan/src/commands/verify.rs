@@ -187,6 +187,10 @@ fn check_entry(entry: &Entry, faults: &mut Vec<String>, sessions: &mut Sessions)
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&entry.bytes) {
         faults.push(format!("entry {}: is no event: {error}", entry.index));
     }
+    // Most events are of no session's start or end: reading those as well takes longer than all the rest.
+    if !entry.bytes.windows(9).any(|bytes| bytes == b"\"session.") {
+        return;
+    }
     // Of events of a later version's types nothing is asked.
     let Ok(event) = serde_json::from_slice::<Event>(&entry.bytes) else { return };
     match (event.session, event.body) {

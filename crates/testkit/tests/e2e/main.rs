@@ -27,3 +27,4 @@ mod pty;
 mod record;
 mod refuse;
 mod target;
+mod tour;
