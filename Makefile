@@ -1,7 +1,7 @@
 # The commands of this project; each is a script that can be read and run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test interop demo bench soak soak-kills lint fuzz-short clean
+.PHONY: help build test interop demo bench bench-log soak soak-kills lint fuzz-short clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,6 +20,12 @@ demo: ## Shows what it does in two minutes and leaves nothing behind. KEEP=1 let
 
 bench: build ## Measures against OpenSSH, side by side. BENCH="--only bulk --rounds 3" narrows it
 	@python3 benches/bench.py $(BENCH)
+
+bench-log: ## Measures the audit log with EVENTS (10,000,000) events in FOLDER, which stays, and seeking in a recording
+	@mkdir -p $(or $(FOLDER),target/bench-log)
+	@cargo run --release --locked --quiet --package bartizan-audit --example append_throughput -- $(or $(FOLDER),target/bench-log)
+	@cargo run --release --locked --quiet --package bartizan-audit --example large_log -- $(or $(FOLDER),target/bench-log)/log $(or $(EVENTS),10000000)
+	@cargo run --release --locked --quiet --package bartizan-record --example seek
 
 soak: build ## 100 transfers of 128 MiB each way, and 1,000 short sessions with the memory watched
 	@python3 benches/bench.py --only soak $(BENCH)

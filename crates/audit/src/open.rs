@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::bundle;
 use crate::disk::{self, Disk, Guard, OsDisk};
 use crate::error::{FileError, OpenError, ReadError};
-use crate::integrate::Integrator;
+use crate::integrate::{FullBundle, Integrator};
 use crate::journal::{self, Step, Torn, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, SegmentName};
 use crate::log::{Log, LogOptions, Parts};
@@ -71,6 +71,8 @@ pub(crate) struct Description {
 }
 
 const FORMAT: u32 = 1;
+/// Recovery integrates so many bytes of bundles at once.
+const INTEGRATE_BYTES: usize = 8 * 1024 * 1024;
 const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 
 /// A log that was opened, and what had to be done for it.
@@ -261,6 +263,7 @@ fn replay(
     let mut integrator = Integrator::open(disk.clone(), dir, oldest.first / ENTRIES_PER_BUNDLE)?;
     let mut tail = Tail::new(oldest.first);
     let mut replayed = 0;
+    let mut full = Vec::new();
     let mut cut = None;
     let mut end: Option<Torn> = None;
     for segment in segments {
@@ -277,7 +280,11 @@ fn replay(
             match walk.step()? {
                 Step::Batch(batch) => {
                     let damaged = |what: String| ReadError::Damaged { file: segment.path(dir), offset, what };
-                    replayed += replay_batch(batch, &mut tail, &mut integrator, &damaged)?;
+                    replayed += replay_batch(batch, &mut tail, &mut full, &damaged)?;
+                    // Many at once: each file is synced, and the first sync commits what the others need.
+                    if full.iter().map(|bundle| bundle.bytes.len()).sum::<usize>() >= INTEGRATE_BYTES {
+                        integrator.integrate(std::mem::take(&mut full))?;
+                    }
                 }
                 Step::End => break None,
                 Step::Torn(torn) => break Some(torn),
@@ -285,20 +292,20 @@ fn replay(
         };
         cut = end.clone().or(cut);
     }
+    integrator.integrate(full)?;
     Ok((tail, integrator, replayed, cut))
 }
 
-/// Integrates the entries of one batch; returns how many were new.
+/// Adds the entries of one batch; returns how many were new. Bundles that are full with them go to `full`.
 fn replay_batch(
     batch: crate::frame::Batch<'_>,
     tail: &mut Tail,
-    integrator: &mut Integrator,
+    full: &mut Vec<FullBundle>,
     damaged: &dyn Fn(String) -> ReadError,
 ) -> Result<u64, ReadError> {
     if batch.first > tail.next() {
         return Err(damaged(format!("entry {} follows where entry {} should", batch.first, tail.next())));
     }
-    let mut full = Vec::new();
     let mut replayed = 0;
     // A segment begins with entries of the one before it; those are known.
     let known = (tail.next() - batch.first) as usize;
@@ -307,7 +314,6 @@ fn replay_batch(
         full.extend(tail.push(entry));
         replayed += 1;
     }
-    integrator.integrate(full)?;
     Ok(replayed)
 }
 

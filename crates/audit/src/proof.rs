@@ -69,7 +69,8 @@ impl Reader {
     /// # Errors
     /// [`ProveError::NotPublished`] until a checkpoint covers the entry, at most a second after it became durable.
     pub fn prove(&self, index: u64) -> Result<String, ProveError> {
-        self.write_proof(index, "")
+        let (note, published) = self.published(index)?;
+        self.write_proof(index, published, &note, "")
     }
 
     /// The same, with the entry itself in it: one file that [`open_proof`] checks with nothing else but the key.
@@ -77,13 +78,14 @@ impl Reader {
     /// # Errors
     /// As [`Self::prove`].
     pub fn prove_whole(&self, index: u64) -> Result<String, ProveError> {
-        let entries = self.read(index, 1)?;
-        // An entry behind the head is refused below.
-        let entry = entries.first().map(|entry| Base64::encode_string(&entry.bytes)).unwrap_or_default();
-        self.write_proof(index, &format!("extra {entry}\n"))
+        let (note, published) = self.published(index)?;
+        let entry = self.published_entry(index, published)?.ok_or_else(|| self.vanished(index))?;
+        let extra = format!("extra {}\n", Base64::encode_string(&entry));
+        self.write_proof(index, published, &note, &extra)
     }
 
-    fn write_proof(&self, index: u64, extra: &str) -> Result<String, ProveError> {
+    /// The checkpoint, which must cover entry `index`, and its tree size.
+    fn published(&self, index: u64) -> Result<(String, u64), ProveError> {
         let note = self.checkpoint()?.unwrap_or_default();
         let published = match note.as_str() {
             "" => 0,
@@ -92,7 +94,11 @@ impl Reader {
         if index >= published {
             return Err(ProveError::NotPublished { index, published });
         }
-        let hashes = self.inclusion_proof(index, published)?;
+        Ok((note, published))
+    }
+
+    fn write_proof(&self, index: u64, published: u64, note: &str, extra: &str) -> Result<String, ProveError> {
+        let hashes = self.published_proof(index, published)?;
         let hashes: String = hashes.iter().map(|hash| format!("{hash}\n")).collect();
         Ok(format!("{FIRST_LINE}\n{extra}index {index}\n{hashes}\n{note}"))
     }

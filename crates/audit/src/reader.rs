@@ -19,7 +19,7 @@ use crate::journal::{self, Step, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
 use crate::note::MAX_NOTE_BYTES;
 use crate::open::{Origin, describe};
-use crate::tree::{self, Nodes, TILE_WIDTH, TreeHash, fold};
+use crate::tree::{self, Nodes, TILE_WIDTH, TreeHash, fold, parse_tile};
 
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +186,29 @@ impl Reader {
         tree::inclusion(&mut Stored::new(self), index, size)
     }
 
+    /// The same for a tree that was published: what its partial tiles hold is read, not computed. Whoever uses
+    /// the proof finds out whether they are right.
+    pub(crate) fn published_proof(&self, index: u64, published: u64) -> Result<Vec<TreeHash>, ReadError> {
+        tree::inclusion(&mut Stored { published, ..Stored::new(self) }, index, published)
+    }
+
+    /// An entry of a tree that was published; none when it is not below `published`.
+    pub(crate) fn published_entry(&self, index: u64, published: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let (number, width) = (index / ENTRIES_PER_BUNDLE, published % ENTRIES_PER_BUNDLE);
+        // The journal can be long before the entries behind the last full bundle.
+        if index < published && number == published / ENTRIES_PER_BUNDLE {
+            let partial =
+                layout::partials(&self.dir.join(layout::entries_path(number))).join(width.to_string());
+            if let Some(bytes) = disk::read(&*self.disk, &partial, MAX_BUNDLE_BYTES + 1)? {
+                let mut entries = bundle::entries(&bytes).skip((index % ENTRIES_PER_BUNDLE) as usize);
+                if let Some(Ok(entry)) = entries.next() {
+                    return Ok(Some(entry.to_vec()));
+                }
+            }
+        }
+        Ok(self.read(index, 1)?.pop().map(|entry| entry.bytes))
+    }
+
     /// The consistency proof between the trees of the first `old` and the first `new` entries. See
     /// [`crate::verify_consistency`].
     ///
@@ -302,19 +325,36 @@ impl Clone for Reader {
 struct Stored<'a> {
     reader: &'a Reader,
     tiles: HashMap<(u8, u64), Vec<TreeHash>>,
+    /// Tree size whose partial tiles are read in place of what they are made of; 0 for none.
+    published: u64,
 }
 
 impl<'a> Stored<'a> {
     fn new(reader: &'a Reader) -> Self {
-        Self { reader, tiles: HashMap::new() }
+        Self { reader, tiles: HashMap::new(), published: 0 }
     }
 
-    fn full_tile(&mut self, level: u8, number: u64) -> Result<Option<&[TreeHash]>, ReadError> {
+    fn partial_tile(&self, level: u8, number: u64) -> Result<Option<Vec<TreeHash>>, ReadError> {
+        let Reader { disk, dir, .. } = self.reader;
+        let hashes = self.published.checked_shr(8 * u32::from(level)).unwrap_or(0);
+        let width = hashes.saturating_sub(number.saturating_mul(ENTRIES_PER_BUNDLE));
+        if !(1..ENTRIES_PER_BUNDLE).contains(&width) {
+            return Ok(None);
+        }
+        let file = layout::partials(&dir.join(layout::tile_path(level, number))).join(width.to_string());
+        let bytes = disk::read(&**disk, &file, TILE_WIDTH * 32)?;
+        Ok(bytes.and_then(|bytes| parse_tile(&bytes, width as usize)))
+    }
+
+    fn tile(&mut self, level: u8, number: u64) -> Result<Option<&[TreeHash]>, ReadError> {
         if !self.tiles.contains_key(&(level, number)) {
             let Reader { disk, dir, .. } = self.reader;
             match read_tile(&**disk, dir, level, number) {
                 Ok(hashes) => self.tiles.insert((level, number), hashes),
-                Err(ReadError::MissingFile { .. }) => return Ok(None),
+                Err(ReadError::MissingFile { .. }) => match self.partial_tile(level, number)? {
+                    Some(hashes) => self.tiles.insert((level, number), hashes),
+                    None => return Ok(None),
+                },
                 Err(error) => return Err(error),
             };
         }
@@ -341,8 +381,9 @@ impl Nodes for Stored<'_> {
     fn nodes(&mut self, level: u8, first: u64, count: usize) -> Result<Vec<TreeHash>, ReadError> {
         let width = TILE_WIDTH as u64;
         let start = (first % width) as usize;
-        if let Some(hashes) = self.full_tile(level, first / width)? {
-            return Ok(hashes[start..start + count].to_vec());
+        if let Some(hashes) = self.tile(level, first / width)?.and_then(|tile| tile.get(start..start + count))
+        {
+            return Ok(hashes.to_vec());
         }
         if level == 0 {
             return self.leaves(first, count);

@@ -375,3 +375,18 @@ fn a_log_that_lost_its_name_or_has_another_is_damaged_and_not_absent() {
     let error = Reader::over(Arc::new(disk), dir()).unwrap_err();
     assert!(matches!(&error, crate::ReadError::MissingFile { file, .. } if *file == description), "{error}");
 }
+
+/// Order is by index, whatever the clock says: times that go back change nothing of what is promised.
+#[test]
+fn a_clock_that_jumps_back_disturbs_nothing() {
+    let disk = SimDisk::new();
+    let log = new_log(&disk);
+    let numbers = [900, 901, 5, 6, 902, 1];
+    for n in numbers {
+        log.submit(event(n)).unwrap().wait_blocking().unwrap();
+    }
+    log.close().unwrap();
+    assert_eq!(read_all(&disk).iter().map(number).collect::<Vec<_>>(), numbers);
+    assert_eq!(verify(&disk).unwrap().entries, 6);
+    assert_eq!(open(&disk).unwrap().recovery.head, 6);
+}
