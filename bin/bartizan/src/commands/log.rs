@@ -1,5 +1,7 @@
 //! `bartizan log search`, `tail` and `export`.
 
+mod derived;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -295,6 +297,7 @@ fn particular(body: &Body) -> String {
             format!("master key {from} → {to} by {by}{}", refused(reason))
         }
         Body::Anomaly { what, detail } => format!("{what}: {detail}"),
+        derived => derived::particular(derived).unwrap_or_default(),
     }
 }
 

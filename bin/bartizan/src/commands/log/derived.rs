@@ -1,0 +1,82 @@
+//! What decoders read out of bytes, in words. Paths are foreign text; the caller escapes it.
+
+use bartizan_model::event::Body;
+use bartizan_model::observation::{Direction, PathChange, PathPair, Transfer};
+
+/// What is particular to a derived event; none for events that are not derived.
+pub(super) fn particular(body: &Body) -> Option<String> {
+    Some(match body {
+        Body::Transfer(transfer) => file(transfer),
+        Body::SftpRename(pair)
+        | Body::SftpSymlink(pair)
+        | Body::SftpHardlink(pair)
+        | Body::SftpCopy(pair) => both(pair),
+        Body::SftpRemove(change) | Body::SftpMkdir(change) | Body::SftpRmdir(change) => one(change),
+        Body::SftpSetstat(set) => {
+            format!("{} {} {}{}", set.channel, set.request, set.path, unless_ok(&set.status))
+        }
+        Body::SftpEnd(end) => {
+            format!(
+                "{} {} requests, {} opens, {} listings",
+                end.channel, end.requests, end.opens, end.listings
+            )
+        }
+        Body::ScpEnd(end) => {
+            let (way, path) = (way(end.direction), &end.path);
+            format!(
+                "{} {way} {path}: {} files, {} folders, {} errors",
+                end.channel, end.files, end.folders, end.errors
+            )
+        }
+        Body::RsyncEnd(end) => {
+            let (way, paths) = (way(end.direction), end.paths.join(" "));
+            format!(
+                "{} {way} {paths}: {} in, {} out{}",
+                end.channel,
+                end.bytes_in,
+                end.bytes_out,
+                unless_ok(&end.status)
+            )
+        }
+        Body::GitRef(git) => {
+            let at = |id: &Option<String>| {
+                id.as_ref().map_or("nothing".into(), |id| id.chars().take(10).collect())
+            };
+            let (old, new): (String, String) = (at(&git.old), at(&git.new));
+            format!("{} {} {} {old} → {new}{}", git.channel, git.repository, git.name, unless_ok(&git.status))
+        }
+        Body::GitEnd(git) => {
+            format!(
+                "{} {} {}: {} refs, {} bytes",
+                git.channel, git.service, git.repository, git.refs, git.pack_bytes
+            )
+        }
+        Body::DecodeStop(stop) => format!("{} {}", stop.channel, stop.reason),
+        _ => return None,
+    })
+}
+
+fn file(transfer: &Transfer) -> String {
+    let partial = if transfer.partial { ", not all of it" } else { "" };
+    let Transfer { channel, direction, path, bytes, status, .. } = transfer;
+    format!("{channel} {} {path}: {bytes} bytes{partial}{}", way(*direction), unless_ok(status))
+}
+
+fn both(PathPair { channel, from, to, status, .. }: &PathPair) -> String {
+    format!("{channel} {from} → {to}{}", unless_ok(status))
+}
+
+fn one(PathChange { channel, path, status, .. }: &PathChange) -> String {
+    format!("{channel} {path}{}", unless_ok(status))
+}
+
+fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Upload => "upload",
+        Direction::Download => "download",
+    }
+}
+
+fn unless_ok(status: &str) -> String {
+    if status == "ok" { String::new() } else { format!(" ({status})") }
+}
