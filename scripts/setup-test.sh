@@ -19,6 +19,8 @@ demo=(
 test=(
     "${demo[@]}"
     /usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so=openssh-tests
+    psql=postgresql-client
+    "/usr/lib/postgresql/*/bin/initdb=postgresql"
     rsync=rsync
     git=git
     plink=putty-tools
@@ -69,7 +71,8 @@ command -v cargo >/dev/null || {
 missing=()
 for pair in "${wanted[@]}"; do
     thing=${pair%%=*}
-    [ -e "$thing" ] || command -v "$thing" >/dev/null || missing+=("${pair#*=}")
+    # A pattern stands for any version.
+    compgen -G "$thing" >/dev/null || command -v "$thing" >/dev/null || missing+=("${pair#*=}")
 done
 # The standard library's installer for virtual environments is a package of its own.
 if [ "$1" = test ] && ! python3 -c 'import ensurepip' 2>/dev/null; then

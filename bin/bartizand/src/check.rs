@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::path::Path;
 
 use bartizan_audit::Reader;
+use bartizan_store::Store;
 
-use crate::config::{Config, reference};
+use crate::config::{Config, Database, reference};
 use crate::failure::Failure;
 use crate::folder::Folder;
-use crate::keys;
 use crate::master::MasterFile;
+use crate::{database, keys, serve};
 
 /// Reads the data folder as a whole, or prints the reference page of the configuration.
 ///
@@ -41,11 +42,19 @@ fn report(folder: &Folder) -> Result<String, Failure> {
     let signer = keys::log_signer(&folder.keys(), &origin)?;
     let _ = writeln!(text, "{}: ok\n  events    {head}", folder.log().display());
     let _ = writeln!(text, "  key       {}", signer.verifier_key());
-    if !folder.database().is_file() {
-        return Err(Failure::new(format!("{} is missing", folder.database().display()))
-            .hint("restore it from a backup: it holds people, targets and grants"));
+    match &config.database {
+        Database::Sqlite if !folder.database().is_file() => {
+            return Err(Failure::new(format!("{} is missing", folder.database().display()))
+                .hint("restore it from a backup: it holds people, targets and grants"));
+        }
+        Database::Sqlite => drop(writeln!(text, "{}: there", folder.database().display())),
+        Database::Postgres { options, password_file } => {
+            let options = database::with_password(options, password_file.as_deref())?;
+            let version = serve::runtime()?.block_on(Store::version(&options));
+            let version = version.map_err(|error| database::unreachable(&options, &error))?;
+            let _ = writeln!(text, "{options}: PostgreSQL {version}");
+        }
     }
-    let _ = writeln!(text, "{}: there", folder.database().display());
     Ok(text)
 }
 
@@ -56,6 +65,7 @@ fn meaning(config: &Config) -> String {
         "  node                         {}\n  \
            listen                       {}\n  \
            public_address               {}\n  \
+           database                     {}\n  \
            log_level                    {}\n  \
            workers                      {}\n  \
            limits.login_grace           {} s\n  \
@@ -65,6 +75,10 @@ fn meaning(config: &Config) -> String {
         config.node,
         listen.join(", "),
         config.public_address(),
+        match &config.database {
+            Database::Sqlite => "sqlite".to_owned(),
+            Database::Postgres { options, .. } => options.to_string(),
+        },
         config.log_level,
         config.workers,
         config.login_grace.as_secs(),

@@ -155,7 +155,7 @@ pub(crate) fn read_seed(path: &Path, watch: Watch) -> Result<Zeroizing<[u8; 32]>
 }
 
 /// Reads a file that only its owner may read.
-fn read_secret(path: &Path, watch: Watch) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn read_secret(path: &Path, watch: Watch) -> Result<Zeroizing<String>, Failure> {
     let shown = path.display();
     let unreadable = |e: io::Error| match e.kind() {
         ErrorKind::NotFound => Failure::new(format!("the key {shown} is missing"))

@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod config;
+mod database;
 mod failure;
 mod folder;
 mod init;

@@ -34,9 +34,9 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
-use crate::keys;
 use crate::master::MasterFile;
 use crate::orphans::Closing;
+use crate::{database, keys};
 
 /// With an index that makes no progress for so long, the server starts without closing old sessions.
 const INDEX_PATIENCE: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ pub(crate) struct Server {
 pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Failure> {
     let keys = keys::load(&folder.keys())?;
     let admin = bind_admin(folder)?;
-    let store = Store::open(&folder.database()).await.map_err(Failure::new)?;
+    let store = database::open(folder, &config.database).await?;
     let master = MasterFile::find(folder, config);
     let vault = master.open(&store).await?;
     let log = open_log(folder, &config.node).await?;

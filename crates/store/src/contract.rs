@@ -18,12 +18,22 @@ pub use directory::*;
 pub use index::*;
 pub use vault::*;
 
-/// Writes one `#[tokio::test]` for each promise of the contract. `$fresh` is an async function that returns an
-/// empty store and whatever must stay alive as long as the store.
+/// Writes the tests of a backend.
+///
+/// `contract_tests!(fresh)` writes one `#[tokio::test]` for each promise of the contract; `fresh` is an async function
+/// that returns an empty store and whatever must stay alive as long as the store.
+/// `contract_tests!(all in NAME: fresh)` writes one test of all promises, for backends whose server is started once;
+/// `fresh` is an async function that takes the promise's name and returns an empty store.
 #[macro_export]
 macro_rules! contract_tests {
     ($fresh:path) => {
-        $crate::contract_tests! { $fresh =>
+        $crate::contract_tests! { @promises each ($fresh) }
+    };
+    (all in $name:ident: $fresh:path) => {
+        $crate::contract_tests! { @promises all ($name $fresh) }
+    };
+    (@promises $how:ident $argument:tt) => {
+        $crate::contract_tests! { @$how $argument
             a_directory_reads_back_as_it_was_written
             a_record_is_added_once
             a_key_belongs_to_one_person
@@ -56,7 +66,7 @@ macro_rules! contract_tests {
             credentials_go_with_their_target
         }
     };
-    ($fresh:path => $($promise:ident)*) => {
+    (@each ($fresh:path) $($promise:ident)*) => {
         $(
             #[tokio::test]
             async fn $promise() {
@@ -64,5 +74,17 @@ macro_rules! contract_tests {
                 $crate::contract::$promise(store).await;
             }
         )*
+    };
+    (@all ($name:ident $fresh:path) $($promise:ident)*) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            $(
+                // Told by the runner when the test fails.
+                eprintln!("promise: {}", stringify!($promise));
+                let store = $fresh(stringify!($promise)).await;
+                $crate::contract::$promise(store.clone()).await;
+                store.close().await;
+            )*
+        }
     };
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
 
 use bartizan_model::{Fingerprint, GrantId, PersonName};
 
@@ -61,12 +60,12 @@ pub enum StoreError {
     },
     /// The operator started an older program on a newer database.
     #[error(
-        "{} was written by a newer version of Bartizan (its schema is version {found}, this program knows {known}); \
-         start the newer program, or restore a backup from before the upgrade", .path.display()
+        "{database} was written by a newer version of Bartizan (its schema is version {found}, this program knows {known}); \
+         start the newer program, or restore a backup from before the upgrade"
     )]
     Newer {
-        /// The database.
-        path: PathBuf,
+        /// The database: its file or its address.
+        database: String,
         /// Its schema's version.
         found: i64,
         /// The newest version that this program knows.

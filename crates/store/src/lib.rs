@@ -8,8 +8,8 @@
 //!   Vault ── VaultStore ──────┘    (sealed: the database never sees a secret)
 //! ```
 //!
-//! [`DirectoryStore`], [`IndexStore`] and [`VaultStore`] are the contract; [`Store`] is the embedded SQLite that fulfils it.
-//! A second backend fulfils the same traits and passes the same suite (`contract`).
+//! [`DirectoryStore`], [`IndexStore`] and [`VaultStore`] are the contract; [`Store`] fulfils it with an
+//! embedded SQLite or with PostgreSQL, out of the same SQL. Each passes the same suite (`contract`).
 //!
 //! The index is a projection: all of it can be rebuilt from the audit log, and it is never evidence.
 //! This room decides nothing (that is `access`) and keeps no evidence (that is `audit` and `record`).
@@ -21,8 +21,11 @@ pub mod contract;
 mod directory;
 mod error;
 mod index;
+mod number;
+mod postgres;
 mod projection;
 mod sqlite;
+mod store;
 mod vault;
 
 pub use bartizan_model::DirectoryData;
@@ -31,5 +34,6 @@ pub use directory::{
 };
 pub use error::{RecordKind, StoreError};
 pub use index::{EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, SessionQuery};
-pub use sqlite::Store;
+pub use postgres::{InvalidDatabase, PostgresOptions};
+pub use store::Store;
 pub use vault::{MAX_SECRET_BYTES, MasterKey, Sealed, Secret, Vault, VaultStore, WrappedKey};

@@ -1,4 +1,4 @@
-//! Fixtures for tests against the real thing: OpenSSH servers and clients, a running Bartizan, byte
+//! Fixtures for tests against the real thing: OpenSSH servers and clients, PostgreSQL, a running Bartizan, byte
 //! patterns, and the rules of the workspace.
 //!
 //! For development only; no shipped crate depends on it. It knows Bartizan from outside: the two
@@ -25,6 +25,7 @@ mod bartizan;
 mod client;
 mod keygen;
 mod pattern;
+mod postgres;
 mod process;
 mod rules;
 mod run;
@@ -34,6 +35,7 @@ pub use bartizan::{Bartizan, BartizanOptions, programs, target_folder};
 pub use client::SshClient;
 pub use keygen::{Certify, KeyPair, KeyType};
 pub use pattern::{Pattern, sha256};
+pub use postgres::PostgresServer;
 pub use process::{Server, children, cpu_time, forget_peak, kill_tree, peak_bytes, resident_bytes, whoami};
 pub use rules::{Edges, Rule, Rules, workspace_edges};
 pub use run::{Finished, eventually, run, run_with_input, shell};

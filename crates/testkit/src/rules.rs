@@ -23,16 +23,37 @@ pub fn workspace_edges() -> Edges {
     let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, name(p))).collect();
     let mut edges =
         Edges { members: metadata.workspace_packages().into_iter().map(name).collect(), ..Edges::default() };
+    let packages: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p)).collect();
     for node in metadata.resolve.expect("resolved dependencies").nodes {
         let shipped = node
             .deps
             .iter()
-            .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development));
+            .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development))
+            .filter(|dep| is_built(packages[&node.id], &names[&dep.pkg], &node.features));
         let used: BTreeSet<_> = shipped.map(|dep| names[&dep.pkg].clone()).collect();
         // Two versions of a package count as one: a rule speaks of names.
         edges.uses.entry(names[&node.id].clone()).or_default().extend(used);
     }
     edges
+}
+
+/// Whether a package's dependency is really built with these features. Cargo also lists optional dependencies that a
+/// feature only speaks of (`name?/feature`) and nothing turns on.
+fn is_built(package: &Package, dependency: &str, features: &[impl ToString]) -> bool {
+    let features: Vec<String> = features.iter().map(ToString::to_string).collect();
+    let turned_on = |name: &str| {
+        let (explicit, implicit) = (format!("dep:{name}"), format!("{name}/"));
+        features.iter().any(|feature| {
+            let turns_on = package.features.get(feature).into_iter().flatten();
+            feature == name
+                || turns_on.into_iter().any(|on| *on == explicit || *on == name || on.starts_with(&implicit))
+        })
+    };
+    let mut declared = package
+        .dependencies
+        .iter()
+        .filter(|known| known.name == dependency && known.kind != DependencyKind::Development);
+    declared.any(|known| !known.optional || turned_on(known.rename.as_deref().unwrap_or(&known.name)))
 }
 
 fn name(package: &Package) -> String {

@@ -69,6 +69,23 @@ pub(crate) const KEYS: &[Key] = &[
         consequence: "What `bartizan ssh-config` prints as the jump host. Nothing else depends on it.",
     },
     Key {
+        name: "database",
+        kind: Kind::Text,
+        unit: "`sqlite`, or \"postgres://USER@HOST[:PORT]/DATABASE\" with `?sslmode=verify-full` and \
+            `&sslrootcert=FILE` where wanted; no password",
+        default: "\"sqlite\"",
+        consequence: "Where people, targets, grants, stored credentials and the index are kept: in `bartizan.db` of the \
+            data folder, or in a PostgreSQL database (13 or newer) that is Bartizan's alone. What one holds is not \
+            copied to the other. The audit log and recordings stay in the data folder.",
+    },
+    Key {
+        name: "database_password_file",
+        kind: Kind::Text,
+        unit: "path of a file with the password, absolute",
+        default: "the environment variable `PGPASSWORD`, if set",
+        consequence: "How Bartizan proves to PostgreSQL who it is. The file must be its owner's alone.",
+    },
+    Key {
         name: "log_level",
         kind: Kind::Text,
         unit: "`error`, `warn`, `info`, `debug`, `trace`, or directives such as \"info,bartizan_gateway=debug\"",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_model::NodeId;
+use bartizan_store::PostgresOptions;
 use tracing_subscriber::EnvFilter;
 
 use super::written::{At, Value};
@@ -19,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<SocketAddr>,
     /// The jump host that `ssh-config` prints, where it is written.
     public_address: Option<String>,
+    /// Where state is kept.
+    pub(crate) database: Database,
     /// Directives for tracing; they parse.
     pub(crate) log_level: String,
     /// Threads that relay sessions.
@@ -43,6 +46,7 @@ impl Config {
             node: NodeId(read.text("node", default_node, node)),
             listen: read.listen(),
             public_address: read.text("public_address", || None, |text| public_address(text).map(Some)),
+            database: read.database(),
             log_level: read.text("log_level", || "info".into(), log_level),
             workers: read.count("workers", default_workers(), 1, 1024),
             login_grace: read.duration("limits.login_grace", 60, 1, 3600),
@@ -52,6 +56,20 @@ impl Config {
             master_key: read.text("vault.master_key", || None, |text| absolute(text).map(Some)),
         }
     }
+}
+
+/// Where people, targets, grants, credentials and the index are kept.
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    /// In the data folder.
+    Sqlite,
+    /// Elsewhere.
+    Postgres {
+        /// Where.
+        options: PostgresOptions,
+        /// The file with the password, where one is written.
+        password_file: Option<PathBuf>,
+    },
 }
 
 impl Config {
@@ -130,6 +148,30 @@ impl Reading<'_> {
         match self.written.list(key)? {
             At { line, value: Value::List(items) } => Some((*line, items.clone())),
             _ => None,
+        }
+    }
+
+    fn database(&mut self) -> Database {
+        let mean = |text: &str| match text {
+            "sqlite" => Ok(None),
+            text => PostgresOptions::parse(text).map(Some).map_err(|why| {
+                // Not repeated: it may hold what should not be shown.
+                format!("is neither \"sqlite\" nor the address of a database: {why}")
+            }),
+        };
+        let options = self.text("database", || None, mean);
+        let file = "database_password_file";
+        let password_file = self.text(file, || None, |text| absolute(text).map(Some));
+        match options {
+            Some(options) => Database::Postgres { options, password_file },
+            None => {
+                if password_file.is_some()
+                    && let Some(At { line, .. }) = self.written.text(file)
+                {
+                    self.fault(line, file, "is for a database elsewhere; `database` names none");
+                }
+                Database::Sqlite
+            }
         }
     }
 

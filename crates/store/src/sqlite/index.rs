@@ -1,9 +1,9 @@
 //! The index in SQL.
 
 use bartizan_model::{SessionId, SessionState, SessionSummary, Timestamp};
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
-use super::{Connection, Durability, Result, Store, sql, unsql};
+use super::{Connection, Database, Durability, Result, Store, push_words, sql, unsql};
 use crate::projection::{EventRow, SessionChange, SessionSummaryEnd, address, project, rank};
 use crate::{
     EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, RecordKind, SessionQuery,
@@ -201,7 +201,7 @@ async fn removed(db: &mut Connection, id: &str, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
-fn push_event_filters(select: &mut QueryBuilder<Sqlite>, query: &EventQuery) {
+fn push_event_filters(select: &mut QueryBuilder<Database>, query: &EventQuery) {
     match query.kind.as_deref() {
         None => {}
         Some(kind) if kind.ends_with('.') => {
@@ -235,13 +235,13 @@ fn push_event_filters(select: &mut QueryBuilder<Sqlite>, query: &EventQuery) {
     }
     if let Some(text) = query.text.as_deref().filter(|text| !text.is_empty()) {
         let pattern = format!("%{}%", like(&text.replace('\0', "\u{fffd}").to_lowercase()));
-        select.push(" AND words LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
+        push_words(select, pattern);
     }
     push_times(select, "time", query.since, query.until);
 }
 
 fn push_times(
-    select: &mut QueryBuilder<Sqlite>,
+    select: &mut QueryBuilder<Database>,
     column: &'static str,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
@@ -256,7 +256,7 @@ fn push_times(
 
 /// Adds order and bounds; asks for one row more than the page holds, to know whether there is a next page.
 fn push_page(
-    select: &mut QueryBuilder<Sqlite>,
+    select: &mut QueryBuilder<Database>,
     order: Order,
     after: Option<u64>,
     limit: Option<u32>,

@@ -8,7 +8,8 @@ use super::Result;
 use crate::StoreError;
 
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
-const STEPS: [&str; 5] = [
+/// PostgreSQL takes the same steps, with other words for two types, and what stands beside them in `migrations/postgres`.
+pub(crate) const STEPS: [&str; 5] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
@@ -25,7 +26,7 @@ pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
         sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(writer).await?;
     let known = STEPS.len() as i64;
     if found > known {
-        return Err(StoreError::Newer { path: path.into(), found, known });
+        return Err(StoreError::Newer { database: path.display().to_string(), found, known });
     }
     for (version, step) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         let mut change = writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?;
@@ -41,7 +42,8 @@ pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{DirectoryStore as _, Store, StoreError};
+    use super::super::Store;
+    use crate::{DirectoryStore as _, StoreError};
 
     #[tokio::test]
     async fn a_database_of_a_newer_version_is_refused_and_left_alone() {

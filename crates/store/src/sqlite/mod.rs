@@ -1,8 +1,9 @@
 //! The embedded backend: one SQLite file in WAL mode.
 //!
 //! One connection writes, a few read: a pool of writers is how "unable to open database file" and lock
-//! timeouts came about elsewhere. The SQL is kept to what PostgreSQL understands too (`$1` parameters,
-//! BIGINT and TEXT, `ON CONFLICT`, `RETURNING`); what is SQLite's own stays in this file.
+//! timeouts came about elsewhere. The SQL of `directory`, `index`, `rows` and `vault` is kept to what PostgreSQL
+//! understands too (`$1` parameters, BIGINT, TEXT and BLOB, `ON CONFLICT`, `RETURNING`), because they are compiled for it
+//! as well (`crate::postgres`); what is SQLite's own stays in this file.
 
 mod directory;
 mod index;
@@ -10,6 +11,8 @@ mod migrate;
 mod records;
 mod rows;
 mod vault;
+
+pub(crate) use migrate::STEPS;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
 use crate::StoreError;
+use crate::number::{sql, unsql};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -36,7 +40,7 @@ const READERS: u32 = 4;
 ///
 /// Implements [`crate::DirectoryStore`], [`crate::IndexStore`] and [`crate::VaultStore`].
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub(crate) struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -60,7 +64,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Newer`] when a newer version of Bartizan wrote it; [`StoreError::Database`] when it cannot be
     /// opened or is not a database.
-    pub async fn open(path: &Path) -> Result<Self> {
+    pub(crate) async fn open(path: &Path) -> Result<Self> {
         make_private(path).map_err(|e| StoreError::Database(e.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -84,7 +88,7 @@ impl Store {
     }
 
     /// Closes all connections, after those in use are given back.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;
     }
@@ -132,19 +136,15 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A number of the model as SQL holds it. Numbers beyond `i64` cannot occur (times end in the year 9999,
-/// byte counts at 8 EiB) and would be cut.
-fn sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A number that was stored by [`sql`].
-fn unsql(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
+/// The database that the files beside this one are compiled for.
+type Database = Sqlite;
 /// Any connection inside a transaction.
 type Connection = SqliteConnection;
+
+/// Adds the condition that an event's words hold `pattern`, which is made by `like`.
+fn push_words(select: &mut sqlx::QueryBuilder<Database>, pattern: String) {
+    select.push(" AND words LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
+}
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ mod console;
 mod coverage;
 mod crash;
 mod credentials;
+mod database;
 mod evidence;
 mod exec;
 mod files;

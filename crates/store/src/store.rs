@@ -1,0 +1,215 @@
+//! The store that everybody uses, over one of the two backends.
+
+use std::path::Path;
+
+use bartizan_model::{
+    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Labels, LoginName, Person,
+    PersonName, PersonState, Role, RoleName, SessionId, SessionSummary, StoredCredential, Target, TargetName,
+    TrustedCa,
+};
+use tokio::sync::watch;
+
+use crate::{
+    DirectoryStore, EventQuery, IndexEntry, IndexStore, IndexedEvent, Membership, Page, PinOutcome,
+    PostgresOptions, Removal, RemovedPerson, RemovedRole, RemovedTarget, Sealed, SessionQuery, StoreError,
+    VaultStore, WrappedKey, Write, postgres, sqlite,
+};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The directory, the vault and the index, in SQLite or PostgreSQL. Clones share it.
+///
+/// Implements [`DirectoryStore`], [`IndexStore`] and [`VaultStore`].
+#[derive(Clone, Debug)]
+pub struct Store(Backend);
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(sqlite::Store),
+    Postgres(postgres::Store),
+}
+
+/// Calls the backend, whichever it is.
+macro_rules! backend {
+    ($self:ident.$method:ident($($argument:expr),*)$(.$await:ident)?) => {
+        match &$self.0 {
+            Backend::Sqlite(store) => store.$method($($argument),*)$(.$await)?,
+            Backend::Postgres(store) => store.$method($($argument),*)$(.$await)?,
+        }
+    };
+}
+
+impl Store {
+    /// Opens the SQLite database at `path`, makes it (mode 0600) if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] when a newer version of Bartizan wrote it; [`StoreError::Database`] when it cannot be
+    /// opened or is not a database.
+    pub async fn open(path: &Path) -> Result<Self> {
+        Ok(Self(Backend::Sqlite(sqlite::Store::open(path).await?)))
+    }
+
+    /// Connects to a PostgreSQL database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn connect(options: &PostgresOptions) -> Result<Self> {
+        Ok(Self(Backend::Postgres(postgres::Store::connect(options).await?)))
+    }
+
+    /// Asks a PostgreSQL server for its version and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when it does not answer, or does not let us in.
+    pub async fn version(options: &PostgresOptions) -> Result<String> {
+        postgres::Store::version(options).await
+    }
+
+    /// Closes all connections, after those in use are given back.
+    pub async fn close(&self) {
+        backend!(self.close().await);
+    }
+}
+
+impl DirectoryStore for Store {
+    async fn snapshot(&self) -> Result<DirectoryData> {
+        backend!(self.snapshot().await)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        backend!(self.changes())
+    }
+
+    async fn add_person(&self, person: &Person, keys: &[AuthorizedKey]) -> Result<()> {
+        backend!(self.add_person(person, keys).await)
+    }
+
+    async fn set_person_state(&self, name: &PersonName, state: PersonState) -> Result<Person> {
+        backend!(self.set_person_state(name, state).await)
+    }
+
+    async fn remove_person(&self, name: &PersonName, removal: Removal) -> Result<RemovedPerson> {
+        backend!(self.remove_person(name, removal).await)
+    }
+
+    async fn add_role(&self, role: &Role) -> Result<()> {
+        backend!(self.add_role(role).await)
+    }
+
+    async fn remove_role(&self, name: &RoleName, removal: Removal) -> Result<RemovedRole> {
+        backend!(self.remove_role(name, removal).await)
+    }
+
+    async fn set_membership(
+        &self,
+        role: &RoleName,
+        person: &PersonName,
+        membership: Membership,
+    ) -> Result<Person> {
+        backend!(self.set_membership(role, person, membership).await)
+    }
+
+    async fn write_all(&self, expected: u64, writes: Vec<Write>) -> Result<()> {
+        backend!(self.write_all(expected, writes).await)
+    }
+
+    async fn add_key(&self, key: &AuthorizedKey) -> Result<()> {
+        backend!(self.add_key(key).await)
+    }
+
+    async fn remove_key(&self, fingerprint: &Fingerprint) -> Result<AuthorizedKey> {
+        backend!(self.remove_key(fingerprint).await)
+    }
+
+    async fn add_ca(&self, ca: &TrustedCa) -> Result<()> {
+        backend!(self.add_ca(ca).await)
+    }
+
+    async fn remove_ca(&self, fingerprint: &Fingerprint) -> Result<TrustedCa> {
+        backend!(self.remove_ca(fingerprint).await)
+    }
+
+    async fn add_target(&self, target: &Target) -> Result<()> {
+        backend!(self.add_target(target).await)
+    }
+
+    async fn remove_target(&self, name: &TargetName, removal: Removal) -> Result<RemovedTarget> {
+        backend!(self.remove_target(name, removal).await)
+    }
+
+    async fn set_host_key_trust(&self, name: &TargetName, trust: &HostKeyTrust) -> Result<Target> {
+        backend!(self.set_host_key_trust(name, trust).await)
+    }
+
+    async fn set_labels(&self, name: &TargetName, labels: &Labels) -> Result<Target> {
+        backend!(self.set_labels(name, labels).await)
+    }
+
+    async fn pin_host_key(&self, name: &TargetName, key: &str) -> Result<PinOutcome> {
+        backend!(self.pin_host_key(name, key).await)
+    }
+
+    async fn add_grant(&self, grant: &Grant) -> Result<()> {
+        backend!(self.add_grant(grant).await)
+    }
+
+    async fn remove_grant(&self, id: &GrantId) -> Result<Grant> {
+        backend!(self.remove_grant(id).await)
+    }
+}
+
+impl IndexStore for Store {
+    async fn cursor(&self) -> Result<u64> {
+        backend!(self.cursor().await)
+    }
+
+    async fn apply(&self, entries: &[IndexEntry]) -> Result<u64> {
+        backend!(self.apply(entries).await)
+    }
+
+    async fn reset(&self) -> Result<()> {
+        backend!(self.reset().await)
+    }
+
+    async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionSummary>> {
+        backend!(self.sessions(query).await)
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
+        backend!(self.session(id).await)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<IndexedEvent>> {
+        backend!(self.events(query).await)
+    }
+}
+
+impl VaultStore for Store {
+    async fn wrapped_key(&self) -> Result<Option<WrappedKey>> {
+        backend!(self.wrapped_key().await)
+    }
+
+    async fn replace_wrapped_key(&self, before: Option<&WrappedKey>, after: &WrappedKey) -> Result<bool> {
+        backend!(self.replace_wrapped_key(before, after).await)
+    }
+
+    async fn credentials(&self, target: Option<&TargetName>) -> Result<Vec<StoredCredential>> {
+        backend!(self.credentials(target).await)
+    }
+
+    async fn sealed_credential(
+        &self,
+        target: &TargetName,
+        login: &LoginName,
+    ) -> Result<Option<(StoredCredential, Sealed)>> {
+        backend!(self.sealed_credential(target, login).await)
+    }
+
+    async fn set_credential(&self, credential: &StoredCredential, sealed: &Sealed) -> Result<()> {
+        backend!(self.set_credential(credential, sealed).await)
+    }
+
+    async fn remove_credential(&self, target: &TargetName, login: &LoginName) -> Result<StoredCredential> {
+        backend!(self.remove_credential(target, login).await)
+    }
+}
