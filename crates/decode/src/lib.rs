@@ -5,6 +5,8 @@
 //!  (stream, bytes)  ──► feed ───────────► observations    scp    scp -t, scp -f
 //!  channel closed   ──► finish ─────────► the last ones   rsync  rsync --server
 //!                                                         git    git-receive-pack, git-upload-pack
+//!                                                         agent  a forwarded agent's channel
+//!                                                         greeting  a forwarded connection's first bytes
 //! ```
 //!
 //! A decoder is passive: it only reads, gives no verdict, and whether a channel is recorded never depends on it. Its
@@ -17,9 +19,11 @@
 //!
 //! This room must not know tokio, I/O or a clock. Its tests run real `sftp`, `scp`, `rsync` and `git`.
 
+mod agent;
 mod command;
 mod digest;
 mod git;
+mod greeting;
 mod head;
 mod observed;
 mod rsync;
@@ -77,6 +81,8 @@ enum Kind {
     Scp(Box<scp::Scp>),
     Rsync(Box<rsync::Rsync>),
     Git(Box<git::Git>),
+    Agent(Box<agent::Agent>),
+    Greeting(greeting::Greeting),
 }
 
 impl Decoder {
@@ -101,6 +107,16 @@ impl Decoder {
         Some(Self { kind })
     }
 
+    /// A decoder for a channel to the client's agent (`auth-agent@openssh.com`), which the target opened.
+    pub fn for_agent(channel: u32) -> Self {
+        Self { kind: Kind::Agent(Box::new(agent::Agent::new(channel))) }
+    }
+
+    /// A decoder for a forwarded connection, whose first bytes may tell what it is.
+    pub fn for_forward(channel: u32) -> Self {
+        Self { kind: Kind::Greeting(greeting::Greeting::new(channel)) }
+    }
+
     /// Reads bytes that passed, in their order.
     pub fn feed(&mut self, stream: Stream, bytes: &[u8], sink: &mut dyn Sink) {
         match &mut self.kind {
@@ -108,6 +124,8 @@ impl Decoder {
             Kind::Scp(scp) => scp.feed(stream, bytes, sink),
             Kind::Rsync(rsync) => rsync.feed(stream, bytes, sink),
             Kind::Git(git) => git.feed(stream, bytes, sink),
+            Kind::Agent(agent) => agent.feed(stream, bytes, sink),
+            Kind::Greeting(greeting) => greeting.feed(stream, bytes, sink),
         }
     }
 
@@ -118,6 +136,9 @@ impl Decoder {
             Kind::Scp(scp) => scp.finish(sink),
             Kind::Rsync(rsync) => rsync.finish(exit_status, sink),
             Kind::Git(git) => git.finish(sink),
+            Kind::Agent(agent) => agent.finish(sink),
+            // What began and was not understood by now is nothing.
+            Kind::Greeting(_) => {}
         }
     }
 }

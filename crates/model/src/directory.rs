@@ -327,7 +327,6 @@ impl Recording {
     pub const DEFAULT_CHANNEL_CAP: u64 = 16 << 20;
 
     /// Reads a cap as people write it: `full`, `digests`, or a size such as `64K`, `16M`, `1G`.
-    #[expect(clippy::option_option, reason = "no cap is what a cap can be")]
     pub fn parse_cap(text: &str) -> Option<Option<u64>> {
         let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let shift = match &text[number.len()..] {

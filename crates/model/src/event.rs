@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    AttributeChange, DecodeStop, GitEnd, GitRef, PathChange, PathPair, RsyncEnd, ScpEnd, SftpEnd, Transfer,
+    AgentRequest, AttributeChange, DecodeStop, ForwardGreeting, GitEnd, GitRef, PathChange, PathPair,
+    RsyncEnd, ScpEnd, SftpEnd, Transfer,
 };
 use crate::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName,
@@ -481,6 +482,12 @@ pub enum Body {
     /// Derived: a Git service is over.
     #[serde(rename = "git.end")]
     GitEnd(GitEnd),
+    /// Derived: something was asked of the client's agent.
+    #[serde(rename = "agent.request")]
+    AgentRequest(AgentRequest),
+    /// Derived: what a forwarded connection began with.
+    #[serde(rename = "forward.greeting")]
+    ForwardGreeting(ForwardGreeting),
     /// A decoder understands no more of its channel.
     #[serde(rename = "decode.stop")]
     DecodeStop(DecodeStop),
@@ -593,6 +600,8 @@ impl Body {
             Self::RsyncEnd(_) => "rsync.end",
             Self::GitRef(_) => "git.ref",
             Self::GitEnd(_) => "git.end",
+            Self::AgentRequest(_) => "agent.request",
+            Self::ForwardGreeting(_) => "forward.greeting",
             Self::DecodeStop(_) => "decode.stop",
             Self::Anomaly { .. } => "anomaly",
         }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Sha256Hex;
+use crate::{Fingerprint, Sha256Hex};
 
 /// Who derived an observation, and how sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,12 @@ pub enum Decoder {
     Rsync,
     /// Git's pack protocol over SSH.
     Git,
+    /// The SSH agent protocol.
+    Agent,
+    /// HTTP/1 (RFC 9112), by its first lines.
+    Http,
+    /// TLS (RFC 8446), by its `ClientHello`.
+    Tls,
 }
 
 /// How sure an observation is.
@@ -306,6 +312,42 @@ pub struct DecodeStop {
     pub bytes_in: u64,
     /// Bytes of the channel from target to client before what was not understood.
     pub bytes_out: u64,
+    /// Who says so.
+    pub derived: Derived,
+}
+
+/// Something was asked of the client's agent through a forwarded channel, and answered.
+///
+/// Requests to list keys are not told; signatures, and what changes the agent, are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRequest {
+    /// The channel's ordinal in the session.
+    pub channel: u32,
+    /// `sign`, `add`, `remove`, `remove_all`, `lock`, `unlock`, `extension`, or `message N` of another number.
+    pub request: String,
+    /// The key, where the request names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Fingerprint>,
+    /// The account that the signature is to log in to, where it is one for SSH (RFC 4252 §7), escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// `ok`, `refused` by the agent, or `unanswered`.
+    pub status: String,
+    /// Who says so.
+    pub derived: Derived,
+}
+
+/// What a forwarded connection began with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardGreeting {
+    /// The channel's ordinal in the session.
+    pub channel: u32,
+    /// `HTTP` method and path of the first request, escaped; none for TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The host's name: `Host` of HTTP, `server_name` of TLS (RFC 6066 §3); escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Who says so.
     pub derived: Derived,
 }

@@ -12,8 +12,8 @@ use bartizan_model::event::{
     Body, CertificateUsed, DiskSpace, Event, ForwardState, MAX_EVENT_BYTES, Outcome, Severity,
 };
 use bartizan_model::observation::{
-    AttributeChange, Confidence, DecodeStop, Decoder, Derived, Direction, GitEnd, GitRef, PathChange,
-    PathPair, RsyncEnd, ScpEnd, SftpEnd, Transfer,
+    AgentRequest, AttributeChange, Confidence, DecodeStop, Decoder, Derived, Direction, ForwardGreeting,
+    GitEnd, GitRef, PathChange, PathPair, RsyncEnd, ScpEnd, SftpEnd, Transfer,
 };
 use bartizan_model::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex,
@@ -442,6 +442,20 @@ fn more_observations() -> Vec<Event> {
             haves: 0,
             pack_bytes: 1234,
             derived: derived(Decoder::Git),
+        })),
+        done(Body::AgentRequest(AgentRequest {
+            channel: 3,
+            request: text("sign"),
+            key: Some(key(9)),
+            user: Some(text("git")),
+            status: text("ok"),
+            derived: derived(Decoder::Agent),
+        })),
+        done(Body::ForwardGreeting(ForwardGreeting {
+            channel: 4,
+            request: Some(text("GET /index.html")),
+            host: Some(text("intranet.example.com")),
+            derived: derived(Decoder::Http),
         })),
         event(
             Body::DecodeStop(DecodeStop {

@@ -51,6 +51,15 @@ pub(super) fn particular(body: &Body) -> Option<String> {
                 git.channel, git.service, git.repository, git.refs, git.pack_bytes
             )
         }
+        Body::AgentRequest(agent) => {
+            let key = agent.key.map(|key| format!(" by {key}")).unwrap_or_default();
+            let user = agent.user.as_ref().map(|user| format!(" to log in as {user}")).unwrap_or_default();
+            format!("{} {}{key}{user}{}", agent.channel, agent.request, unless_ok(&agent.status))
+        }
+        Body::ForwardGreeting(greeting) => {
+            let words = [greeting.request.as_deref(), greeting.host.as_deref()];
+            format!("{} {}", greeting.channel, words.into_iter().flatten().collect::<Vec<_>>().join(" on "))
+        }
         Body::DecodeStop(stop) => format!("{} {}", stop.channel, stop.reason),
         _ => return None,
     })
