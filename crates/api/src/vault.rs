@@ -121,7 +121,9 @@ async fn of_vault(state: &ApiState) -> Result<VaultStatus> {
 
 /// Checks a secret before anything is on record.
 fn check(state: &ApiState, new: &NewCredential) -> Result<(CredentialKind, Option<ParsedKey>)> {
-    let (NewCredential::Password(text) | NewCredential::Key(text)) = new;
+    let (NewCredential::Password(text) | NewCredential::Key(text)) = new else {
+        return Ok((CredentialKind::Agent, None));
+    };
     if text.expose().is_empty() {
         return Err(ApiError::invalid("the secret is empty"));
     }
@@ -135,6 +137,7 @@ fn check(state: &ApiState, new: &NewCredential) -> Result<(CredentialKind, Optio
             let refused = |why| ApiError::invalid(format!("the private key cannot be used: {why}"));
             Ok((CredentialKind::Key, Some(parsed.map_err(refused)?)))
         }
+        NewCredential::Agent => Ok((CredentialKind::Agent, None)),
     }
 }
 
@@ -170,8 +173,12 @@ impl Recorded for Set {
     }
     async fn apply(change: Logged<Self>) -> std::result::Result<(), StoreError> {
         let Self { vault, credential, secret } = change.into_inner();
-        let (NewCredential::Password(text) | NewCredential::Key(text)) = &secret;
-        vault.set(&credential, text.expose().as_bytes()).await
+        let secret = match &secret {
+            NewCredential::Password(text) | NewCredential::Key(text) => text.expose(),
+            // The secret is the person's, and never comes here.
+            NewCredential::Agent => "",
+        };
+        vault.set(&credential, secret.as_bytes()).await
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) async fn serve(stream: TcpStream, source: SocketAddr, mut place: Plac
         Ok(Identified { who, address: Address::Target { login, target, .. }, trail }) => {
             let host_keys = shared.keys.host_keys.clone();
             let destination = Destination::Named(target);
-            let visit = Visit { who, source, way: Way::UserName, login, destination, trail, host_keys };
+            let visit =
+                Visit { who, source, way: Way::UserName, login, destination, agent: None, trail, host_keys };
             session::run(hop, visit, shared).await;
         }
         Err(error) => reject(hop, attempt, &error, &trail, source).await,

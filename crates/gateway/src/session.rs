@@ -26,6 +26,7 @@ use tokio::task::spawn_local;
 use crate::grant::Grant;
 use crate::hop::Hop;
 use crate::identify::client_of;
+use crate::own::AgentDoor;
 use crate::parts::Shared;
 use crate::refuse::{self, Refusal};
 use crate::relay::{self, Ended};
@@ -47,6 +48,8 @@ pub(crate) struct Visit {
     pub(crate) way: Way,
     pub(crate) login: LoginName,
     pub(crate) destination: Destination,
+    /// The person's forwarded agent, where there is one to log in upstream with.
+    pub(crate) agent: Option<AgentDoor>,
     pub(crate) trail: Trail,
     /// The host keys of the hop towards the client.
     pub(crate) host_keys: Vec<HostKey>,
@@ -77,7 +80,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             return refuse::explain(client, &error.into()).await;
         }
     };
-    let upstream = match connect(&grant, &shared, &trail).await {
+    let upstream = match connect(&grant, visit.agent.as_ref(), &shared, &trail).await {
         Ok(upstream) => upstream,
         Err(refusal) => {
             close(Some(&recorder), Ended::before_relay(refusal.to_string()), started, &trail).await;
@@ -183,8 +186,13 @@ async fn open_recording(
 }
 
 /// Connects upstream, and logs how that went.
-async fn connect(grant: &Logged<Grant>, shared: &Shared, trail: &Trail) -> Result<Upstream, Refusal> {
-    match upstream::connect(grant, shared, trail).await {
+async fn connect(
+    grant: &Logged<Grant>,
+    agent: Option<&AgentDoor>,
+    shared: &Shared,
+    trail: &Trail,
+) -> Result<Upstream, Refusal> {
+    match upstream::connect(grant, agent, shared, trail).await {
         Ok(upstream) => {
             let _pending = trail.note(upstream.connected.clone())?;
             Ok(upstream)

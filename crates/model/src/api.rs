@@ -152,6 +152,8 @@ pub enum NewCredential {
     Password(SecretText),
     /// A private key file without a passphrase: OpenSSH's own format or PEM.
     Key(SecretText),
+    /// The agent that the person forwards to the console.
+    Agent,
 }
 
 /// `GET /v1/credentials`: which stored credentials.

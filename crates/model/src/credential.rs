@@ -15,6 +15,8 @@ pub enum CredentialKind {
     Password,
     /// A private key, for the method `publickey`.
     Key,
+    /// No secret of ours: the agent that the person forwards to the console.
+    Agent,
 }
 
 impl CredentialKind {
@@ -23,6 +25,7 @@ impl CredentialKind {
         match self {
             Self::Password => "password",
             Self::Key => "key",
+            Self::Agent => "agent",
         }
     }
 }

@@ -297,6 +297,9 @@ pub(crate) struct CredentialSource {
     /// A private key file without a passphrase; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Nothing is stored: the keys of the agent that the person forwards to the console (`ssh -A PERSON@BARTIZAN`).
+    #[arg(long)]
+    pub(crate) agent: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bartizan_model::api::{CredentialSearch, NewCredential, VaultStatus};
-use bartizan_model::{LoginName, SecretText, StoredCredential, TargetName};
+use bartizan_model::{CredentialKind, LoginName, SecretText, StoredCredential, TargetName};
 use zeroize::Zeroizing;
 
 use super::Context;
@@ -78,6 +78,7 @@ fn secret(source: &CredentialSource) -> Result<NewCredential, Failure> {
             }
             Ok(NewCredential::Key(SecretText::new(text)))
         }
+        CredentialSource { agent: true, .. } => Ok(NewCredential::Agent),
         CredentialSource { .. } => {
             let mut text = read(Path::new("-"))?;
             // `echo` and editors end what they write with a line break; passwords hold none.
@@ -114,6 +115,11 @@ fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
 
 fn described(stored: &StoredCredential) -> String {
     let StoredCredential { target, login, kind, .. } = stored;
+    if *kind == CredentialKind::Agent {
+        return format!(
+            "{login}@{target} with the agent that the person forwards to the console, and nothing else"
+        );
+    }
     match &stored.fingerprint {
         Some(fingerprint) => format!("{login}@{target} with the stored {kind} {fingerprint}"),
         None => format!("{login}@{target} with the stored {kind}"),
@@ -142,7 +148,7 @@ fn credentials_table(stored: &[StoredCredential]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use bartizan_model::{CredentialKind, Fingerprint};
+    use bartizan_model::Fingerprint;
 
     use super::super::person::tests::at;
     use super::*;

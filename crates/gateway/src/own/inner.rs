@@ -11,6 +11,7 @@ use bartizan_ssh::transport::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 
+use super::AgentDoor;
 use crate::hop::{Hop, now};
 use crate::identify::{Unidentified, identify_inner};
 use crate::parts::{Shared, server_config};
@@ -28,13 +29,15 @@ pub(crate) struct Inner {
     pub(crate) target: Target,
     /// The target's name as the client wrote it.
     pub(crate) requested: String,
+    /// The person's forwarded agent, where there is one to log in upstream with.
+    pub(crate) agent: Option<AgentDoor>,
     pub(crate) trail: Trail,
     pub(crate) shared: Arc<Shared>,
 }
 
 /// Answers on the stream until the session is over.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, inner: Inner) {
-    let Inner { who, source, way, target, requested, trail, shared } = inner;
+    let Inner { who, source, way, target, requested, agent, trail, shared } = inner;
     let host_key = match shared.keys.inner_host_key(&target.name, &requested) {
         Ok(host_key) => host_key,
         Err(error) => return tracing::error!(%error, "cannot make a host key for an inner connection"),
@@ -53,7 +56,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S
     match login {
         Ok(login) => {
             let destination = Destination::Found(Box::new(target));
-            let visit = Visit { who, source, way, login, destination, trail, host_keys };
+            let visit = Visit { who, source, way, login, destination, agent, trail, host_keys };
             session::run(hop, visit, shared).await;
         }
         Err(error) => {

@@ -254,6 +254,7 @@ impl Own {
             way: bartizan_model::Way::ProxyJump,
             target,
             requested,
+            agent: None,
             trail: self.trail.clone(),
             shared: self.shared.clone(),
         }

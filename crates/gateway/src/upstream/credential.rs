@@ -7,17 +7,21 @@
 use std::fmt;
 
 use bartizan_model::{CredentialKind, Fingerprint, Timestamp};
-use bartizan_ssh::auth::Secret;
 use bartizan_ssh::auth::client::Credential;
-use bartizan_ssh::key::{CertificateBuilder, CertificateKind, KeyKind, PrivateKey};
+use bartizan_ssh::auth::{Secret, UserIdentity};
+use bartizan_ssh::key::{CertificateBuilder, CertificateKind, KeyKind, PrivateKey, SignatureAlgorithm};
+use bartizan_ssh::transport::Transport;
 use bartizan_ssh::wire::userauth::{InfoRequest, Prompt};
 use bartizan_store::Vault;
 
 use super::ConnectError;
+use super::agent::Agent;
 use super::host_key::Verified;
 use crate::evidence::fingerprint;
 use crate::grant::Grant;
 use crate::keys::Keys;
+use crate::own::AgentDoor;
+use crate::pipe::InnerEnd;
 
 /// The certificate is valid from so long ago, because clocks differ …
 const BACKDATED_SECONDS: u64 = 120;
@@ -47,6 +51,8 @@ pub(super) enum Used {
     StoredPassword,
     /// What an operator stored.
     StoredKey(Fingerprint),
+    /// A key in the person's forwarded agent.
+    AgentKey(Fingerprint),
 }
 
 impl fmt::Display for Used {
@@ -56,6 +62,7 @@ impl fmt::Display for Used {
             Self::DerivedKey(key) => write!(f, "derived key {key}"),
             Self::StoredPassword => f.write_str("stored password"),
             Self::StoredKey(key) => write!(f, "stored key {key}"),
+            Self::AgentKey(key) => write!(f, "agent's key {key}"),
         }
     }
 }
@@ -66,6 +73,9 @@ pub(super) struct Credentials {
     used: Vec<Used>,
     /// The password, until a prompt was answered with it.
     answer: Option<Secret>,
+    /// The person's agent is to log in, and nothing else.
+    by_agent: bool,
+    agent: Option<Agent<InnerEnd>>,
 }
 
 impl Credentials {
@@ -85,7 +95,9 @@ impl Credentials {
         else {
             return Self::minted(grant, keys);
         };
+        let by_agent = credential.kind == CredentialKind::Agent;
         let (offers, used, answer) = match credential.kind {
+            CredentialKind::Agent => (Vec::new(), Vec::new(), None),
             CredentialKind::Password => {
                 let password = Secret::new(secret.expose());
                 let offers = vec![Credential::password(password.clone()), Credential::keyboard_interactive()];
@@ -101,7 +113,50 @@ impl Credentials {
                 (vec![Credential::key(key)], vec![used], None)
             }
         };
-        Ok(Self { offers, used, answer })
+        Ok(Self { offers, used, answer, by_agent, agent: None })
+    }
+
+    /// Where the person's agent is to log in: asks it for its keys.
+    ///
+    /// # Errors
+    /// When it is to log in and cannot: there is none, or it has no key.
+    pub(super) async fn ask_agent(
+        &mut self,
+        grant: &Grant,
+        door: Option<&AgentDoor>,
+        transport: &Transport,
+    ) -> Result<(), ConnectError> {
+        if !self.by_agent {
+            return Ok(());
+        }
+        let (login, target) = (grant.login.to_string(), grant.target.name.clone());
+        let needed = || ConnectError::AgentNeeded { login: login.clone(), target: target.clone() };
+        let stream = door.ok_or_else(needed)?.open().await.ok_or_else(needed)?;
+        let mut agent = Agent::new(stream);
+        let asked = async {
+            agent.bind(transport).await?;
+            agent.identities().await
+        };
+        let identities =
+            asked.await.map_err(|error| ConnectError::AgentFailed { error: error.to_string() })?;
+        if identities.is_empty() {
+            return Err(ConnectError::AgentFailed { error: "it holds no key that can be used".into() });
+        }
+        self.used = identities.iter().map(|identity| Used::AgentKey(fingerprint(identity.key()))).collect();
+        self.offers = identities.into_iter().map(Credential::external).collect();
+        self.agent = Some(agent);
+        Ok(())
+    }
+
+    /// The agent's signature, if it gives one.
+    pub(super) async fn sign(
+        &mut self,
+        identity: &UserIdentity,
+        algorithm: SignatureAlgorithm,
+        data: &[u8],
+    ) -> Option<Vec<u8>> {
+        let signed = self.agent.as_mut()?.sign(identity, algorithm, data).await;
+        signed.inspect_err(|error| tracing::debug!(%error, "a forwarded agent does not sign")).ok()
     }
 
     fn minted(grant: &Grant, keys: &Keys) -> Result<Self, ConnectError> {
@@ -125,6 +180,8 @@ impl Credentials {
             offers: vec![Credential::certificate(certificate, key), Credential::key(own)],
             used,
             answer: None,
+            by_agent: false,
+            agent: None,
         })
     }
 
@@ -141,7 +198,7 @@ impl Credentials {
     /// Whether an operator stored them.
     pub(super) fn stored(&self) -> Option<Used> {
         let first = self.used.first().copied()?;
-        matches!(first, Used::StoredPassword | Used::StoredKey(_)).then_some(first)
+        matches!(first, Used::StoredPassword | Used::StoredKey(_) | Used::AgentKey(_)).then_some(first)
     }
 
     /// The answers to prompts: nothing to none, the password to the first single one that does not echo. A target that
@@ -164,7 +221,13 @@ mod tests {
     use super::*;
 
     fn with_password() -> Credentials {
-        Credentials { offers: Vec::new(), used: Vec::new(), answer: Some(Secret::new(*b"pw")) }
+        Credentials {
+            offers: Vec::new(),
+            used: Vec::new(),
+            answer: Some(Secret::new(*b"pw")),
+            by_agent: false,
+            agent: None,
+        }
     }
 
     fn ask(credentials: &mut Credentials, prompts: &[bool]) -> Option<Vec<Vec<u8>>> {

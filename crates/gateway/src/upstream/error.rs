@@ -99,6 +99,22 @@ pub(crate) enum ConnectError {
         /// The target.
         target: TargetName,
     },
+    /// An operator set that the person's own agent logs in here, and there is none.
+    #[error(
+        "login {login} there takes the keys of your own agent: ssh -A PERSON@BARTIZAN, and at its prompt: ssh {login}@{target}"
+    )]
+    AgentNeeded {
+        /// The login.
+        login: String,
+        /// The target.
+        target: TargetName,
+    },
+    /// The person's agent is to log in, and cannot.
+    #[error("your forwarded agent cannot log in: {error}")]
+    AgentFailed {
+        /// Why.
+        error: String,
+    },
     /// The connection broke while we logged in.
     #[error("the login failed: {0}")]
     Login(HopError),
@@ -138,6 +154,8 @@ impl ConnectError {
             Self::Refused { .. }
             | Self::StoredRefused { .. }
             | Self::PasswordExpired { .. }
+            | Self::AgentNeeded { .. }
+            | Self::AgentFailed { .. }
             | Self::Login(_)
             | Self::AuthProtocol(_) => "authenticate",
             Self::Ours { .. } => "internal",

@@ -4,6 +4,7 @@
 //! `session.start` is durable; the host key is judged in [`host_key`] before [`credential`] makes anything that
 //! a target could keep.
 
+mod agent;
 mod credential;
 mod dial;
 mod error;
@@ -29,6 +30,7 @@ pub(crate) use error::{ConnectError, HostCertificateFault};
 use crate::evidence::fingerprint;
 use crate::grant::Grant;
 use crate::hop::{Hop, HopError, Step, now};
+use crate::own::AgentDoor;
 use crate::parts::Shared;
 use crate::trail::Trail;
 use credential::Credentials;
@@ -55,6 +57,7 @@ pub(crate) struct Upstream {
 /// Says at which stage it failed, in words for the person.
 pub(crate) async fn connect(
     grant: &Logged<Grant>,
+    agent: Option<&AgentDoor>,
     shared: &Shared,
     trail: &Trail,
 ) -> Result<Upstream, ConnectError> {
@@ -73,7 +76,7 @@ pub(crate) async fn connect(
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "handshake", patience: HANDSHAKE }),
     };
-    let credential = match timeout(LOGIN, login(&mut hop, grant, shared, verified)).await {
+    let credential = match timeout(LOGIN, login(&mut hop, grant, agent, shared, verified)).await {
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "authenticate", patience: LOGIN }),
     };
@@ -153,11 +156,13 @@ async fn pin(
 async fn login(
     hop: &mut Hop<TcpStream>,
     grant: &Grant,
+    agent: Option<&AgentDoor>,
     shared: &Shared,
     verified: Verified,
 ) -> Result<String, ConnectError> {
     let session_id = hop.transport.session_id().unwrap_or_default().to_vec();
     let mut credentials = Credentials::of_session(grant, &shared.keys, &shared.vault, verified).await?;
+    credentials.ask_agent(grant, agent, &hop.transport).await?;
     let mut auth = ClientAuth::new(&session_id, grant.login.as_str(), credentials.take());
     let (mut out, mut expired) = (Vec::new(), false);
     auth.start(&mut out);
@@ -179,6 +184,13 @@ async fn login(
                 }
                 None => auth.skip(&mut out).map_err(nonsense)?,
             },
+            Some(ClientEvent::NeedSignature { identity, algorithm, data }) => {
+                match credentials.sign(&identity, algorithm.signature, &data).await {
+                    // A signature that is none counts as a refusal of the agent.
+                    Some(signature) if auth.signature(&signature, &mut out).is_ok() => None,
+                    _ => auth.skip(&mut out).map_err(nonsense)?,
+                }
+            }
             Some(ClientEvent::PasswordExpired { .. }) => {
                 expired = true;
                 auth.skip(&mut out).map_err(nonsense)?

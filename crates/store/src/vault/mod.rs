@@ -202,7 +202,9 @@ pub(crate) fn credential_name(target: &TargetName, login: &LoginName) -> String 
 
 /// What a kind is called in a row.
 pub(crate) fn kind_of(word: &str) -> Option<CredentialKind> {
-    [CredentialKind::Password, CredentialKind::Key].into_iter().find(|kind| kind.as_str() == word)
+    [CredentialKind::Password, CredentialKind::Key, CredentialKind::Agent]
+        .into_iter()
+        .find(|kind| kind.as_str() == word)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bartizan_testkit::{Finished, eventually, run, run_with_input};
 use serde_json::Value;
 
+use crate::agent::Agent;
 use crate::scene::{Client, EVERYTHING, Options, Scene, Way, list};
 
 /// A console's prompt on a new line, in bold.
@@ -330,4 +331,46 @@ fn consoles_and_jumps_share_one_connection() {
     let (code, _, _) = busy.finish();
     assert_eq!(code, 0);
     let _ = master.child.kill();
+}
+
+#[test]
+fn the_forwarded_agent_is_passed_on_where_it_is_granted() {
+    let scene = scene();
+    let agent = Agent::start(&scene);
+    let identity = format!("-oIdentityAgent={}", agent.socket);
+    let with_agent = |line: &str| run(scene.client.ssh().args(["-A", &identity, "bastion", line]));
+    let done = with_agent("ssh -A web-1 ssh-add -l && ssh-add -l").ok();
+    assert_eq!(done.text().matches(&scene.key.fingerprint()).count(), 2, "{done}");
+    // Without -A in the console the target has none; without -A of the client there is none to pass on.
+    with_agent("ssh web-1 ssh-add -l").exits(2);
+    command(&scene, "ssh -A web-1 ssh-add -l").exits(2).says(&["come with: ssh -A"]);
+    assert_eq!(json(&with_agent("whoami --json").ok())["agent"], true);
+
+    let withheld = Scene::with(Way::ProxyJump, &Options { allow: Some("exec"), ..Options::default() });
+    let agent = Agent::start(&withheld);
+    let identity = format!("-oIdentityAgent={}", agent.socket);
+    let done = run(withheld.client.ssh().args(["-A", &identity, "bastion", "ssh -A web-1 ssh-add -l"]));
+    done.exits(2).says(&["your agent is not forwarded"]);
+}
+
+#[test]
+fn the_forwarded_agent_logs_in_where_an_operator_set_it_so() {
+    let scene = Scene::with(Way::ProxyJump, &Options { trusted: false, ..Options::default() });
+    let login = scene.target.login();
+    let set = ["target", "credential", "set", "web-1", "--login", login, "--agent"];
+    let said = scene.bartizan().say(&set);
+    assert!(said.contains("the agent that the person forwards"), "{said}");
+    scene.target.authorize(&scene.key.line());
+    let agent = Agent::start(&scene);
+    let identity = format!("-oIdentityAgent={}", agent.socket);
+    let done =
+        run(scene.client.ssh().args(["-A", &identity, "bastion", "ssh web-1 echo in; exit 3"])).exits(3);
+    assert_eq!(done.text(), "in\n");
+    let connected = scene.event("upstream.connect");
+    assert_eq!(connected["credential"], format!("agent's key {}", scene.key.fingerprint()));
+    // Other ways in have no agent for Bartizan, and say where to go.
+    scene.exec("true").exits(255).says(&["takes the keys of your own agent", "ssh -A"]);
+    command(&scene, "ssh web-1 true").exits(255).says(&["takes the keys of your own agent"]);
+    let kinds = list(&scene.bartizan().json(&["target", "credential", "list"]));
+    assert_eq!(kinds[0]["kind"], "agent", "{kinds:#?}");
 }

@@ -120,6 +120,7 @@ pub(super) async fn run(
         way: Way::Console,
         target: found,
         requested: target.as_str().to_owned(),
+        agent: console.agent.clone(),
         trail: console.trail.clone(),
         shared: console.shared.clone(),
     };
