@@ -20,6 +20,7 @@ use super::describe;
 use super::forward::{Change, Forwards};
 use super::host_keys::OwnHostKeys;
 use super::judge::{Denied, Judge, name_of, text_of};
+use super::observe::Observers;
 use crate::hop::now;
 use crate::trail::Trail;
 
@@ -116,6 +117,7 @@ pub(super) struct Host {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) host_keys: OwnHostKeys,
+    observers: Observers,
 }
 
 impl Host {
@@ -144,6 +146,7 @@ impl Host {
             bytes_in: 0,
             bytes_out: 0,
             host_keys,
+            observers: Observers::default(),
         }
     }
 
@@ -204,6 +207,13 @@ impl Host {
 
     pub(super) fn note(&mut self, body: Body) {
         self.submit(Outcome::Success, Severity::Info, body);
+    }
+
+    /// Logs what the decoders have seen.
+    fn observed(&mut self) {
+        for seen in self.observers.take() {
+            self.submit(seen.outcome, seen.severity, seen.body);
+        }
     }
 
     fn denied(&mut self, body: Body) {
@@ -285,6 +295,7 @@ impl Host {
         };
         match self.submit(Outcome::Success, Severity::Info, body) {
             Some(receipt) => {
+                self.observers.starts(key, ordinal(key), asked, pty);
                 self.held = Some(Held { message: HeldMessage::Request, receipt });
                 RequestVerdict::Hold
             }
@@ -465,6 +476,8 @@ impl RelayHost for Host {
             Side::Target => self.bytes_out += bytes.len() as u64,
         }
         self.recorder.data(ordinal(key), stream, self.now, bytes);
+        self.observers.data(key, from, kind, bytes);
+        self.observed();
     }
 
     fn channel_open_failed(&mut self, key: ChannelKey, _: OpenFailureReason, _: &[u8]) {
@@ -506,6 +519,8 @@ impl RelayHost for Host {
     fn closed(&mut self, key: ChannelKey, _: Totals) {
         let Some(slot) = self.channels.get_mut(key.slot()) else { return };
         let Some(channel) = slot.take_if(|channel| channel.key == key) else { return };
+        self.observers.closed(key, channel.exit_status);
+        self.observed();
         self.closing.push(Closing {
             channel: ordinal(key),
             kind: channel.kind,

@@ -8,6 +8,7 @@ mod forward;
 mod host;
 mod host_keys;
 mod judge;
+mod observe;
 mod pump;
 
 use std::future::poll_fn;

@@ -24,6 +24,7 @@ mod forwards;
 mod kills;
 mod limits;
 mod names;
+mod observe;
 mod pty;
 mod record;
 mod refuse;

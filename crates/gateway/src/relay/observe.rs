@@ -1,0 +1,71 @@
+//! The decoders of a session's channels: what passes is shown to them, what they observe becomes events.
+//!
+//! They are passive. Nothing waits for them but the relay's own thread; what they say decides nothing here.
+
+use bartizan_access::Asked;
+use bartizan_decode::{Decoder, Observed, Options, Stream};
+use bartizan_ssh::connection::relay::{ChannelKey, DataKind, Side};
+
+/// The decoders of a session, by [`ChannelKey::slot`].
+#[derive(Default)]
+pub(super) struct Observers {
+    slots: Vec<Option<Observer>>,
+    seen: Vec<Observed>,
+}
+
+struct Observer {
+    key: ChannelKey,
+    decoder: Decoder,
+    /// A program that the target refused to start says nothing.
+    fed: bool,
+}
+
+impl Observers {
+    /// A program is about to start. With a terminal the bytes are not the program's own, and nothing is decoded.
+    pub(super) fn starts(&mut self, key: ChannelKey, ordinal: u32, asked: Asked<'_>, pty: bool) {
+        let options = Options::default();
+        let decoder = match asked {
+            _ if pty => None,
+            Asked::Shell => None,
+            Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options),
+            Asked::Subsystem(name) => Decoder::for_subsystem(ordinal, name, &options),
+        };
+        if self.slots.len() <= key.slot() {
+            self.slots.resize_with(key.slot() + 1, || None);
+        }
+        // A second program on a channel is the target's to refuse; the first goes on if it has said anything.
+        let slot = &mut self.slots[key.slot()];
+        if !slot.as_ref().is_some_and(|before| before.key == key && before.fed) {
+            *slot = decoder.map(|decoder| Observer { key, decoder, fed: false });
+        }
+    }
+
+    /// Bytes that pass, after they were recorded.
+    pub(super) fn data(&mut self, key: ChannelKey, from: Side, kind: DataKind, bytes: &[u8]) {
+        let Some(Some(observer)) = self.slots.get_mut(key.slot()) else { return };
+        let stream = match (from, kind) {
+            (Side::Client, DataKind::Data) => Stream::Input,
+            (Side::Target, DataKind::Data) => Stream::Output,
+            (_, DataKind::Extended(_)) => return,
+        };
+        if observer.key == key {
+            observer.fed = true;
+            observer.decoder.feed(stream, bytes, &mut self.seen);
+        }
+    }
+
+    /// A channel is over.
+    pub(super) fn closed(&mut self, key: ChannelKey, exit_status: Option<u32>) {
+        let Some(slot) = self.slots.get_mut(key.slot()) else { return };
+        if let Some(observer) = slot.take_if(|observer| observer.key == key)
+            && observer.fed
+        {
+            observer.decoder.finish(exit_status, &mut self.seen);
+        }
+    }
+
+    /// What was observed since it was asked last.
+    pub(super) fn take(&mut self) -> Vec<Observed> {
+        std::mem::take(&mut self.seen)
+    }
+}
