@@ -153,6 +153,7 @@ impl Passed {
     /// What the decoder makes of it, after making sure that it makes the same of it in other chunks.
     #[track_caller]
     pub(crate) fn observed(&self) -> Vec<Observed> {
+        self.write_seed();
         let options = Options::default();
         let whole = self.decoded(&options, |_| usize::MAX);
         let total: usize = self.chunks.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -166,6 +167,27 @@ impl Passed {
         }
         assert_eq!(whole, self.merged(&options), "merged chunks");
         whole
+    }
+
+    /// Writes a short conversation as a seed of the fuzz targets, where `DECODE_SEEDS` names their folder.
+    fn write_seed(&self) {
+        let Some(folder) = std::env::var_os("DECODE_SEEDS").map(PathBuf::from) else { return };
+        let programs = ["scp", "rsync", "git"];
+        let command = String::from_utf8_lossy(&self.command);
+        let program = programs.into_iter().find(|program| command.starts_with(program)).unwrap_or("sftp");
+        let mut seed = Vec::new();
+        for (stream, bytes) in &self.chunks {
+            for piece in bytes.chunks(1 << 14) {
+                seed.extend((piece.len() as u16 + 1).to_be_bytes());
+                seed.push(0x0E | u8::from(*stream == Stream::Output));
+                seed.extend(piece);
+            }
+        }
+        if seed.len() < 8 << 10 {
+            let folder = folder.join(format!("decode_{program}"));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join(format!("real-{:05}", seed.len())), seed).unwrap();
+        }
     }
 
     /// Decodes with each chunk cut into pieces of the given sizes.
