@@ -11,6 +11,7 @@ use crate::config::{Config, Database, reference};
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::master::MasterFile;
+use crate::policies::PolicyFiles;
 use crate::{database, keys, serve};
 
 /// Reads the data folder as a whole, or prints the reference page of the configuration.
@@ -37,6 +38,8 @@ fn report(folder: &Folder) -> Result<String, Failure> {
         Some(key) => drop(writeln!(text, "  vault     {}", key.id())),
         None => text.push_str("  vault     its master key is made at the next start\n"),
     }
+    let policies = PolicyFiles::read(&folder.policies())?;
+    let _ = writeln!(text, "{}: ok\n  files     {}", folder.policies().display(), policies.files);
     let reader = Reader::open(&folder.log()).map_err(Failure::new)?;
     let (origin, head) = (reader.origin().map_err(Failure::new)?, reader.head().map_err(Failure::new)?);
     let signer = keys::log_signer(&folder.keys(), &origin)?;

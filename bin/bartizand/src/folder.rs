@@ -84,6 +84,10 @@ impl Folder {
         self.0.join("bartizan.db")
     }
 
+    pub(crate) fn policies(&self) -> PathBuf {
+        self.0.join("policies")
+    }
+
     pub(crate) fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }

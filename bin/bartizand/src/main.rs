@@ -12,6 +12,7 @@ mod init;
 mod keys;
 mod master;
 mod orphans;
+mod policies;
 mod serve;
 mod wiring;
 

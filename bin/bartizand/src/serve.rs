@@ -17,7 +17,7 @@ use crate::wiring::{self, Server};
 /// Threads for the API, the store and the index. Sessions have threads of their own.
 const THREADS: usize = 2;
 
-/// Runs the server on a data folder until SIGTERM, SIGINT or SIGHUP.
+/// Runs the server on a data folder until SIGTERM or SIGINT. SIGHUP reads operators' policies again.
 ///
 /// # Errors
 /// When it cannot start, or could not end in order.
@@ -45,7 +45,7 @@ async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Fail
         tracing::info!(%address, "listening");
     }
     tracing::info!(data = %data.display(), node = %config.node, version = env!("CARGO_PKG_VERSION"), "ready");
-    let (server, reason) = until_told(started, &mut signals).await;
+    let (server, reason) = until_told(started, &mut signals, folder, config).await;
     tracing::info!(reason, "stopping");
     tokio::select! {
         stopped = server.stop(&reason) => stopped?,
@@ -56,7 +56,12 @@ async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Fail
 }
 
 /// Waits for a reason to stop.
-async fn until_told(mut server: Server, signals: &mut Signals) -> (Server, String) {
+async fn until_told(
+    mut server: Server,
+    signals: &mut Signals,
+    folder: &Folder,
+    config: &Config,
+) -> (Server, String) {
     let log_failed = server.log_failed();
     let told = async {
         let error = log_failed.await;
@@ -64,12 +69,21 @@ async fn until_told(mut server: Server, signals: &mut Signals) -> (Server, Strin
         // The server stays, so that users and operators are told why.
         std::future::pending::<()>().await;
     };
-    let reason = tokio::select! {
-        signal = signals.next() => signal.to_owned(),
-        reason = server.broken() => reason,
-        () = told => String::new(),
-    };
-    (server, reason)
+    let mut told = std::pin::pin!(told);
+    loop {
+        let reason = tokio::select! {
+            signal = signals.next() => signal.to_owned(),
+            reason = server.broken() => reason,
+            () = &mut told => String::new(),
+            _ = signals.hangup.recv() => {
+                if let Err(error) = server.reload(folder, config).await {
+                    tracing::error!("not reloaded: {error}");
+                }
+                continue;
+            }
+        };
+        return (server, reason);
+    }
 }
 
 /// The signals that end the server.
@@ -94,7 +108,6 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 }

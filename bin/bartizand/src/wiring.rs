@@ -19,10 +19,10 @@ use std::time::Duration;
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
 use bartizan_audit::{Log, LogOptions, Opened, Reader};
-use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Keys, Settings};
+use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings};
 use bartizan_model::api::OwnCa;
-use bartizan_model::event::{Body, Event, Severity};
-use bartizan_model::{Fingerprint, NodeId, Timestamp};
+use bartizan_model::event::{Body, Event, Outcome, Severity};
+use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
 use bartizan_ssh::key::{PrivateKey, PublicKey};
@@ -36,6 +36,7 @@ use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::master::MasterFile;
 use crate::orphans::Closing;
+use crate::policies::PolicyFiles;
 use crate::{database, keys};
 
 /// With an index that makes no progress for so long, the server starts without closing old sessions.
@@ -53,6 +54,7 @@ pub(crate) struct Server {
     log: Log,
     recordings: Recordings,
     gateway: GatewayHandle,
+    policies: watch::Sender<Policies>,
     api: JoinHandle<std::io::Result<()>>,
     stop_api: oneshot::Sender<()>,
     indexed: watch::Receiver<u64>,
@@ -66,6 +68,7 @@ pub(crate) struct Server {
 /// The first part that cannot be had; nothing runs then.
 pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Failure> {
     let keys = keys::load(&folder.keys())?;
+    let policies = watch::Sender::new(PolicyFiles::read(&folder.policies())?.policies);
     let admin = bind_admin(folder)?;
     let store = database::open(folder, &config.database).await?;
     let master = MasterFile::find(folder, config);
@@ -92,6 +95,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         vault: vault.clone(),
         recordings: recordings.clone(),
         keys: keys.clone(),
+        policies: policies.subscribe(),
     };
     note(&log, &config.node, start_event(&config.listen)).await?;
     let gateway = match bartizan_gateway::start(&config.listen, settings(config), parts).await {
@@ -109,7 +113,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         indexed: indexed.clone(),
         rebuild,
         emptied,
-        policies: Policies::default(),
+        policies: policies.subscribe(),
+        live: Arc::new(Live(gateway.sessions())),
         parse_key: key_parser(),
         parse_private_key: private_key_parser(),
         own_cas: own_cas(&keys),
@@ -130,6 +135,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         log,
         recordings,
         gateway,
+        policies,
         api,
         stop_api,
         indexed,
@@ -158,6 +164,33 @@ impl Server {
     pub(crate) fn log_failed(&self) -> impl Future<Output = String> + use<> {
         let log = self.log.clone();
         async move { log.failed().await.to_string() }
+    }
+
+    /// Takes operators' policies as they are now; live sessions are judged again. Files with a fault are refused as a
+    /// whole, and those from before stay in force. Either is an event, before it takes effect.
+    ///
+    /// # Errors
+    /// When the event could not be logged; nothing was taken then.
+    pub(crate) async fn reload(&self, folder: &Folder, running: &Config) -> Result<(), Failure> {
+        let read = PolicyFiles::read(&folder.policies()).and_then(|files| Ok((files, folder.config()?)));
+        let (files, config) = match read {
+            Ok(read) => read,
+            Err(failure) => {
+                tracing::error!("not reloaded, what was in force stays: {failure}");
+                let reason = Some(bartizan_model::escape(failure.to_string().as_bytes()));
+                let mut event =
+                    Event::new(&self.node, Timestamp::now(), Body::ServerReload { policies: 0, reason });
+                (event.severity, event.outcome) = (Severity::Warning, Outcome::Failure);
+                return self.log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new);
+            }
+        };
+        note(&self.log, &self.node, Body::ServerReload { policies: files.files, reason: None }).await?;
+        self.policies.send_replace(files.policies);
+        tracing::info!(policies = files.files, "reloaded");
+        if config != *running {
+            tracing::warn!("bartizan.toml has changed: what it says is in force after a restart");
+        }
+        Ok(())
     }
 
     /// Ends everything in order: requests, sessions (each with its end on record), the index, the log.
@@ -242,6 +275,19 @@ async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
         .await?;
     }
     Ok(log)
+}
+
+/// The gateway's live sessions, for the API, which does not know the gateway.
+struct Live(LiveSessions);
+
+impl bartizan_api::LiveSessions for Live {
+    fn contains(&self, session: &SessionId) -> bool {
+        self.0.contains(session)
+    }
+
+    fn terminate(&self, session: &SessionId, reason: &str) -> bool {
+        self.0.terminate(session, reason)
+    }
 }
 
 /// Waits until the index holds the whole log; false when it does not get on.

@@ -24,7 +24,8 @@ pub(crate) async fn check(
     let data = state.parts.store.snapshot().await?;
     known_person(&data, &question.person)?;
     known_target(&data, &question.target)?;
-    answer(&data, &state.parts.policies, &question, Timestamp::now()).map(Json)
+    let policies = state.parts.policies.borrow().clone();
+    answer(&data, &policies, &question, Timestamp::now()).map(Json)
 }
 
 /// Answers as if the person had just proven a key: the policy is asked, not their means of login.

@@ -46,7 +46,7 @@ use axum::routing::{delete, get, post, put};
 use tokio::net::UnixListener;
 
 pub use keys::{KeyParser, ParsedKey};
-pub use state::{ApiState, OwnCas, Parts};
+pub use state::{ApiState, LiveSessions, OwnCas, Parts};
 pub use vault::{MasterKeyFile, PrivateKeyParser};
 
 /// Longest request body: a file of keys.
@@ -102,6 +102,7 @@ fn router(state: ApiState) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/reads", post(sessions::read))
+        .route("/sessions/{id}/terminate", post(sessions::terminate))
         .route("/events", get(events::search))
         .route("/events/follow", get(events::follow))
         .route("/log/reads", post(events::read))

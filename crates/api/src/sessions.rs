@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use bartizan_model::api::{
-    ChannelDetail, Page, RecordingReading, SessionDetail, SessionSearch, UpstreamDetail,
+    ChannelDetail, Page, RecordingReading, SessionDetail, SessionSearch, SessionTermination, UpstreamDetail,
 };
-use bartizan_model::event::{Body, Event};
-use bartizan_model::{PermissionSet, Recording, SessionSummary};
+use bartizan_model::event::{Body, Event, Severity};
+use bartizan_model::{PermissionSet, Recording, SessionSummary, escape};
 use bartizan_store::{EventQuery, IndexStore as _, Order, RecordKind, SessionQuery, StoreError};
 
 use crate::error::{ApiError, Result};
@@ -20,6 +20,8 @@ type WithState = State<Arc<ApiState>>;
 
 /// Most channels that the details of a session show.
 const MAX_CHANNELS: usize = 10_000;
+/// Longest reason that a person is told, in bytes.
+const MAX_REASON_BYTES: usize = 256;
 
 pub(crate) async fn list(
     State(state): WithState,
@@ -65,6 +67,33 @@ pub(crate) async fn read(
     event.login = Some(session.login.clone());
     state.append(event).await?;
     Ok(Json(session))
+}
+
+/// Ends a live session: the event is durable before anything ends.
+pub(crate) async fn terminate(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(prefix): Path<String>,
+    body: std::result::Result<Json<SessionTermination>, JsonRejection>,
+) -> Result<Json<SessionSummary>> {
+    let Json(SessionTermination { reason }) = body?;
+    let reason = escape(reason[..reason.floor_char_boundary(MAX_REASON_BYTES)].as_bytes());
+    let session = by_prefix(&state, &prefix).await?;
+    let over = || {
+        ApiError::conflict(format!("session {} is not live", session.id))
+            .hint("`bartizan session list --state live` shows those that are")
+    };
+    if !state.parts.live.contains(&session.id) {
+        return Err(over());
+    }
+    let mut event = state.event(Body::SessionTerminate { reason: reason.clone(), by: peer.to_string() });
+    event.severity = Severity::Notice;
+    event.session = Some(session.id);
+    event.person = Some(session.person.clone());
+    event.target = Some(session.target.clone());
+    event.login = Some(session.login.clone());
+    state.append(event).await?;
+    if state.parts.live.terminate(&session.id, &reason) { Ok(Json(session)) } else { Err(over()) }
 }
 
 /// The one session whose id starts with `prefix`.

@@ -8,7 +8,7 @@ use bartizan_access::Policies;
 use bartizan_audit::Log;
 use bartizan_model::api::{IndexStatus, OwnCa};
 use bartizan_model::event::{Body, Event};
-use bartizan_model::{NodeId, Timestamp};
+use bartizan_model::{NodeId, SessionId, Timestamp};
 use bartizan_store::{Store, Vault};
 use tokio::sync::watch;
 
@@ -19,6 +19,15 @@ use crate::{KeyParser, MasterKeyFile, PrivateKeyParser};
 const INDEX_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request waits for the old index to be gone.
 const REBUILD_PATIENCE: Duration = Duration::from_secs(50);
+
+/// The sessions that are live, wherever they are carried: this room does not know.
+pub trait LiveSessions: Send + Sync {
+    /// Whether a session is live and nobody has ended it yet.
+    fn contains(&self, session: &SessionId) -> bool;
+
+    /// Ends a session and tells its person why. False when it is not live any more.
+    fn terminate(&self, session: &SessionId, reason: &str) -> bool;
+}
 
 /// What the API is built from.
 pub struct Parts {
@@ -37,7 +46,9 @@ pub struct Parts {
     /// … and this reaches the same number once the old index is gone.
     pub emptied: watch::Receiver<u64>,
     /// Operators' own policies, the same as the gateway judges by.
-    pub policies: Policies,
+    pub policies: watch::Receiver<Policies>,
+    /// The sessions that are live.
+    pub live: Arc<dyn LiveSessions>,
     /// Reads keys.
     pub parse_key: KeyParser,
     /// Reads private keys.

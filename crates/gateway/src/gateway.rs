@@ -19,6 +19,7 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use crate::admission::{Admission, Place};
 use crate::connection;
+use crate::live::LiveSessions;
 use crate::parts::{Parts, Settings, Shared};
 use crate::trail::Trail;
 use crate::upstream::tune;
@@ -55,6 +56,7 @@ pub struct GatewayHandle {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     live: Arc<AtomicUsize>,
+    sessions: LiveSessions,
 }
 
 /// A connection on its way to a worker.
@@ -85,7 +87,9 @@ pub async fn start(
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
 
     let (stop, stopping) = watch::channel(false);
-    let directory = build_directory(&parts.store).await.map_err(StartError::Directory)?;
+    let mut policies = parts.policies.clone();
+    let first = policies.borrow_and_update().clone();
+    let directory = build_directory(&parts.store, first).await.map_err(StartError::Directory)?;
     let (publish, directory) = watch::channel(Arc::new(directory));
     let store = parts.store.clone();
     let admission = Admission::new(settings.half_open);
@@ -95,6 +99,7 @@ pub async fn start(
     };
     let shared = Arc::new(Shared::new(parts, settings, directory, stopping.clone()));
 
+    let sessions = shared.live.clone();
     let live = Arc::new(AtomicUsize::new(0));
     let mut threads = Vec::new();
     let mut queues = Vec::new();
@@ -106,14 +111,14 @@ pub async fn start(
     }
     threads.push(thread("accept".into(), move || async move {
         let mut tasks = JoinSet::new();
-        tasks.spawn_local(follow_directory(store, publish, stopping.clone()));
+        tasks.spawn_local(follow_directory(store, policies, publish, stopping.clone()));
         for listener in listeners {
             tasks.spawn_local(accept(listener, queues.clone(), admission.clone(), shared.clone()));
         }
         drop(queues);
         while tasks.join_next().await.is_some() {}
     })?);
-    Ok(GatewayHandle { addresses, stop, threads, live })
+    Ok(GatewayHandle { addresses, stop, threads, live, sessions })
 }
 
 impl GatewayHandle {
@@ -125,6 +130,11 @@ impl GatewayHandle {
     /// Connections that are open now.
     pub fn live_connections(&self) -> usize {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// The sessions that are live.
+    pub fn sessions(&self) -> LiveSessions {
+        self.sessions.clone()
     }
 
     /// Stops accepting, ends every session in order (its end is logged) and waits until all are gone, bounded.
@@ -245,21 +255,25 @@ async fn accept(
     }
 }
 
-/// Rebuilds the snapshot that sessions are judged by whenever the directory changes.
+/// Rebuilds the snapshot that sessions are judged by whenever the directory or operators' policies change.
 async fn follow_directory(
     store: Store,
+    mut policies: watch::Receiver<Policies>,
     publish: watch::Sender<Arc<Directory>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut changes = store.changes();
+    let mut anew = false;
     loop {
         // Compared with the snapshot's own generation, so that a change from before the subscription counts too.
         let changed = *changes.borrow_and_update();
         let before = publish.borrow().clone();
         let mut retry = false;
-        if changed > before.generation() {
-            match next_directory(&store, &before).await {
+        if anew || changed > before.generation() {
+            let next = policies.borrow_and_update().clone();
+            match next_directory(&store, &before, next).await {
                 Ok(directory) => {
+                    anew = false;
                     publish.send_replace(Arc::new(directory));
                 }
                 // The old snapshot still denies what it denied; the change is not in force, and that must be seen.
@@ -271,18 +285,26 @@ async fn follow_directory(
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            () = next_policies(&mut policies) => anew = true,
             () = tokio::time::sleep(DIRECTORY_RETRY), if retry => {}
             _ = stopping.wait_for(|&stopping| stopping) => return,
         }
     }
 }
 
-async fn next_directory(store: &Store, before: &Directory) -> Result<Directory, String> {
-    let data = store.snapshot().await.map_err(|error| error.to_string())?;
-    before.rebuild(&data, Policies::default()).map_err(|error| error.to_string())
+/// Waits for other policies; forever when nobody can give any.
+async fn next_policies(policies: &mut watch::Receiver<Policies>) {
+    if policies.changed().await.is_err() {
+        std::future::pending().await
+    }
 }
 
-async fn build_directory(store: &Store) -> Result<Directory, String> {
+async fn next_directory(store: &Store, before: &Directory, policies: Policies) -> Result<Directory, String> {
     let data = store.snapshot().await.map_err(|error| error.to_string())?;
-    Directory::build(&data, Policies::default()).map_err(|error| error.to_string())
+    before.rebuild(&data, policies).map_err(|error| error.to_string())
+}
+
+async fn build_directory(store: &Store, policies: Policies) -> Result<Directory, String> {
+    let data = store.snapshot().await.map_err(|error| error.to_string())?;
+    Directory::build(&data, policies).map_err(|error| error.to_string())
 }

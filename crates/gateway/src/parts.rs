@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bartizan_access::Directory;
+use bartizan_access::{Directory, Policies};
 use bartizan_audit::Log;
 use bartizan_model::NodeId;
 use bartizan_record::Recordings;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::admission::HalfOpenLimits;
 use crate::keys::Keys;
+use crate::live::LiveSessions;
 
 /// What the gateway is built from.
 pub struct Parts {
@@ -29,6 +30,8 @@ pub struct Parts {
     pub recordings: Recordings,
     /// The gateway's keys.
     pub keys: Keys,
+    /// Operators' own policies; live sessions are judged again when they change.
+    pub policies: watch::Receiver<Policies>,
 }
 
 /// What an operator can set about the live path. Every value has a default that works.
@@ -82,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// The directory as it is now.
     pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// The sessions that are live.
+    pub(crate) live: LiveSessions,
     /// True once the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     outer: Arc<ServerConfig>,
@@ -97,7 +102,7 @@ impl Shared {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let outer = Arc::new(server_config(parts.keys.host_keys.clone()));
-        let Parts { node, log, store, vault, recordings, keys } = parts;
+        let Parts { node, log, store, vault, recordings, keys, policies: _ } = parts;
         Self {
             node,
             log,
@@ -107,6 +112,7 @@ impl Shared {
             keys,
             settings,
             directory,
+            live: LiveSessions::default(),
             stopping,
             outer,
             clients: Mutex::default(),

@@ -69,6 +69,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         Err(refusal) => return refuse::explain(client, &refusal).await,
     };
     let trail = target_trail.in_session(session);
+    let lives = shared.live.enter(session);
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,
         Err(error) => return refuse::explain(client, &error.into()).await,
@@ -93,6 +94,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         recorder: recorder.clone(),
         started,
         host_keys: visit.host_keys,
+        lives,
         shared,
     };
     // In a task of its own: should it panic, this session alone ends, and its end is on record.

@@ -420,6 +420,13 @@ pub struct IndexStatus {
     pub events: u64,
 }
 
+/// `POST /v1/sessions/ID/terminate`: ends a live session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTermination {
+    /// What the person is told. At most 256 bytes of it are used.
+    pub reason: String,
+}
+
 /// `POST /v1/log/reads`: the log is about to be read as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogReading {

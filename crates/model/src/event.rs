@@ -396,12 +396,29 @@ pub enum Body {
         /// Who asked for it: `uid N` of the socket's peer.
         by: String,
     },
+    /// An operator is about to end the session.
+    #[serde(rename = "session.terminate")]
+    SessionTerminate {
+        /// The reason that the person is told, escaped.
+        reason: String,
+        /// Who ended it: `uid N` of the socket's peer.
+        by: String,
+    },
+    /// The server was told to read its policies and configuration again.
+    #[serde(rename = "server.reload")]
+    ServerReload {
+        /// How many files of operators' policies are in force from now on; with `reason` set those from before are.
+        policies: u64,
+        /// Why nothing was taken, where it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The directory was changed by an operator.
     #[serde(rename = "directory.change")]
     DirectoryChange {
-        /// `add`, `remove`, `lock`, `unlock`, `pin`.
+        /// `add`, `change`, `remove`, `lock`, `unlock`, `pin`, `assign`, `unassign`, `label`; `apply` of a whole file.
         action: String,
-        /// `person`, `key`, `target`, `grant`, `ca`.
+        /// `role`, `person`, `key`, `target`, `grant`, `ca`, `directory`.
         record: String,
         /// Its name or id.
         name: String,
@@ -583,6 +600,8 @@ impl Body {
             Self::RecordingRead { .. } => "recording.read",
             Self::LogRead { .. } => "log.read",
             Self::LogReindex { .. } => "log.reindex",
+            Self::SessionTerminate { .. } => "session.terminate",
+            Self::ServerReload { .. } => "server.reload",
             Self::DirectoryChange { .. } => "directory.change",
             Self::CredentialChange { .. } => "credential.change",
             Self::VaultRotate { .. } => "vault.rotate",

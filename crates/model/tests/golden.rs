@@ -271,6 +271,12 @@ fn administration() -> Vec<Event> {
         event(Body::RecordingRead { how: text("export asciicast") }, Info, Success),
         event(Body::LogRead { query: text("type=transfer limit=100") }, Info, Success),
         event(Body::LogReindex { by: text("uid 1000") }, Info, Success),
+        event(Body::SessionTerminate { reason: text("maintenance"), by: text("uid 1000") }, Notice, Success),
+        event(
+            Body::ServerReload { policies: 2, reason: Some(text("a.cedar:3: unexpected")) },
+            Warning,
+            Failure,
+        ),
         event(
             Body::DirectoryChange {
                 action: text("add"),
@@ -568,6 +574,7 @@ fn least_events() -> Vec<Event> {
             truncated: false,
             recording: vec![],
         }),
+        least(Body::ServerReload { policies: 0, reason: None }),
         least(Body::DirectoryChange {
             action: text("lock"),
             record: text("person"),

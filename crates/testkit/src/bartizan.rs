@@ -106,6 +106,17 @@ impl Bartizan {
         self.server.log()
     }
 
+    /// Tells the server to reload (SIGHUP), and waits until it says what came of it.
+    ///
+    /// # Panics
+    /// When it says nothing.
+    pub fn reload(&self) {
+        let told = |log: &str| log.lines().filter(|line| line.contains("reloaded")).count();
+        let before = told(&self.log());
+        self.server.hang_up();
+        eventually("a reload", || (told(&self.log()) > before).then_some(()));
+    }
+
     /// Runs `bartizan -D DATA arguments…`.
     ///
     /// # Panics

@@ -110,6 +110,11 @@ impl Server {
         }
     }
 
+    /// Tells the server to reload (SIGHUP).
+    pub fn hang_up(&self) {
+        signal(self.pid(), Signal::HUP);
+    }
+
     /// Kills the server and its descendants at once (SIGKILL) and reaps it.
     pub fn kill(&mut self) {
         if self.is_running() {

@@ -450,6 +450,14 @@ pub(crate) enum Session {
     Play(SessionPlay),
     /// Write a session's recording in another format.
     Export(SessionExport),
+    /// End a live session. Its person is told the reason.
+    Terminate {
+        /// The audit key, or the start of it.
+        id: IdPrefix,
+        /// What the person is told.
+        #[arg(long, value_name = "TEXT", default_value = "no reason given")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -289,6 +289,9 @@ fn particular(body: &Body) -> String {
         Body::RecordingRead { how } => how.clone(),
         Body::LogRead { query } => query.clone(),
         Body::LogReindex { by } => format!("by {by}"),
+        Body::SessionTerminate { reason, by } => format!("{reason} by {by}"),
+        Body::ServerReload { policies, reason: None } => format!("{policies} files of policies"),
+        Body::ServerReload { reason: Some(reason), .. } => format!("refused: {reason}"),
         Body::DirectoryChange { action, record, name, by, .. } => format!("{action} {record} {name} by {by}"),
         Body::CredentialChange { action, kind, reason, by, .. } => {
             format!("{action} {kind} by {by}{}", refused(reason))

@@ -65,6 +65,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Session(Session::List(list)) => wait(session::list(&context, list)),
         Command::Session(Session::Show { id }) => wait(session::show(&context, &id)),
         Command::Session(Session::Play(play)) => play::run(&context, &play),
+        Command::Session(Session::Terminate { id, reason }) => {
+            wait(session::terminate(&context, &id, reason))
+        }
         Command::Session(Session::Export(export)) => export::run(&context, &export),
         Command::Log(Log::Search(search)) => wait(log::search(&context, search)),
         Command::Log(Log::Tail { lines, no_follow, .. }) => wait(log::tail(&context, lines, !no_follow)),

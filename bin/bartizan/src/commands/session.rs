@@ -1,9 +1,9 @@
-//! `bartizan session list` and `show`.
+//! `bartizan session list`, `show` and `terminate`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bartizan_model::api::{ChannelDetail, Page, SessionDetail, SessionSearch};
+use bartizan_model::api::{ChannelDetail, Page, SessionDetail, SessionSearch, SessionTermination};
 use bartizan_model::{ChannelDigest, SessionState, SessionSummary, Timestamp};
 
 use super::Context;
@@ -44,6 +44,18 @@ pub(crate) async fn list(context: &Context, list: SessionList) -> Result<(), Fai
     }
     let whole_ids = context.out.width.is_none();
     context.out.listing(&sessions, || sessions_table(&sessions, Timestamp::now(), whole_ids))
+}
+
+/// Ends a live session.
+pub(crate) async fn terminate(context: &Context, id: &IdPrefix, reason: String) -> Result<(), Failure> {
+    let path = format!("/v1/sessions/{}/terminate", segment(id));
+    let session: SessionSummary = context.client.post(&path, &SessionTermination { reason }).await?;
+    context.out.one(&session, || {
+        format!(
+            "ended session {} of {} on {}@{}\n",
+            session.id, session.person, session.login, session.target
+        )
+    })
 }
 
 pub(crate) async fn show(context: &Context, id: &IdPrefix) -> Result<(), Failure> {

@@ -26,6 +26,19 @@ use tokio::task::JoinHandle;
 
 use crate::{ApiState, KeyParser, OwnCas, ParsedKey, Parts, serve};
 
+/// No sessions are carried here.
+struct NothingLives;
+
+impl crate::LiveSessions for NothingLives {
+    fn contains(&self, _: &SessionId) -> bool {
+        false
+    }
+
+    fn terminate(&self, _: &SessionId, _: &str) -> bool {
+        false
+    }
+}
+
 /// A running API.
 struct Api {
     socket: PathBuf,
@@ -89,7 +102,8 @@ impl Api {
             indexed: indexed.clone(),
             rebuild: rebuild.clone(),
             emptied: emptied.clone(),
-            policies: Policies::default(),
+            policies: watch::channel(Policies::default()).1,
+            live: Arc::new(NothingLives),
             parse_key: key_parser(),
             parse_private_key: vault::private_key_parser(),
             own_cas: OwnCas { user: ca("user"), host: ca("host") },

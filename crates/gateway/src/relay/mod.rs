@@ -31,6 +31,7 @@ use self::judge::Judge;
 use self::pump::{Both, Pump, Stop};
 use crate::grant::Grant;
 use crate::hop::{Hop, HopError};
+use crate::live::Lives;
 use crate::parts::Shared;
 use crate::trail::Trail;
 
@@ -61,6 +62,8 @@ pub(crate) struct Session {
     pub(crate) started: Instant,
     /// The host keys of the hop towards the client.
     pub(crate) host_keys: Vec<HostKey>,
+    /// Its place among the live sessions.
+    pub(crate) lives: Lives,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -70,7 +73,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     target: Hop<TcpStream>,
     session: Session,
 ) -> Ended {
-    let Session { grant, trail, recorder, started, host_keys, shared } = session;
+    let Session { grant, trail, recorder, started, host_keys, mut lives, shared } = session;
     let greeting = shared
         .settings
         .banner
@@ -88,6 +91,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                 error = recorder.failure() => Stop::Failure(error.into()),
                 error = trail.log().failed() => Stop::Failure(error.into()),
                 denied = watch.revoked() => Stop::Revoked(denied),
+                reason = lives.terminated() => Stop::Terminated(reason),
                 () = shared.stopping() => Stop::Stopping,
             }
         });
@@ -141,9 +145,12 @@ struct Words {
 impl Words {
     fn of(stop: &Stop) -> Self {
         let to_client = match stop {
-            Stop::Client(_) | Stop::Failure(_) | Stop::Revoked(_) | Stop::Stopping | Stop::Internal(_) => {
-                DisconnectReason::ByApplication
-            }
+            Stop::Client(_)
+            | Stop::Failure(_)
+            | Stop::Revoked(_)
+            | Stop::Terminated(_)
+            | Stop::Stopping
+            | Stop::Internal(_) => DisconnectReason::ByApplication,
             Stop::Target(_) => DisconnectReason::ConnectionLost,
             Stop::Violation(..) => DisconnectReason::ProtocolError,
         };
@@ -175,6 +182,10 @@ impl Words {
             Stop::Revoked(denied) => (
                 format!("access withdrawn: {}", denied.reason),
                 format!("bartizan: this session ends because access was withdrawn: {}", denied.reason),
+            ),
+            Stop::Terminated(reason) => (
+                format!("terminated: {reason}"),
+                format!("bartizan: an operator ended this session: {reason}"),
             ),
             Stop::Stopping => ("server stopped".to_owned(), "bartizan: the server is stopping".to_owned()),
             Stop::Internal(what) => (format!("internal error: {what}"), "bartizan: internal error".to_owned()),

@@ -50,6 +50,8 @@ pub(super) enum Stop {
     Failure(Failure),
     /// Policy permits the session no longer.
     Revoked(Denied),
+    /// An operator ended it, for this reason.
+    Terminated(String),
     /// The server stops.
     Stopping,
     /// A fault of ours in driving the relay.

@@ -65,7 +65,9 @@ impl Fixture {
         let recordings = recordings(&folder.path().join("recordings"));
         let master = MasterKey::generate().unwrap();
         let vault = runtime.block_on(Vault::open(store.clone(), &master)).unwrap();
-        let parts = Parts { node, log: log.clone(), store: store.clone(), vault, recordings, keys };
+        let policies = tokio::sync::watch::channel(bartizan_access::Policies::default()).1;
+        let (log, store) = (log.clone(), store.clone());
+        let parts = Parts { node, log: log.clone(), store: store.clone(), vault, recordings, keys, policies };
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let gateway = runtime.block_on(start(&listen, Settings::default(), parts)).unwrap();
 

@@ -14,6 +14,8 @@ ways! {
         another_login_needs_another_grant,
         an_expired_grant_permits_nothing,
         a_session_ends_with_its_permission,
+        an_operator_ends_a_session_and_its_person_is_told,
+        policies_of_files_are_taken_while_it_runs,
         a_grant_for_another_network_permits_nothing,
         an_unknown_target_is_refused_by_name,
         a_certificate_proves_who_somebody_is,
@@ -204,4 +206,60 @@ fn a_jump_elsewhere_is_no_way_around() {
         assert!(!touched, "{destination}");
     }
     nobody_came(&scene);
+}
+
+fn an_operator_ends_a_session_and_its_person_is_told(way: Way) {
+    let scene = Scene::new(way);
+    let mut client = scene.start(&["-tt"], "echo up; exec sleep 1000");
+    client.read_to("up\r\n");
+    let session = scene.sessions().remove(0);
+    let id = session["id"].as_str().unwrap();
+    let ended = scene.bartizan().say(&["session", "terminate", id, "--reason", "kernel update\u{1b}[2J"]);
+    assert!(ended.contains("of alice on"), "{ended}");
+    let (code, out, errors) = client.finish();
+    assert_ne!(code, 0, "{out} {errors}");
+    let told = format!("{out}{errors}");
+    assert!(told.contains("an operator ended this session: kernel update\\x1b[2J"), "{told}");
+    let session = scene.ended_session();
+    assert!(session["reason"].to_string().contains("terminated: kernel update"), "{session:#}");
+    let event = scene.event("session.terminate");
+    assert!(event["by"].as_str().unwrap().starts_with("uid ") && event["session"] == id, "{event:#}");
+    // What is over cannot be ended.
+    scene.bartizan().cli(&["session", "terminate", id]).exits(1).says(&["is not live"]);
+}
+
+fn policies_of_files_are_taken_while_it_runs(way: Way) {
+    let scene = Scene::new(way);
+    let mut client = scene.start(&["-tt"], "echo up; exec sleep 1000");
+    client.read_to("up\r\n");
+    let policies = scene.bartizan().data().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    let file = policies.join("base.cedar");
+    // A file with a fault changes nothing.
+    std::fs::write(&file, "forbid (principal, action == Action::\"sudo\", resource);").unwrap();
+    scene.bartizan().reload();
+    let refused = scene.event("server.reload");
+    assert!(refused["reason"].as_str().unwrap().contains("base.cedar:1: "), "{refused:#}");
+    let (done, touched) = touch(&scene, &[]);
+    assert!(done.ok().text().is_empty() && touched);
+
+    std::fs::write(&file, "@id(\"closed\") forbid (principal, action, resource);").unwrap();
+    scene.bartizan().reload();
+    // The live session is judged again and ends; nothing new begins.
+    let (code, out, errors) = client.finish();
+    assert_ne!(code, 0, "{out} {errors}");
+    let (done, touched) = touch(&scene, &[]);
+    done.fails();
+    assert!(!touched);
+    let denied = scene.events("access.deny");
+    assert!(
+        denied.iter().any(|event| event["rules"].to_string().contains("base.cedar:closed")),
+        "{denied:#?}"
+    );
+    let check = format!("{}@web-1", scene.target.login());
+    scene
+        .bartizan()
+        .cli(&["access", "check", "alice", &check, "connect"])
+        .exits(3)
+        .says(&["base.cedar:closed"]);
 }
