@@ -37,6 +37,7 @@ pub(crate) fn run(Data { data }: &Data) -> Result<(), Failure> {
 
 async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
+    let mut hangup = install(SignalKind::hangup())?;
     let started = tokio::select! {
         built = wiring::build(folder, config) => built?,
         signal = signals.next() => return Err(Failure::new(format!("{signal} before the server was ready"))),
@@ -45,7 +46,7 @@ async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Fail
         tracing::info!(%address, "listening");
     }
     tracing::info!(data = %data.display(), node = %config.node, version = env!("CARGO_PKG_VERSION"), "ready");
-    let (server, reason) = until_told(started, &mut signals, folder, config).await;
+    let (server, reason) = until_told(started, &mut signals, &mut hangup, folder, config).await;
     tracing::info!(reason, "stopping");
     tokio::select! {
         stopped = server.stop(&reason) => stopped?,
@@ -59,6 +60,7 @@ async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Fail
 async fn until_told(
     mut server: Server,
     signals: &mut Signals,
+    hangup: &mut Signal,
     folder: &Folder,
     config: &Config,
 ) -> (Server, String) {
@@ -75,7 +77,7 @@ async fn until_told(
             signal = signals.next() => signal.to_owned(),
             reason = server.broken() => reason,
             () = &mut told => String::new(),
-            _ = signals.hangup.recv() => {
+            _ = hangup.recv() => {
                 if let Err(error) = server.reload(folder, config).await {
                     tracing::error!("not reloaded: {error}");
                 }
@@ -86,21 +88,21 @@ async fn until_told(
     }
 }
 
+fn install(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|e| Failure::new(format!("cannot listen for signals: {e}")))
+}
+
 /// The signals that end the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
     fn install() -> Result<Self, Failure> {
-        let install =
-            |kind| signal(kind).map_err(|e| Failure::new(format!("cannot listen for signals: {e}")));
         Ok(Self {
             terminate: install(SignalKind::terminate())?,
             interrupt: install(SignalKind::interrupt())?,
-            hangup: install(SignalKind::hangup())?,
         })
     }
 
