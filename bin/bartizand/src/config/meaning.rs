@@ -12,7 +12,7 @@ use super::written::{At, Value};
 use super::{Fault, Written};
 
 /// A configuration that holds: every value is checked and has its unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The node's name in events.
     pub(crate) node: NodeId,
