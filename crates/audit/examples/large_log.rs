@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bartizan_audit::{Log, LogOptions, Pending, Reader, Signer, open_proof, verify};
+use bartizan_audit::{Log, LogOptions, Opened, Pending, Reader, Signer, open_proof, verify};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{NodeId, SessionId, Timestamp};
 
@@ -45,7 +45,11 @@ fn signer() -> Result<Signer> {
 }
 
 fn open(folder: &Path) -> Result<Log> {
-    Ok(Log::open(folder, LogOptions { signer: Some(signer()?), ..LogOptions::default() })?.log)
+    Ok(reopen(folder)?.log)
+}
+
+fn reopen(folder: &Path) -> Result<Opened> {
+    Ok(Log::open(folder, LogOptions { signer: Some(signer()?), ..LogOptions::default() })?)
 }
 
 /// Appends with as many waiting as the log takes without refusing.
@@ -102,7 +106,7 @@ fn prove(folder: &Path) -> Result<()> {
 }
 
 fn recover(folder: &Path) -> Result<()> {
-    let mut times = Vec::new();
+    let (mut times, mut replayed) = (Vec::new(), Vec::new());
     for _ in 0..KILLS {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(folder)
@@ -116,15 +120,19 @@ fn recover(folder: &Path) -> Result<()> {
         child.kill()?;
         child.wait()?;
         let start = Instant::now();
-        let log = open(folder)?;
+        let Opened { log, recovery, .. } = reopen(folder)?;
         times.push(start.elapsed());
+        replayed.push(recovery.replayed);
         let head = log.head();
         log.close()?;
         if head < told.parse()? {
             return Err(format!("a receipt for {told} entries, and the log has {head}").into());
         }
     }
-    println!("opening after SIGKILL, {KILLS} times: {}", spread(&mut times));
+    println!(
+        "opening after SIGKILL, {KILLS} times: {}; entries in the journal: {replayed:?}",
+        spread(&mut times)
+    );
     Ok(())
 }
 
