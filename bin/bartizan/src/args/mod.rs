@@ -87,6 +87,11 @@ pub(crate) enum Command {
     },
     /// Print what goes into a client's ~/.ssh/config and known_hosts.
     SshConfig(SshConfig),
+    /// Prove on the live installation that what passes is recorded and logged.
+    ///
+    /// Stock clients (ssh, scp, sftp) go through the proxy to a target of your choice, by ProxyJump and by the user name;
+    /// then log and recordings are compared with what really passed. Exits with 4 and names the gap if there is one.
+    Selftest(Selftest),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -675,6 +680,22 @@ pub(crate) struct LogSearch {
     /// Most events to print.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Selftest {
+    /// Where to, and as whom.
+    #[arg(value_name = "LOGIN@TARGET")]
+    pub(crate) destination: LoginAt,
+    /// Who the clients log in as.
+    #[arg(long)]
+    pub(crate) person: PersonName,
+    /// The person's private key; otherwise those that ssh takes by itself, and the agent's.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// The target's folder for the files that are copied, and removed again.
+    #[arg(long, default_value = "/tmp", value_name = "DIR")]
+    pub(crate) folder: String,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod play;
 mod prove;
 mod recordings;
 mod role;
+mod selftest;
 mod session;
 mod ssh_config;
 mod target;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Grant(command) => wait(grant::run(&context, command)),
         Command::Ca(command) => wait(ca::run(&context, command)),
         Command::Access(command) => wait(access::run(&context, command)),
+        Command::Selftest(command) => wait(selftest::run(&context, command)),
         Command::SshConfig(command) => wait(ssh_config::run(&context, &command)),
         Command::Apply(apply) => wait(apply::run(&context, &apply)),
         Command::Export { output } => wait(apply::export(&context, output.as_deref())),

@@ -13,9 +13,9 @@ use crate::out::cell;
 
 /// The same in parts, for programs.
 #[derive(Debug, Serialize)]
-struct Parts {
-    ssh_config: String,
-    known_hosts: String,
+pub(super) struct Parts {
+    pub(super) ssh_config: String,
+    pub(super) known_hosts: String,
 }
 
 pub(crate) async fn run(context: &Context, command: &SshConfig) -> Result<(), Failure> {
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, command: &SshConfig) -> Result<(), Fa
     })
 }
 
-fn parts(status: &Status, targets: &[Target], command: &SshConfig) -> Parts {
+pub(super) fn parts(status: &Status, targets: &[Target], command: &SshConfig) -> Parts {
     let alias = &command.host;
     let (host, port) = host_and_port(&status.public_address);
     let mut config = format!("Host {alias}\n    HostName {host}\n    Port {port}\n");

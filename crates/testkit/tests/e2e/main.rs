@@ -28,5 +28,6 @@ mod observe;
 mod pty;
 mod record;
 mod refuse;
+mod selftest;
 mod target;
 mod tour;

@@ -1,0 +1,117 @@
+//! `bartizan selftest`: proves on the live installation that what passes is recorded and logged.
+//!
+//! Stock clients go through the proxy to a target of the operator's choice; then the log and the recordings are asked what
+//! they know of it, and compared with what really passed. Nothing is changed but the log, the recordings, and files of
+//! the self-test's own in the target's folder for them, which it removes.
+
+mod checks;
+mod evidence;
+mod stock;
+
+use bartizan_model::SessionId;
+use serde::Serialize;
+
+use self::checks::{CHECKS, Check};
+use self::evidence::Finder;
+use self::stock::{Stock, Way};
+use super::Context;
+use crate::args::Selftest;
+use crate::failure::{Failure, Kind};
+use crate::out::{cell, count};
+use crate::table::{Look, paint};
+
+/// How a check went.
+#[derive(Debug, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+enum Verdict {
+    /// It worked, and all of it is on record.
+    Proven {
+        /// The session that has it.
+        session: SessionId,
+    },
+    /// Policy refused it, and the refusal is on record.
+    Refused {
+        /// In these words.
+        reason: String,
+    },
+    /// It did not work, or something of it is not on record.
+    Gap {
+        /// What is missing.
+        what: String,
+    },
+}
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+struct Line {
+    way: Way,
+    check: &'static str,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+impl Line {
+    fn text(&self, colour: bool) -> String {
+        let (word, look, detail) = match &self.verdict {
+            Verdict::Proven { session } => ("proven ", Look::Good, session.to_string()),
+            Verdict::Refused { reason } => ("refused", Look::Normal, cell(reason)),
+            Verdict::Gap { what } => ("GAP    ", Look::Bad, cell(what)),
+        };
+        format!("{} {:<10} {:<9} {detail}", paint(word, look, colour), self.way.to_string(), self.check)
+    }
+}
+
+/// Runs every check by every way.
+pub(crate) async fn run(context: &Context, command: Selftest) -> Result<(), Failure> {
+    let stock = Stock::prepare(context, &command).await?;
+    let finder = Finder::new(context, &command);
+    let mut lines = Vec::new();
+    for way in Way::ALL {
+        for check in CHECKS {
+            let line = Line { way, check: check.name, verdict: one(&stock, &finder, way, check).await? };
+            if !context.out.json {
+                context.out.line(&line.text(context.out.colour))?;
+            }
+            lines.push(line);
+        }
+    }
+    if context.out.json {
+        context.out.value(&lines)?;
+    }
+    let gaps = lines.iter().filter(|line| matches!(line.verdict, Verdict::Gap { .. })).count();
+    let proven = lines.iter().filter(|line| matches!(line.verdict, Verdict::Proven { .. })).count();
+    match (gaps, proven) {
+        (0, 0) => Err(Failure::new(Kind::Denied, "policy refused every check, so nothing was proven")
+            .hint("grant the person what is to be tested: `bartizan grant add --help`")),
+        (0, _) => Ok(()),
+        (gaps, _) => Err(Failure::new(
+            Kind::Evidence,
+            format!(
+                "{} of {} did not leave the evidence it should",
+                gaps,
+                count(lines.len() as u64, "check")
+            ),
+        )
+        .hint(
+            "the lines that begin with GAP say what is missing; `bartizan session show ID` has what is there",
+        )),
+    }
+}
+
+/// One check: what passes is compared with what is on record.
+async fn one(stock: &Stock, finder: &Finder<'_>, way: Way, check: &Check) -> Result<Verdict, Failure> {
+    let before = finder.mark().await?;
+    let passed = match (check.run)(stock, way) {
+        Ok(passed) => passed,
+        Err(failed) => {
+            return Ok(match finder.refusal(before).await? {
+                Some(reason) => Verdict::Refused { reason },
+                None => Verdict::Gap { what: failed },
+            });
+        }
+    };
+    Ok(match finder.find(&passed, before).await? {
+        Ok(session) => Verdict::Proven { session },
+        Err(what) => Verdict::Gap { what },
+    })
+}
