@@ -410,6 +410,7 @@ impl RelayHost for Host {
         let receipt = self.open_event(from, ordinal(key), open, None);
         let kind = open.channel_type.name().to_owned();
         self.recorder.open_channel(ordinal(key), &kind, self.now);
+        self.observers.opens(key, ordinal(key), &open.channel_type);
         if self.channels.len() <= key.slot() {
             self.channels.resize_with(key.slot() + 1, || None);
         }

@@ -5,6 +5,7 @@
 use bartizan_access::Asked;
 use bartizan_decode::{Decoder, Observed, Options, Stream};
 use bartizan_ssh::connection::relay::{ChannelKey, DataKind, Side};
+use bartizan_ssh::wire::connection::ChannelType;
 
 /// The decoders of a session, by [`ChannelKey::slot`].
 #[derive(Default)]
@@ -30,14 +31,31 @@ impl Observers {
             Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options),
             Asked::Subsystem(name) => Decoder::for_subsystem(ordinal, name, &options),
         };
-        if self.slots.len() <= key.slot() {
-            self.slots.resize_with(key.slot() + 1, || None);
-        }
         // A second program on a channel is the target's to refuse; the first goes on if it has said anything.
-        let slot = &mut self.slots[key.slot()];
+        let slot = self.slot(key);
         if !slot.as_ref().is_some_and(|before| before.key == key && before.fed) {
             *slot = decoder.map(|decoder| Observer { key, decoder, fed: false });
         }
+    }
+
+    /// A channel opens. In a session channel it is the program that counts.
+    pub(super) fn opens(&mut self, key: ChannelKey, ordinal: u32, kind: &ChannelType<'_>) {
+        let decoder = match kind {
+            ChannelType::AuthAgent | ChannelType::AgentConnect => Decoder::for_agent(ordinal),
+            ChannelType::DirectTcpip { .. }
+            | ChannelType::DirectStreamlocal { .. }
+            | ChannelType::ForwardedTcpip { .. }
+            | ChannelType::ForwardedStreamlocal { .. } => Decoder::for_forward(ordinal),
+            _ => return,
+        };
+        *self.slot(key) = Some(Observer { key, decoder, fed: false });
+    }
+
+    fn slot(&mut self, key: ChannelKey) -> &mut Option<Observer> {
+        if self.slots.len() <= key.slot() {
+            self.slots.resize_with(key.slot() + 1, || None);
+        }
+        &mut self.slots[key.slot()]
     }
 
     /// Bytes that pass, after they were recorded.

@@ -63,16 +63,16 @@ coverage! {
     exec: "session: exec", pty: false, Bytes, "command";
     subsystem_with_terminal: "session: subsystem", pty: true, Terminal, "command";
     subsystem: "session: subsystem", pty: false, Bytes, "command";
-    sftp: "session: sftp, scp", pty: false, Bytes, "command";
-    scp: "session: scp by its old protocol", pty: false, Bytes, "command";
-    rsync: "session: rsync", pty: false, Bytes, "command";
-    git: "session: git", pty: false, Bytes, "command";
+    sftp: "session: sftp, scp", pty: false, Bytes, "transfer";
+    scp: "session: scp by its old protocol", pty: false, Bytes, "transfer";
+    rsync: "session: rsync", pty: false, Bytes, "rsync.end";
+    git: "session: git", pty: false, Bytes, "git.end";
     direct_tcpip: "direct-tcpip (`-L`, `-W`)", pty: false, Bytes, "channel.close";
     dynamic: "direct-tcpip (`-D`)", pty: false, Bytes, "channel.close";
     forwarded_tcpip: "forwarded-tcpip (`-R`)", pty: false, Bytes, "forward.listen";
     streamlocal: "direct-streamlocal, forwarded-streamlocal", pty: false, Bytes, "forward.listen";
     x11: "x11", pty: false, Bytes, "channel.request";
-    agent: "auth-agent", pty: false, Bytes, "channel.request";
+    agent: "auth-agent", pty: false, Bytes, "agent.request";
     tun: "tun", pty: false, Refused, "channel.open";
     unknown: "any other type", pty: false, Refused, "channel.open";
 }
@@ -177,7 +177,9 @@ mod drive {
     pub(super) fn agent(scene: &Scene) -> String {
         let agent = agent::Agent::start(scene);
         let socket = format!("IdentityAgent={}", agent.socket);
-        run(scene.client.ssh().args(["-A", "-o", &socket, scene.host(), "ssh-add -l >/dev/null"])).ok();
+        // Signs something on the target with the key that is in the agent at home.
+        let sign = "ssh-add -L >key.pub && echo text | ssh-keygen -q -Y sign -n test -f key.pub >/dev/null";
+        run(scene.client.ssh().args(["-A", "-o", &socket, scene.host(), sign])).ok();
         // The answer to the request for identities names the key as it was made.
         "id_alice".into()
     }

@@ -18,6 +18,7 @@ ways! {
         x11_reaches_the_display;
     bartizan:
         forwards_leave_events_bytes_and_digests,
+        the_name_that_a_forwarded_connection_is_for_is_told,
         without_the_permissions_nothing_is_forwarded,
 }
 
@@ -221,6 +222,21 @@ fn forwards_leave_events_bytes_and_digests(way: Way) {
             );
         }
     }
+}
+
+fn the_name_that_a_forwarded_connection_is_for_is_told(way: Way) {
+    let scene = scene(way);
+    let (port, server) = shouter();
+    let request = "GET /who HTTP/1.1\r\nHost: intranet.example.com\r\n\r\n";
+    let to = format!("127.0.0.1:{port}");
+    run_with_input(scene.client.ssh().args(["-W", &to, scene.host()]), request.as_bytes()).ok();
+    server.join().unwrap();
+    let greeting = scene.event("forward.greeting");
+    assert_eq!(
+        (&greeting["request"], &greeting["host"]),
+        (&"GET /who".into(), &"intranet.example.com".into())
+    );
+    assert_eq!(greeting["derived"]["decoder"], "http");
 }
 
 fn without_the_permissions_nothing_is_forwarded(way: Way) {
