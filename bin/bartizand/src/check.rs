@@ -74,6 +74,7 @@ fn meaning(config: &Config) -> String {
            limits.login_grace           {} s\n  \
            limits.half_open             {}\n  \
            limits.half_open_per_source  {}\n  \
+           ssh.key_exchange             {}\n  \
            session.accept_env           {}\n",
         config.node,
         listen.join(", "),
@@ -87,6 +88,7 @@ fn meaning(config: &Config) -> String {
         config.login_grace.as_secs(),
         config.half_open,
         config.half_open_per_source,
+        config.key_exchange.iter().map(|method| method.name()).collect::<Vec<_>>().join(", "),
         config.accept_env.join(", "),
     )
 }

@@ -1,7 +1,7 @@
 //! The server's own keys: made by `init`, read by `serve`.
 //!
 //! ```text
-//!   keys/host_ed25519, host_ecdsa, host_rsa   what Bartizan itself shows to clients
+//!   keys/host_ed25519, host_rsa               what Bartizan itself shows to clients; host_ecdsa too, where it is there
 //!   keys/host_ca                              signs the host certificates that it shows for targets
 //!   keys/user_ca                              signs the user certificates that targets see
 //!   keys/target_seed                          keys for single targets are derived from it
@@ -26,8 +26,9 @@ use crate::failure::Failure;
 use crate::master::MASTER;
 
 /// Keys that clients are shown, in the order in which they are offered.
-const HOST_KEYS: [(&str, KeyKind); 3] =
-    [("host_ed25519", KeyKind::Ed25519), ("host_ecdsa", KeyKind::EcdsaP256), ("host_rsa", KeyKind::Rsa3072)];
+const HOST_KEYS: [(&str, KeyKind); 2] = [("host_ed25519", KeyKind::Ed25519), ("host_rsa", KeyKind::Rsa3072)];
+/// Offered last where an operator put one there, for clients that must use NIST curves.
+const ECDSA_HOST_KEY: &str = "host_ecdsa";
 const HOST_CA: &str = "host_ca";
 const USER_CA: &str = "user_ca";
 const TARGET_SEED: &str = "target_seed";
@@ -99,7 +100,9 @@ fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// When one is missing, cannot be read, or can be read by others.
 pub(crate) fn load(dir: &Path) -> Result<Keys, Failure> {
-    let host_keys = HOST_KEYS.iter().map(|(name, _)| Ok(HostKey::new(read_key(dir, name)?)));
+    let ecdsa = dir.join(ECDSA_HOST_KEY).exists().then_some(ECDSA_HOST_KEY);
+    let names = HOST_KEYS.iter().map(|(name, _)| *name).chain(ecdsa);
+    let host_keys = names.map(|name| Ok(HostKey::new(read_key(dir, name)?)));
     Ok(Keys {
         host_keys: host_keys.collect::<Result<_, Failure>>()?,
         host_ca: Arc::new(read_key(dir, HOST_CA)?),
@@ -185,7 +188,10 @@ mod tests {
         create(&dir, "node-1", &origin).unwrap();
         let keys = load(&dir).unwrap();
         let algorithms: Vec<_> = keys.host_keys.iter().map(|key| key.public_key().algorithm()).collect();
-        assert_eq!(algorithms, ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]);
+        assert_eq!(algorithms, ["ssh-ed25519", "ssh-rsa"]);
+        create_key(&dir, ECDSA_HOST_KEY, KeyKind::EcdsaP256, "put there").unwrap();
+        let last = load(&dir).unwrap().host_keys.pop().unwrap();
+        assert_eq!(last.public_key().algorithm(), "ecdsa-sha2-nistp256");
         let line = fs::read_to_string(dir.join("user_ca.pub")).unwrap();
         assert_eq!(line, format!("{}\n", keys.user_ca.public_key().to_openssh("bartizan user CA node-1")));
         assert_ne!(keys.user_ca.public_key(), keys.host_ca.public_key());

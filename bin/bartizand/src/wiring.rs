@@ -313,6 +313,7 @@ fn settings(config: &Config) -> Settings {
         half_open: HalfOpenLimits { per_source: config.half_open_per_source, total: config.half_open },
         login_grace: config.login_grace,
         accept_env: config.accept_env.clone(),
+        key_exchange: config.key_exchange.clone(),
         workers: config.workers,
         ..Settings::default()
     }

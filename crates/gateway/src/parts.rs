@@ -8,7 +8,7 @@ use bartizan_audit::Log;
 use bartizan_model::NodeId;
 use bartizan_record::Recordings;
 use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
-use bartizan_ssh::transport::{ClientConfig, ServerConfig};
+use bartizan_ssh::transport::{Algorithms, ClientConfig, KexMethod, ServerConfig};
 use bartizan_store::{Store, Vault};
 use tokio::sync::watch;
 
@@ -43,6 +43,8 @@ pub struct Settings {
     pub login_grace: Duration,
     /// Names of environment variables that clients may set (`env` requests); `*` at the end stands for any rest.
     pub accept_env: Vec<String>,
+    /// Key exchange methods offered to clients, best first; never empty.
+    pub key_exchange: Vec<KexMethod>,
     /// Whether interactive sessions are told that they are recorded.
     pub banner: bool,
     /// Threads that carry connections; 0 is one for each core.
@@ -50,6 +52,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How a server transport with these host keys is set up.
+    pub(crate) fn server_config(&self, host_keys: Vec<HostKey>) -> ServerConfig {
+        let algorithms = Algorithms { kex: self.key_exchange.clone(), ..Algorithms::default() };
+        ServerConfig { algorithms, ..ServerConfig::new(host_keys) }
+    }
+
     /// Whether a client may set this environment variable.
     pub(crate) fn accepts_env(&self, name: &[u8]) -> bool {
         self.accept_env.iter().any(|pattern| match pattern.strip_suffix('*') {
@@ -65,6 +73,7 @@ impl Default for Settings {
             half_open: HalfOpenLimits::default(),
             login_grace: Duration::from_secs(60),
             accept_env: ["LANG", "LC_*", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"].map(String::from).into(),
+            key_exchange: KexMethod::WITHOUT_NIST_CURVES.to_vec(),
             banner: true,
             workers: 0,
         }
@@ -101,7 +110,7 @@ impl Shared {
         directory: watch::Receiver<Arc<Directory>>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let outer = Arc::new(server_config(parts.keys.host_keys.clone()));
+        let outer = Arc::new(settings.server_config(parts.keys.host_keys.clone()));
         let Parts { node, log, store, vault, recordings, keys, policies: _ } = parts;
         Self {
             node,
@@ -153,9 +162,4 @@ impl Shared {
         // The sender lives as long as the server; without it there is nothing left to serve.
         let _ = stopping.wait_for(|&stopping| stopping).await;
     }
-}
-
-/// How a server transport with these host keys is set up.
-pub(crate) fn server_config(host_keys: Vec<HostKey>) -> ServerConfig {
-    ServerConfig::new(host_keys)
 }

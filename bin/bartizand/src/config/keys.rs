@@ -41,7 +41,7 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 3] = ["limits", "session", "vault"];
+pub(crate) const SECTIONS: [&str; 4] = ["limits", "ssh", "session", "vault"];
 
 /// All keys, in the order of the reference page.
 pub(crate) const KEYS: &[Key] = &[
@@ -121,6 +121,16 @@ pub(crate) const KEYS: &[Key] = &[
         unit: "connections, 1 to 1000000",
         default: "128",
         consequence: "The same for one source address (for IPv6: one /64).",
+    },
+    Key {
+        name: "ssh.key_exchange",
+        kind: Kind::List,
+        unit: "names of methods: `mlkem768x25519-sha256`, `curve25519-sha256`, `curve25519-sha256@libssh.org`, \
+            `ecdh-sha2-nistp256`, `ecdh-sha2-nistp384`, `ecdh-sha2-nistp521`",
+        default: "[\"mlkem768x25519-sha256\", \"curve25519-sha256\", \"curve25519-sha256@libssh.org\"]",
+        consequence: "How keys are agreed on with clients; the client's order decides. \
+            The first alone also withstands quantum computers to come, and needs OpenSSH 9.9 or later. \
+            The last three are for clients that must use NIST curves. Targets are offered all of them.",
     },
     Key {
         name: "session.accept_env",

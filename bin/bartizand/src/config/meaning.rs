@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_model::NodeId;
+use bartizan_ssh::transport::KexMethod;
 use bartizan_store::PostgresOptions;
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) half_open: usize,
     /// Unauthenticated connections at once, of one source.
     pub(crate) half_open_per_source: usize,
+    /// Key exchange methods for clients; never empty.
+    pub(crate) key_exchange: Vec<KexMethod>,
     /// Patterns of environment variables that clients may set.
     pub(crate) accept_env: Vec<String>,
     /// Where the vault's master key is kept, where it is written.
@@ -52,6 +55,7 @@ impl Config {
             login_grace: read.duration("limits.login_grace", 60, 1, 3600),
             half_open: read.count("limits.half_open", 2048, 1, 1_000_000),
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
+            key_exchange: read.key_exchange(),
             accept_env: read.accept_env(),
             master_key: read.text("vault.master_key", || None, |text| absolute(text).map(Some)),
         }
@@ -199,6 +203,28 @@ impl Reading<'_> {
             }
         }
         addresses
+    }
+
+    fn key_exchange(&mut self) -> Vec<KexMethod> {
+        let default = || KexMethod::WITHOUT_NIST_CURVES.to_vec();
+        let Some((line, items)) = self.list("ssh.key_exchange") else { return default() };
+        if items.is_empty() {
+            self.fault(line, "ssh.key_exchange", "is empty; nobody could connect");
+            return default();
+        }
+        let mut methods = Vec::new();
+        for At { line, value } in items {
+            match KexMethod::from_name(&value) {
+                Some(method) if !methods.contains(&method) => methods.push(method),
+                Some(_) => {}
+                None => {
+                    let known = KexMethod::ALL.map(KexMethod::name).join(", ");
+                    let why = format!("holds \"{}\"; known are {known}", shown(&value));
+                    self.fault(line, "ssh.key_exchange", &why);
+                }
+            }
+        }
+        methods
     }
 
     fn accept_env(&mut self) -> Vec<String> {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bartizan_ssh::transport::KexMethod;
+
 use super::keys::{KEYS, SECTIONS};
 use super::*;
 
@@ -35,6 +37,8 @@ fn every_key_can_be_written_and_means_something() {
         login_grace = "2m"
         half_open = 10
         half_open_per_source = 5
+        [ssh]
+        key_exchange = ["ecdh-sha2-nistp384", "mlkem768x25519-sha256"]
         [session]
         accept_env = ["LANG", "APP_*"]
         "#,
@@ -47,6 +51,7 @@ fn every_key_can_be_written_and_means_something() {
     assert_eq!(config.login_grace, Duration::from_secs(120));
     assert_eq!((config.half_open, config.half_open_per_source), (10, 5));
     assert_eq!(config.accept_env, ["LANG", "APP_*"]);
+    assert_eq!(config.key_exchange, [KexMethod::EcdhSha2Nistp384, KexMethod::MlKem768X25519Sha256]);
 }
 
 #[test]
@@ -70,6 +75,8 @@ fn faults_name_line_and_remedy() {
         "node = \"a\nlisten = []\n",
         "node = \"a\"\nnode = \"b\"\n",
         "limits = 3\nlisten = []\n",
+        "[ssh]\nkey_exchange = [\"diffie-hellman-group14-sha1\"]\n",
+        "[ssh]\nkey_exchange = []\n",
     ];
     let told = texts.map(|text| format!("--- {text:?}\n{}\n", refused(text))).concat();
     assert!(!told.contains('\u{1b}'), "no control byte is repeated");

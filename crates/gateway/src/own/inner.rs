@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::AgentDoor;
 use crate::hop::{Hop, now};
 use crate::identify::{Unidentified, identify_inner};
-use crate::parts::{Shared, server_config};
+use crate::parts::Shared;
 use crate::session::{self, Destination, Visit};
 use crate::trail::Trail;
 
@@ -43,7 +43,8 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S
         Err(error) => return tracing::error!(%error, "cannot make a host key for an inner connection"),
     };
     let host_keys = vec![host_key];
-    let transport = match Transport::server(Arc::new(server_config(host_keys.clone())), now()) {
+    let transport = match Transport::server(Arc::new(shared.settings.server_config(host_keys.clone())), now())
+    {
         Ok(transport) => transport,
         Err(error) => return tracing::error!(%error, "cannot serve an inner connection"),
     };

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use bartizan_testkit::{KeyPair, KeyType, Pattern, run, run_with_input};
+use bartizan_testkit::{BartizanOptions, KeyPair, KeyType, Pattern, run, run_with_input};
 
-use crate::scene::{Scene, Way, text, ways};
+use crate::scene::{Options, Scene, Way, text, trust_bartizan, ways};
 
 ways! {
     everywhere: ;
@@ -19,8 +19,27 @@ ways! {
         a_silent_session_is_kept_alive,
 }
 
+/// What an operator can switch on for clients that must have it.
+fn with_nist_curves(way: Way) -> Scene {
+    let methods = [
+        "mlkem768x25519-sha256",
+        "curve25519-sha256",
+        "curve25519-sha256@libssh.org",
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+        "ecdh-sha2-nistp521",
+    ];
+    let bartizan = BartizanOptions { config: format!("\n[ssh]\nkey_exchange = {methods:?}\n") };
+    let mut scene = Scene::with(way, &Options { bartizan, ..Options::default() });
+    KeyPair::generate(&scene.bartizan().data().join("keys"), "host_ecdsa", KeyType::EcdsaP256);
+    scene.bartizan_mut().stop();
+    scene.bartizan_mut().start_again();
+    trust_bartizan(&scene.client, scene.bartizan());
+    scene
+}
+
 fn every_algorithm_carries_bytes(way: Way) {
-    let scene = Scene::new(way);
+    let scene = with_nist_curves(way);
     let bytes = Pattern::bytes(9, 300_000);
     let host_keys = match way {
         // The inner server shows certificates of the host CA.
@@ -28,7 +47,8 @@ fn every_algorithm_carries_bytes(way: Way) {
         _ => "HostKeyAlgorithms ecdsa-sha2-nistp256 rsa-sha2-512 rsa-sha2-256 ssh-ed25519",
     };
     for line in [
-        "KexAlgorithms curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 \
+        "KexAlgorithms curve25519-sha256 curve25519-sha256@libssh.org \
+         ecdh-sha2-nistp256 ecdh-sha2-nistp384 \
          ecdh-sha2-nistp521",
         "Ciphers aes256-gcm@openssh.com aes128-gcm@openssh.com aes256-ctr aes192-ctr aes128-ctr \
          chacha20-poly1305@openssh.com",
@@ -55,6 +75,11 @@ fn what_is_left_out_is_refused(way: Way) {
         ("KexAlgorithms=diffie-hellman-group14-sha1", "no matching key exchange"),
         ("Ciphers=aes128-cbc", "no matching cipher"),
         ("HostKeyAlgorithms=ssh-rsa", "no matching host key"),
+        ("HostKeyAlgorithms=ecdsa-sha2-nistp256", "no matching host key"),
+        (
+            "KexAlgorithms=ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521",
+            "no matching key exchange",
+        ),
     ] {
         run(scene.client.ssh().args(["-o", option, scene.host(), "true"])).exits(255).says(&[word]);
     }

@@ -22,7 +22,7 @@ mod vscode;
 
 use crate::scene::{Options, Scene, Way};
 
-pub(crate) use tools::{python, source};
+pub(crate) use tools::{Tunnel, python, source};
 
 /// What a client is asked to do; the columns of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

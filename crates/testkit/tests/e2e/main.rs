@@ -21,6 +21,7 @@ mod exec;
 mod files;
 mod flow;
 mod forwards;
+mod hygiene;
 mod kills;
 mod limits;
 mod names;

@@ -44,6 +44,12 @@ impl KexMethod {
         Self::EcdhSha2Nistp521,
     ];
 
+    /// All methods but those on NIST curves, whose constants nobody can explain; best first.
+    ///
+    /// Every stock client since 2014 has one of them. Servers that must follow FIPS may have none.
+    pub const WITHOUT_NIST_CURVES: [Self; 3] =
+        [Self::MlKem768X25519Sha256, Self::Curve25519Sha256, Self::Curve25519Sha256Libssh];
+
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {

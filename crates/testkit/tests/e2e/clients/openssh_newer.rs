@@ -8,8 +8,9 @@ use bartizan_testkit::{run, target_folder};
 use super::openssh::Programs;
 use crate::scene::Scene;
 
+/// The folder of its programs.
 #[track_caller]
-fn newer() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let folder = target_folder().join("test-openssh/usr/bin");
     let version = run(Command::new(folder.join("ssh")).arg("-V")).ok().errors();
     let major = version.strip_prefix("OpenSSH_").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
@@ -18,21 +19,21 @@ fn newer() -> PathBuf {
 }
 
 pub(super) fn shell(scene: &Scene) {
-    Programs { folder: &newer(), scene }.shell();
+    Programs { folder: &folder(), scene }.shell();
 }
 
 pub(super) fn exec(scene: &Scene) {
-    Programs { folder: &newer(), scene }.exec();
+    Programs { folder: &folder(), scene }.exec();
 }
 
 pub(super) fn upload(scene: &Scene) {
-    Programs { folder: &newer(), scene }.upload();
+    Programs { folder: &folder(), scene }.upload();
 }
 
 pub(super) fn download(scene: &Scene) {
-    Programs { folder: &newer(), scene }.download();
+    Programs { folder: &folder(), scene }.download();
 }
 
 pub(super) fn forward(scene: &Scene) {
-    Programs { folder: &newer(), scene }.forward();
+    Programs { folder: &folder(), scene }.forward();
 }

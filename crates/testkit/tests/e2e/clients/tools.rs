@@ -216,8 +216,20 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     #[track_caller]
     pub(crate) fn open(scene: &Scene) -> Self {
+        Self::by(scene.client.ssh())
+    }
+
+    /// By the newer OpenSSH.
+    #[track_caller]
+    pub(crate) fn by_newer_openssh(scene: &Scene) -> Self {
+        let mut ssh = Command::new(super::openssh_newer::folder().join("ssh"));
+        ssh.arg("-F").arg(scene.client.config()).env_remove("SSH_AUTH_SOCK");
+        Self::by(ssh)
+    }
+
+    #[track_caller]
+    fn by(mut ssh: Command) -> Self {
         let port = free_port();
-        let mut ssh = scene.client.ssh();
         // The local command runs once ports are forwarded.
         ssh.args(["-N", "-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo ready"]);
         ssh.args(["-L", &format!("127.0.0.1:{port}:web-1:22"), "-o", "ExitOnForwardFailure=yes", "bastion"]);
