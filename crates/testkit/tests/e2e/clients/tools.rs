@@ -219,12 +219,12 @@ impl Tunnel {
         Self::by(scene.client.ssh())
     }
 
-    /// By the newer OpenSSH.
+    /// By the newer OpenSSH, where there is one.
     #[track_caller]
-    pub(crate) fn by_newer_openssh(scene: &Scene) -> Self {
-        let mut ssh = Command::new(super::openssh_newer::folder().join("ssh"));
+    pub(crate) fn by_newer_openssh(scene: &Scene) -> Option<Self> {
+        let mut ssh = Command::new(super::openssh_newer::folder()?.join("ssh"));
         ssh.arg("-F").arg(scene.client.config()).env_remove("SSH_AUTH_SOCK");
-        Self::by(ssh)
+        Some(Self::by(ssh))
     }
 
     #[track_caller]
