@@ -32,8 +32,8 @@ fn report(folder: &Folder) -> Result<String, Failure> {
         let key = key.public_key();
         let _ = writeln!(text, "  host key  {} {}", key.fingerprint(), key.algorithm());
     }
-    let _ = writeln!(text, "  host CA   {}", keys.host_ca.public_key().fingerprint());
-    let _ = writeln!(text, "  user CA   {}", keys.user_ca.public_key().fingerprint());
+    let _ = writeln!(text, "  host CA   {}", keys.host_ca.current().public_key().fingerprint());
+    let _ = writeln!(text, "  user CA   {}", keys.user_ca.current().public_key().fingerprint());
     match MasterFile::find(folder, &config).check()? {
         Some(key) => drop(writeln!(text, "  vault     {}", key.id())),
         None => text.push_str("  vault     its master key is made at the next start\n"),

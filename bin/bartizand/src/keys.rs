@@ -4,6 +4,7 @@
 //!   keys/host_ed25519, host_rsa               what Bartizan itself shows to clients; host_ecdsa too, where it is there
 //!   keys/host_ca                              signs the host certificates that it shows for targets
 //!   keys/user_ca                              signs the user certificates that targets see
+//!   keys/*_ca.next, *_ca.old.pub              during a rotation (`cas`)
 //!   keys/target_seed                          keys for single targets are derived from it
 //!   keys/master                               wraps the key that the vault's secrets are sealed with
 //!   keys/log_seed, log.vkey                   signs the audit log's checkpoints; what auditors check them with
@@ -18,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_audit::{Origin, Signer};
-use bartizan_gateway::Keys;
+use bartizan_gateway::{CaKey, Keys};
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey};
 use zeroize::Zeroizing;
 
@@ -29,8 +30,8 @@ use crate::master::MASTER;
 const HOST_KEYS: [(&str, KeyKind); 2] = [("host_ed25519", KeyKind::Ed25519), ("host_rsa", KeyKind::Rsa3072)];
 /// Offered last where an operator put one there, for clients that must use NIST curves.
 const ECDSA_HOST_KEY: &str = "host_ecdsa";
-const HOST_CA: &str = "host_ca";
-const USER_CA: &str = "user_ca";
+pub(crate) const HOST_CA: &str = "host_ca";
+pub(crate) const USER_CA: &str = "user_ca";
 const TARGET_SEED: &str = "target_seed";
 const LOG_SEED: &str = "log_seed";
 /// The public half of the log's key; also the command line reads it there.
@@ -85,7 +86,8 @@ pub(crate) fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), Failure> {
     write_new(path, 0o600, &line)
 }
 
-fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a new file.
+pub(crate) fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -105,8 +107,8 @@ pub(crate) fn load(dir: &Path) -> Result<Keys, Failure> {
     let host_keys = names.map(|name| Ok(HostKey::new(read_key(dir, name)?)));
     Ok(Keys {
         host_keys: host_keys.collect::<Result<_, Failure>>()?,
-        host_ca: Arc::new(read_key(dir, HOST_CA)?),
-        user_ca: Arc::new(read_key(dir, USER_CA)?),
+        host_ca: CaKey::new(read_key(dir, HOST_CA)?),
+        user_ca: CaKey::new(read_key(dir, USER_CA)?),
         target_seed: Arc::new(read_seed(&dir.join(TARGET_SEED), Watch::Owner)?),
     })
 }
@@ -119,7 +121,8 @@ pub(crate) fn log_signer(dir: &Path, origin: &Origin) -> Result<Signer, Failure>
     Signer::from_seed(origin, &*read_seed(&dir.join(LOG_SEED), Watch::Owner)?).map_err(Failure::new)
 }
 
-fn read_key(dir: &Path, name: &str) -> Result<PrivateKey, Failure> {
+/// Reads a private key that only its owner may read.
+pub(crate) fn read_key(dir: &Path, name: &str) -> Result<PrivateKey, Failure> {
     let path = dir.join(name);
     let text = read_secret(&path, Watch::Owner)?;
     PrivateKey::from_openssh(&text)
@@ -193,8 +196,11 @@ mod tests {
         let last = load(&dir).unwrap().host_keys.pop().unwrap();
         assert_eq!(last.public_key().algorithm(), "ecdsa-sha2-nistp256");
         let line = fs::read_to_string(dir.join("user_ca.pub")).unwrap();
-        assert_eq!(line, format!("{}\n", keys.user_ca.public_key().to_openssh("bartizan user CA node-1")));
-        assert_ne!(keys.user_ca.public_key(), keys.host_ca.public_key());
+        assert_eq!(
+            line,
+            format!("{}\n", keys.user_ca.current().public_key().to_openssh("bartizan user CA node-1"))
+        );
+        assert_ne!(keys.user_ca.current().public_key(), keys.host_ca.current().public_key());
         assert_ne!(**keys.target_seed, [0; 32]);
         assert_eq!(keys.target_seed, load(&dir).unwrap().target_seed);
         let key = log_signer(&dir, &origin).unwrap().verifier_key().to_string();

@@ -3,6 +3,7 @@
 //! No product logic lives here: [`wiring`] joins the rooms, everything else is about the data folder.
 
 mod args;
+mod cas;
 mod check;
 mod config;
 mod database;

@@ -17,10 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::Policies;
-use bartizan_api::{ApiState, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
+use bartizan_api::{ApiState, CaKeeper as _, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
 use bartizan_audit::{Log, LogOptions, Opened, Reader};
-use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings};
-use bartizan_model::api::OwnCa;
+use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
 use bartizan_record::{Options, Recordings};
@@ -31,6 +30,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::cas::CaFiles;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
@@ -43,6 +43,8 @@ use crate::{database, keys};
 const INDEX_PATIENCE: Duration = Duration::from_secs(30);
 /// Requests and the index get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often the times of next CA keys are looked at.
+const CA_SCHEDULE: Duration = Duration::from_secs(5);
 /// Longest comment that is kept of a key, in bytes.
 const MAX_COMMENT_BYTES: usize = 256;
 
@@ -60,6 +62,7 @@ pub(crate) struct Server {
     indexed: watch::Receiver<u64>,
     follower: JoinHandle<()>,
     stop_follower: watch::Sender<bool>,
+    schedule: JoinHandle<()>,
 }
 
 /// Builds and starts the server. When it returns, `admin.sock` answers and SSH clients are accepted.
@@ -105,6 +108,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
             return Err(Failure::new(error));
         }
     };
+    let cas = own_cas(folder, &keys);
     let state = ApiState::new(bartizan_api::Parts {
         store: store.clone(),
         vault,
@@ -117,12 +121,13 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         live: Arc::new(Live(gateway.sessions())),
         parse_key: key_parser(),
         parse_private_key: private_key_parser(),
-        own_cas: own_cas(&keys),
+        own_cas: OwnCas { user: Arc::new(cas[0].1.clone()), host: Arc::new(cas[1].1.clone()) },
         host_keys: keys.host_keys.iter().map(|key| line(key.public_key(), "")).collect(),
         node: config.node.clone(),
         listen: gateway.addresses().to_vec(),
         public_address: config.public_address(),
     });
+    let schedule = tokio::spawn(activate_in_time(cas, log.clone(), config.node.clone()));
     let (stop_api, stopped) = oneshot::channel::<()>();
     let api = tokio::spawn(bartizan_api::serve(admin.listener, state, async move { drop(stopped.await) }));
     fs::rename(&admin.path, folder.socket())
@@ -141,6 +146,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         indexed,
         follower,
         stop_follower,
+        schedule,
     })
 }
 
@@ -202,6 +208,7 @@ impl Server {
         if let Err(error) = fs::remove_file(&self.socket) {
             tracing::warn!(%error, "admin.sock could not be removed");
         }
+        self.schedule.abort();
         // Both ends of it may be gone already.
         let _ = self.stop_api.send(());
         let aborter = self.api.abort_handle();
@@ -330,13 +337,44 @@ async fn note(log: &Log, node: &NodeId, body: Body) -> Result<(), Failure> {
     log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
 }
 
-fn own_cas(keys: &Keys) -> OwnCas {
-    let ca =
-        |key: &PublicKey, comment: &str| OwnCa { key: line(key, comment), fingerprint: fingerprint(key) };
-    OwnCas {
-        user: ca(keys.user_ca.public_key(), "bartizan user CA"),
-        host: ca(keys.host_ca.public_key(), "bartizan host CA"),
+/// Bartizan's own CAs, user and host.
+fn own_cas(folder: &Folder, keys: &Keys) -> [(&'static str, CaFiles); 2] {
+    let ca = |name, comment, key: &CaKey| CaFiles::new(&folder.keys(), name, comment, key.clone());
+    [
+        ("user", ca(keys::USER_CA, "bartizan user CA", &keys.user_ca)),
+        ("host", ca(keys::HOST_CA, "bartizan host CA", &keys.host_ca)),
+    ]
+}
+
+/// Activates next keys of CAs whose time has come, each with an event first.
+async fn activate_in_time(cas: [(&'static str, CaFiles); 2], log: Log, node: NodeId) {
+    loop {
+        for (name, files) in &cas {
+            if let Err(error) = activate_if_due(name, files, &log, &node).await {
+                tracing::error!(ca = name, error, "a next key could not be activated at its time");
+            }
+        }
+        tokio::time::sleep(CA_SCHEDULE).await;
     }
+}
+
+async fn activate_if_due(name: &str, files: &CaFiles, log: &Log, node: &NodeId) -> Result<(), String> {
+    if files.due()?.is_none_or(|at| at > Timestamp::now()) {
+        return Ok(());
+    }
+    let step = files.activate()?;
+    let body = Body::CaChange {
+        ca: name.to_owned(),
+        action: "activate".into(),
+        key: step.key,
+        at: None,
+        reason: None,
+        by: "schedule".into(),
+    };
+    note(log, node, body).await.map_err(|e| e.to_string())?;
+    tokio::task::spawn_blocking(step.effect).await.map_err(|e| e.to_string())??;
+    tracing::warn!(ca = name, key = %step.key, "a next key signs from now on");
+    Ok(())
 }
 
 fn line(key: &PublicKey, comment: &str) -> String {

@@ -1,16 +1,16 @@
-//! `/v1/cas` and `/v1/own-cas`.
+//! `/v1/cas`: CAs whose user certificates prove to be people.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, Path, State};
-use bartizan_model::api::{NewCas, OwnCa};
+use bartizan_model::api::NewCas;
 use bartizan_model::{Timestamp, TrustedCa};
 use bartizan_store::{DirectoryStore as _, RecordKind, StoreError};
 
 use crate::change::{self, TrustCa, UntrustCa};
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::keys::{ParsedKey, fingerprint_of};
 use crate::lines::{self, Lines};
 use crate::peer::Peer;
@@ -20,15 +20,6 @@ type WithState = State<Arc<ApiState>>;
 
 pub(crate) async fn list(State(state): WithState) -> Result<Json<Vec<TrustedCa>>> {
     Ok(Json(state.parts.store.snapshot().await?.cas))
-}
-
-pub(crate) async fn own(State(state): WithState, Path(which): Path<String>) -> Result<Json<OwnCa>> {
-    let cas = &state.parts.own_cas;
-    match which.as_str() {
-        "user" => Ok(Json(cas.user.clone())),
-        "host" => Ok(Json(cas.host.clone())),
-        _ => Err(ApiError::not_found("there are two CAs of Bartizan's own: user and host")),
-    }
 }
 
 pub(crate) async fn trust(

@@ -23,6 +23,7 @@ mod events;
 mod grants;
 mod keys;
 mod lines;
+mod own_cas;
 mod peer;
 mod people;
 mod roles;
@@ -46,6 +47,7 @@ use axum::routing::{delete, get, post, put};
 use tokio::net::UnixListener;
 
 pub use keys::{KeyParser, ParsedKey};
+pub use own_cas::{CaKeeper, CaStep};
 pub use state::{ApiState, LiveSessions, OwnCas, Parts};
 pub use vault::{MasterKeyFile, PrivateKeyParser};
 
@@ -95,7 +97,10 @@ fn router(state: ApiState) -> Router {
         .route("/grants/{id}", delete(grants::remove))
         .route("/cas", get(cas::list).post(cas::trust))
         .route("/cas/{fingerprint}", delete(cas::untrust))
-        .route("/own-cas/{which}", get(cas::own))
+        .route("/own-cas/{which}", get(own_cas::list))
+        .route("/own-cas/{which}/rotate", post(own_cas::rotate))
+        .route("/own-cas/{which}/activate", post(own_cas::activate))
+        .route("/own-cas/{which}/retire", post(own_cas::retire))
         .route("/directory", get(apply::write))
         .route("/directory/apply", post(apply::apply).layer(DefaultBodyLimit::max(apply::MAX_FILE_BYTES)))
         .route("/access/check", post(access::check))

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bartizan_access::Policies;
 use bartizan_audit::Log;
-use bartizan_model::api::{IndexStatus, OwnCa};
+use bartizan_model::api::IndexStatus;
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{NodeId, SessionId, Timestamp};
 use bartizan_store::{Store, Vault};
 use tokio::sync::watch;
 
 use crate::error::{ApiError, Result};
-use crate::{KeyParser, MasterKeyFile, PrivateKeyParser};
+use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
 
 /// How long a query waits for the index to reach what was durable when it came.
 const INDEX_PATIENCE: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ pub struct Parts {
     pub parse_key: KeyParser,
     /// Reads private keys.
     pub parse_private_key: PrivateKeyParser,
-    /// The public keys of Bartizan's own CAs.
+    /// Bartizan's own CAs.
     pub own_cas: OwnCas,
     /// The host keys that clients see, as in `authorized_keys`.
     pub host_keys: Vec<String>,
@@ -65,13 +65,13 @@ pub struct Parts {
     pub public_address: String,
 }
 
-/// The public keys of Bartizan's own CAs.
-#[derive(Clone, Debug)]
+/// Bartizan's own CAs.
+#[derive(Clone)]
 pub struct OwnCas {
     /// Signs the user certificates that targets see.
-    pub user: OwnCa,
+    pub user: Arc<dyn CaKeeper>,
     /// Signs the host certificates that clients see.
-    pub host: OwnCa,
+    pub host: Arc<dyn CaKeeper>,
 }
 
 /// What every request shares.

@@ -7,19 +7,20 @@ use axum::extract::State;
 use bartizan_model::api::Status;
 
 use crate::error::{ApiError, Result};
+use crate::own_cas;
 use crate::state::ApiState;
 
-pub(crate) async fn status(State(state): State<Arc<ApiState>>) -> Json<Status> {
+pub(crate) async fn status(State(state): State<Arc<ApiState>>) -> Result<Json<Status>> {
     let parts = &state.parts;
-    Json(Status {
+    Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").into(),
         node: parts.node.clone(),
         listen: parts.listen.clone(),
         public_address: parts.public_address.clone(),
         host_keys: parts.host_keys.clone(),
-        host_ca: parts.own_cas.host.key.clone(),
+        host_cas: own_cas::listed(&state, "host")?.into_iter().map(|ca| ca.key).collect(),
         started: state.started,
-    })
+    }))
 }
 
 pub(crate) async fn alive() -> &'static str {

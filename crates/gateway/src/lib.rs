@@ -36,6 +36,6 @@ mod upstream;
 
 pub use admission::HalfOpenLimits;
 pub use gateway::{GatewayHandle, StartError, start};
-pub use keys::Keys;
+pub use keys::{CaKey, Keys};
 pub use live::LiveSessions;
 pub use parts::{Parts, Settings};

@@ -444,6 +444,24 @@ pub enum Body {
         /// Who changed it: `uid N` of the socket's peer.
         by: String,
     },
+    /// A key of one of Bartizan's own CAs was made, began to sign, or is trusted no more.
+    #[serde(rename = "ca.change")]
+    CaChange {
+        /// `user` or `host`.
+        ca: String,
+        /// `rotate` (a next key), `activate` (it signs now) or `retire` (the old key is dropped).
+        action: String,
+        /// The key.
+        key: Fingerprint,
+        /// When the next key is to be activated by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        /// Why it was not done, where it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who: `uid N` of the socket's peer, or `schedule`.
+        by: String,
+    },
     /// The vault's data key is wrapped by another master key.
     #[serde(rename = "vault.rotate")]
     VaultRotate {
@@ -604,6 +622,7 @@ impl Body {
             Self::ServerReload { .. } => "server.reload",
             Self::DirectoryChange { .. } => "directory.change",
             Self::CredentialChange { .. } => "credential.change",
+            Self::CaChange { .. } => "ca.change",
             Self::VaultRotate { .. } => "vault.rotate",
             Self::Transfer(_) => "transfer",
             Self::SftpRename(_) => "sftp.rename",

@@ -300,6 +300,14 @@ fn administration() -> Vec<Event> {
             Warning,
             Failure,
         ),
+        least(Body::CaChange {
+            ca: text("user"),
+            action: text("rotate"),
+            key: key(8),
+            at: Some(Timestamp::from_unix_micros(1_795_941_000_000_000)),
+            reason: None,
+            by: text("uid 1000"),
+        }),
         least(Body::VaultRotate {
             from: text("0123456789abcdef"),
             to: text("fedcba9876543210"),
@@ -581,6 +589,14 @@ fn least_events() -> Vec<Event> {
             name: text("alice"),
             value: serde_json::Value::Null,
             by: text("uid 0"),
+        }),
+        least(Body::CaChange {
+            ca: text("host"),
+            action: text("activate"),
+            key: key(8),
+            at: None,
+            reason: None,
+            by: text("schedule"),
         }),
         least(Body::CredentialChange {
             action: text("remove"),

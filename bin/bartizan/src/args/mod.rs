@@ -394,7 +394,7 @@ pub(crate) struct GrantAdd {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ca {
-    /// Print the public key of one of Bartizan's own CAs.
+    /// Print the public keys of one of Bartizan's own CAs: all that must be trusted, during a rotation both.
     Show {
         /// `user`: targets trust it (TrustedUserCAKeys). `host`: clients trust it (@cert-authority).
         which: OwnCa,
@@ -409,9 +409,26 @@ pub(crate) enum Ca {
         /// Its fingerprint, SHA256:….
         fingerprint: Fingerprint,
     },
-    /// List trusted CAs.
+    /// List Bartizan's own CA keys and the trusted CAs.
     #[command(visible_alias = "ls")]
     List,
+    /// Change the key of one of Bartizan's own CAs, in three steps: `rotate` makes the next key, which is trusted
+    /// where `ca show` is installed again; `rotate --activate` lets it sign; `retire` drops the old one.
+    Rotate {
+        /// Which.
+        which: OwnCa,
+        /// Let the next key sign now.
+        #[arg(long, conflicts_with = "at")]
+        activate: bool,
+        /// Let the key that is made now sign from this time on: a time, or how long from now (7d).
+        #[arg(long, value_name = "TIME", value_parser = future)]
+        at: Option<Timestamp>,
+    },
+    /// Trust the old key of one of Bartizan's own CAs no more: `ca show` prints the active key alone.
+    Retire {
+        /// Which.
+        which: OwnCa,
+    },
 }
 
 /// Bartizan's own CAs.

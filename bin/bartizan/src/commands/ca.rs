@@ -1,7 +1,8 @@
 //! `bartizan ca`.
 
-use bartizan_model::TrustedCa;
-use bartizan_model::api::{NewCas, OwnCa as Shown};
+use bartizan_model::api::{NewCas, NewOwnCa, OwnCa as Own};
+use bartizan_model::{Fingerprint, Timestamp, TrustedCa};
+use serde::Serialize;
 
 use super::key::short_type;
 use super::{Context, key_file};
@@ -14,13 +15,34 @@ pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
     let (client, out) = (&context.client, context.out);
     match command {
         Ca::Show { which } => {
-            let name = match which {
-                OwnCa::User => "user",
-                OwnCa::Host => "host",
-            };
-            let ca: Shown = client.get(&format!("/v1/own-cas/{name}")).await?;
-            // Only the line, so that it can be appended to a file.
-            out.one(&ca, || format!("{}\n", ca.key))
+            let keys: Vec<Own> = client.get(&path(which, "")).await?;
+            // Only the lines, so that they can be put into a file.
+            out.one(&keys, || keys.iter().map(|ca| format!("{}\n", crate::out::cell(&ca.key))).collect())
+        }
+        Ca::Rotate { which, activate: true, .. } => {
+            let keys: Vec<Own> = client.post(&path(which, "/activate"), &()).await?;
+            out.one(&keys, || format!("{}the old key signs no more; drop it with `bartizan ca retire {}` once nobody needs it\n", told(&keys), word(which)))
+        }
+        Ca::Rotate { which, at, .. } => {
+            let keys: Vec<Own> = client.post(&path(which, "/rotate"), &NewOwnCa { activates: at }).await?;
+            out.one(&keys, || {
+                let word = word(which);
+                let then = match at {
+                    Some(at) => {
+                        format!("before {} UTC, when the next key begins to sign", crate::out::time(at))
+                    }
+                    None => format!("then let the next key sign: bartizan ca rotate {word} --activate"),
+                };
+                let place = match which {
+                    OwnCa::User => "on every target (TrustedUserCAKeys)",
+                    OwnCa::Host => "with every client (bartizan ssh-config prints its lines)",
+                };
+                format!("{}install what `bartizan ca show {word}` prints {place}; {then}\n", told(&keys))
+            })
+        }
+        Ca::Retire { which } => {
+            let keys: Vec<Own> = client.post(&path(which, "/retire"), &()).await?;
+            out.one(&keys, || told(&keys))
         }
         Ca::Trust { file } => {
             let added: Vec<TrustedCa> = client.post("/v1/cas", &NewCas { keys: key_file(&file)? }).await?;
@@ -31,19 +53,73 @@ pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
             out.one(&removed, || format!("{} is not trusted any more\n", removed.fingerprint))
         }
         Ca::List => {
-            let cas: Vec<TrustedCa> = client.get("/v1/cas").await?;
-            out.listing(&cas, || cas_table(&cas))
+            let mut all = Vec::new();
+            for which in [OwnCa::User, OwnCa::Host] {
+                let keys: Vec<Own> = client.get(&path(which, "")).await?;
+                all.extend(keys.into_iter().map(|ca| Listed::own(which, ca)));
+            }
+            let trusted: Vec<TrustedCa> = client.get("/v1/cas").await?;
+            all.extend(trusted.into_iter().map(Listed::trusted));
+            out.listing(&all, || cas_table(&all))
         }
     }
 }
 
-fn cas_table(cas: &[TrustedCa]) -> Table {
-    let mut table = Table::new("no CA is trusted besides Bartizan's own: `bartizan ca trust FILE`")
+fn word(which: OwnCa) -> &'static str {
+    match which {
+        OwnCa::User => "user",
+        OwnCa::Host => "host",
+    }
+}
+
+fn path(which: OwnCa, step: &str) -> String {
+    format!("/v1/own-cas/{}{step}", word(which))
+}
+
+/// A line for each key.
+fn told(keys: &[Own]) -> String {
+    keys.iter().map(|ca| format!("{:<6}  {}\n", ca.state, ca.fingerprint)).collect()
+}
+
+/// A key of the listing: whose, and what it does.
+#[derive(Debug, Serialize)]
+struct Listed {
+    /// `user` and `host` are Bartizan's own; people's certificates are signed by `trusted` ones.
+    ca: &'static str,
+    state: String,
+    key: String,
+    fingerprint: Fingerprint,
+    comment: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activates: Option<Timestamp>,
+}
+
+impl Listed {
+    fn own(which: OwnCa, ca: Own) -> Self {
+        let mut words = ca.key.splitn(3, ' ');
+        let key = [words.next().unwrap_or_default(), words.next().unwrap_or_default()].join(" ");
+        let comment = words.next().unwrap_or_default().to_owned();
+        let (state, activates) = (ca.state.to_string(), ca.activates);
+        Self { ca: word(which), state, key, fingerprint: ca.fingerprint, comment, activates }
+    }
+
+    fn trusted(ca: TrustedCa) -> Self {
+        let TrustedCa { key, fingerprint, comment, .. } = ca;
+        Self { ca: "trusted", state: "active".into(), key, fingerprint, comment, activates: None }
+    }
+}
+
+fn cas_table(cas: &[Listed]) -> Table {
+    let mut table = Table::new("no CA at all")
+        .column("CA")
+        .column("STATE")
         .flexible("TYPE")
         .column("FINGERPRINT")
         .flexible("COMMENT");
     for ca in cas {
         table.row([
+            normal(ca.ca),
+            normal(&ca.state),
             normal(short_type(ca.key.split(' ').next().unwrap_or_default())),
             normal(ca.fingerprint),
             normal(&ca.comment),
@@ -61,6 +137,7 @@ mod tests {
     fn listing() {
         let cas: Vec<_> = (keys().into_iter())
             .map(|k| TrustedCa { key: k.key, fingerprint: k.fingerprint, comment: k.comment, added: k.added })
+            .map(Listed::trusted)
             .collect();
         insta::assert_snapshot!(cas_table(&cas).render(Some(80), false));
     }

@@ -296,6 +296,9 @@ fn particular(body: &Body) -> String {
         Body::CredentialChange { action, kind, reason, by, .. } => {
             format!("{action} {kind} by {by}{}", refused(reason))
         }
+        Body::CaChange { ca, action, key, reason, by, .. } => {
+            format!("{action} {ca} CA {key} by {by}{}", refused(reason))
+        }
         Body::VaultRotate { from, to, reason, by } => {
             format!("master key {from} → {to} by {by}{}", refused(reason))
         }

@@ -45,7 +45,9 @@ pub(super) fn parts(status: &Status, targets: &[Target], command: &SshConfig) ->
     let mut known_hosts: String =
         status.host_keys.iter().map(|key| format!("{shown} {}\n", cell(key))).collect();
     if !names.is_empty() {
-        let _ = writeln!(known_hosts, "@cert-authority {} {}", names.join(","), cell(&status.host_ca));
+        for ca in &status.host_cas {
+            let _ = writeln!(known_hosts, "@cert-authority {} {}", names.join(","), cell(ca));
+        }
     }
     Parts { ssh_config: config, known_hosts }
 }
@@ -74,7 +76,7 @@ mod tests {
             listen: Vec::new(),
             public_address: public_address.into(),
             host_keys: vec!["ssh-ed25519 HHHH".into(), "ssh-rsa RRRR".into()],
-            host_ca: "ssh-ed25519 AAAAC3 bartizan host CA".into(),
+            host_cas: vec!["ssh-ed25519 AAAAC3 bartizan host CA".into()],
             started: Timestamp::from_unix_micros(0),
         };
         let target = |name: &str| Target {

@@ -137,8 +137,8 @@ async fn access_is_explained() {
 #[tokio::test]
 async fn cas_are_trusted_and_our_own_are_shown() {
     let api = Api::start().await;
-    assert_eq!(api.get("/v1/own-cas/user").await["key"], "ssh-ed25519 user user CA");
-    assert_eq!(api.get("/v1/own-cas/host").await["fingerprint"], fingerprint("host").to_string());
+    assert_eq!(api.get("/v1/own-cas/user").await[0]["key"], "ssh-ed25519 user user CA");
+    assert_eq!(api.get("/v1/own-cas/host").await[0]["fingerprint"], fingerprint("host").to_string());
     assert_eq!(api.refused("GET", "/v1/own-cas/other", NOTHING).await.0, 404);
     let body = json!({"keys": "ssh-ed25519 CAAA company CA"});
     api.ok("POST", "/v1/cas", body.clone()).await;

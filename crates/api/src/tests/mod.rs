@@ -2,6 +2,7 @@
 
 mod directory;
 mod log;
+mod own_cas;
 mod refusals;
 mod vault;
 
@@ -10,7 +11,6 @@ use std::sync::Arc;
 
 use bartizan_access::Policies;
 use bartizan_audit::{Log, LogOptions, Origin};
-use bartizan_model::api::OwnCa;
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
 use bartizan_sinks::IndexFollower;
@@ -88,10 +88,8 @@ impl Api {
         let (rebuild, emptied) = follower.rebuild();
         tokio::spawn(follower.run(stop_index.subscribe()));
 
-        let ca = |name: &str| OwnCa {
-            key: format!("ssh-ed25519 {name} {name} CA"),
-            fingerprint: fingerprint(name),
-        };
+        let ca = |name: &str| Arc::new(own_cas::InMemory::new(name));
+        let (user_ca, host_ca) = (ca("user"), ca("host"));
         let master = MasterKey::generate().unwrap();
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let parts = || Parts {
@@ -106,7 +104,7 @@ impl Api {
             live: Arc::new(NothingLives),
             parse_key: key_parser(),
             parse_private_key: vault::private_key_parser(),
-            own_cas: OwnCas { user: ca("user"), host: ca("host") },
+            own_cas: OwnCas { user: user_ca.clone(), host: host_ca.clone() },
             host_keys: vec!["ssh-ed25519 HHHH".into()],
             node: NodeId("node-1".into()),
             listen: vec!["127.0.0.1:2222".parse().unwrap()],

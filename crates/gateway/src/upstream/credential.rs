@@ -170,7 +170,7 @@ impl Credentials {
         for name in EXTENSIONS {
             builder = builder.extension(name, Vec::new());
         }
-        let certificate = builder.sign(&keys.user_ca).map_err(|error| ours(WHAT, &error))?;
+        let certificate = builder.sign(&keys.user_ca.current()).map_err(|error| ours(WHAT, &error))?;
         let own = keys.upstream_key(&grant.target.name).map_err(|error| ours(WHAT, &error))?;
         let used = vec![
             Used::Certificate { serial: certificate.serial() },

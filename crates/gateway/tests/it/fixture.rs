@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_audit::{Log, LogOptions, Origin};
-use bartizan_gateway::{GatewayHandle, Keys, Parts, Settings, start};
+use bartizan_gateway::{CaKey, GatewayHandle, Keys, Parts, Settings, start};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{
     AuthorizedKey, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, LoginName, NodeId, Person, PersonName,
@@ -42,10 +42,10 @@ impl Fixture {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
 
-        let user_ca = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
-        let host_ca = Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
+        let user_ca = CaKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
+        let host_ca = CaKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
         let host_key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
-        server.trust_user_ca(user_ca.public_key().to_openssh("ca").trim());
+        server.trust_user_ca(user_ca.current().public_key().to_openssh("ca").trim());
 
         let log_folder = folder.path().join("log");
         Log::create(&log_folder, &"test.example/node".parse::<Origin>().unwrap()).unwrap();
@@ -54,7 +54,7 @@ impl Fixture {
         runtime.block_on(fill(&store, &key, &server));
 
         let known = host_key.public_key().to_openssh("");
-        let ca_line = host_ca.public_key().to_openssh("");
+        let ca_line = host_ca.current().public_key().to_openssh("");
         let keys = Keys {
             host_keys: vec![HostKey::new(host_key)],
             host_ca,

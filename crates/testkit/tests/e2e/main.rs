@@ -29,6 +29,7 @@ mod observe;
 mod pty;
 mod record;
 mod refuse;
+mod rotation;
 mod selftest;
 mod target;
 mod tour;
