@@ -77,7 +77,7 @@ pub(crate) async fn terminate(
     body: std::result::Result<Json<SessionTermination>, JsonRejection>,
 ) -> Result<Json<SessionSummary>> {
     let Json(SessionTermination { reason }) = body?;
-    let reason = escape(reason[..reason.floor_char_boundary(MAX_REASON_BYTES)].as_bytes());
+    let reason = escape(&reason.as_bytes()[..reason.floor_char_boundary(MAX_REASON_BYTES)]);
     let session = by_prefix(&state, &prefix).await?;
     let over = || {
         ApiError::conflict(format!("session {} is not live", session.id))

@@ -9,7 +9,7 @@ fn selftest(scene: &Scene) -> Finished {
     let (to, key, folder) =
         (format!("{}@web-1", scene.target.login()), scene.key.private(), scene.folder().to_owned());
     let arguments =
-        ["selftest", &to, "--person", "alice", "--identity", text(&key), "--folder", text(&folder)];
+        ["selftest", &to, "--person", "alice", "--identity", text(key), "--folder", text(&folder)];
     scene.bartizan().cli(&[&arguments[..], &["--json"]].concat())
 }
 
