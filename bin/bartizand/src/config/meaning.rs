@@ -64,6 +64,7 @@ impl Config {
 
 /// Where people, targets, grants, credentials and the index are kept.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, in the configuration")]
 pub(crate) enum Database {
     /// In the data folder.
     Sqlite,

@@ -10,6 +10,7 @@ use crate::scene::Scene;
 
 /// The folder of its programs; none where `scripts/setup-test.sh` could not get them, as it says.
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "the runner shows it: a test that is skipped says why")]
 pub(super) fn folder() -> Option<PathBuf> {
     let root = target_folder().join("test-openssh");
     if root.join("unavailable").exists() {

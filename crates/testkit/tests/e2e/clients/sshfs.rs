@@ -42,6 +42,7 @@ impl Drop for Mount {
 }
 
 /// Whether file systems of programs can be mounted here.
+#[expect(clippy::print_stderr, reason = "the runner shows it: a test that is skipped says why")]
 fn can_mount() -> bool {
     let can = fs::File::options().read(true).write(true).open("/dev/fuse").is_ok();
     if !can {
