@@ -84,7 +84,11 @@ impl World {
 
     /// Both ends close everything; what is in flight arrives.
     fn wind_up(&mut self) {
-        for _ in 0..200_000 {
+        // One step in eight delivers a packet of a given way, and what was injected may be in flight in
+        // tens of thousands of one-byte packets.
+        let in_flight = self.inbound.client.len() + self.inbound.target.len();
+        let in_flight = in_flight + self.outbound.client.len() + self.outbound.target.len();
+        for _ in 0..200_000 + 16 * in_flight {
             self.step(true);
             let quiet = |ways: &PerSide<VecDeque<_>>| ways.client.is_empty() && ways.target.is_empty();
             let settled = self.ends.client.settled() && self.ends.target.settled();
@@ -167,6 +171,12 @@ fn the_conversations_are_rich() {
     for (sum, least) in sums.into_iter().zip([500, 150, 500, 500_000, 500_000, 50_000]) {
         assert!(sum >= least, "{sums:?}");
     }
+}
+
+/// 28,000 one-byte packets in flight are slow, not stuck.
+#[test]
+fn a_long_backlog_arrives() {
+    interfered(17_154_469_536_514_727_400, 2547);
 }
 
 proptest! {
