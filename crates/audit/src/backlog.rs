@@ -24,8 +24,10 @@ struct State {
 const MAX_BACKLOG_BYTES: usize = 64 * 1024 * 1024;
 
 impl Backlog {
-    pub(crate) fn new(segments: Vec<SegmentName>) -> Self {
-        let state = State { bundles: VecDeque::new(), bytes: 0, segments, shut: false };
+    /// The journal's segments, and the bundles that recovery read from them.
+    pub(crate) fn new(segments: Vec<SegmentName>, bundles: Vec<FullBundle>) -> Self {
+        let bytes = bundles.iter().map(|bundle| bundle.bytes.len()).sum();
+        let state = State { bundles: bundles.into(), bytes, segments, shut: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 

@@ -60,6 +60,11 @@ impl Integrator {
         &self.edge
     }
 
+    /// Number of entries that are in full bundles and tiles.
+    pub(crate) fn integrated(&self) -> u64 {
+        self.edge.full_tiles() * ENTRIES_PER_BUNDLE
+    }
+
     /// Integrates full bundles, in order: writes them and the tiles that become full with them.
     ///
     /// # Errors
@@ -70,6 +75,21 @@ impl Integrator {
     pub(crate) fn integrate(&mut self, bundles: Vec<FullBundle>) -> Result<(), ReadError> {
         let prepared = self.prepare(bundles);
         self.complete(&prepared)
+    }
+
+    /// Checks that those of these bundles that are files already have the same bytes.
+    ///
+    /// # Errors
+    /// [`ReadError::Conflict`] when one has others, before anything is written for it.
+    pub(crate) fn check(&self, bundles: &[FullBundle]) -> Result<(), ReadError> {
+        for bundle in bundles {
+            let path = self.dir.join(layout::entries_path(bundle.number));
+            match disk::read(&*self.disk, &path, MAX_BUNDLE_BYTES + 1)? {
+                Some(present) if present != bundle.bytes => return Err(ReadError::Conflict(path)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Adds full bundles to the tree, in order, and gives the files that this makes, for [`Self::complete`].

@@ -14,7 +14,6 @@ use crate::disk::{Disk, Guard};
 use crate::error::{LogError, OpenError};
 use crate::integrate::Integrator;
 use crate::journal::Segment;
-use crate::layout::SegmentName;
 use crate::note::Signer;
 use crate::open::Origin;
 use crate::promise::Promise;
@@ -110,7 +109,8 @@ pub(crate) struct Parts {
     pub(crate) integrator: Integrator,
     pub(crate) tail: Tail,
     pub(crate) segment: Segment,
-    pub(crate) segments: Vec<SegmentName>,
+    /// What the journal holds, on its way to the integrator.
+    pub(crate) backlog: Backlog,
     pub(crate) origin: Origin,
     /// Tree size of the checkpoint in place.
     pub(crate) published: Option<u64>,
@@ -127,11 +127,15 @@ impl Log {
         let reader = Reader::live(parts.disk.clone(), dir, head.subscribe());
         let shared = Arc::new(Shared {
             queue: Queue::new(limits),
-            backlog: Backlog::new(parts.segments),
+            backlog: parts.backlog,
             head,
             failure: watch::Sender::new(None),
             promised: AtomicU64::new(0),
-            stats: Counters::new(parts.segment.room(), parts.published.unwrap_or(0)),
+            stats: Counters::new(
+                parts.segment.room(),
+                parts.integrator.integrated(),
+                parts.published.unwrap_or(0),
+            ),
         });
         let threads = Mutex::default();
         let log =

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::backlog::Backlog;
 use crate::bundle;
 use crate::disk::{self, Disk, Guard, OsDisk};
 use crate::error::{FileError, OpenError, ReadError};
@@ -71,8 +72,6 @@ pub(crate) struct Description {
 }
 
 const FORMAT: u32 = 1;
-/// Recovery integrates so many bytes of bundles at once.
-const INTEGRATE_BYTES: usize = 8 * 1024 * 1024;
 const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 
 /// A log that was opened, and what had to be done for it.
@@ -123,7 +122,8 @@ impl Log {
         create(&OsDisk, dir, origin)
     }
 
-    /// Opens the log in `dir` for appending. Blocks while recovery reads the journal, at most some tens of megabytes.
+    /// Opens the log in `dir` for appending. Blocks while recovery reads the journal, of the order of a
+    /// hundred megabytes at most; what it holds is integrated afterwards, as the log goes on.
     ///
     /// # Errors
     /// [`OpenError::Missing`] when there is none: this never makes one. [`OpenError::Locked`] when another
@@ -174,7 +174,12 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
     }
     let lock = lock(&*disk, dir)?;
     let mut segments = journal::segments(&*disk, dir)?;
-    let (tail, integrator, replayed, torn) = replay(&disk, dir, &segments)?;
+    let Replayed { tail, mut integrator, mut bundles, entries, torn } = replay(&disk, dir, &segments)?;
+    // A segment that ends in the middle of an append is set aside here and now, which needs what it holds in bundles.
+    if torn.is_some() {
+        integrator.integrate(std::mem::take(&mut bundles))?;
+    }
+    integrator.check(&bundles)?;
 
     // The journal goes on in a new segment, which makes durable what an earlier process may only have written.
     let sequence = segments.last().map_or(0, |last| last.sequence) + 1;
@@ -184,13 +189,14 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
         start(options.reserve_bytes).or_else(|error| if error.is_full() { start(0) } else { Err(error) })?;
     segments.push(segment.name);
     let aside = torn.as_ref().map(|torn| &*torn.file);
-    let released = integrator.release(&segments, segment.name.first, aside)?;
+    let released = integrator.release(&segments, integrator.integrated(), aside)?;
     segments.drain(..released);
     let published = check_published(&disk, dir, &origin, tail.next())?;
     integrator.remove_unpublished(published.unwrap_or(0), tail.next())?;
 
-    let recovery = Recovery { head: tail.next(), replayed, cut: torn.map(Cut::from) };
-    let parts = Parts { disk, lock, integrator, tail, segment, segments, origin: origin.clone(), published };
+    let recovery = Recovery { head: tail.next(), replayed: entries, cut: torn.map(Cut::from) };
+    let backlog = Backlog::new(segments, bundles);
+    let parts = Parts { disk, lock, integrator, tail, segment, backlog, origin: origin.clone(), published };
     Ok(Opened { log: Log::start(dir, options, parts)?, origin, recovery })
 }
 
@@ -248,22 +254,31 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Guard>, OpenError> {
     }
 }
 
-/// Integrates all that the journal holds: the tail behind the last full bundle, the integrator, how many
-/// entries were read, and the unfinished append at the end.
-fn replay(
-    disk: &Arc<dyn Disk>,
-    dir: &Path,
-    segments: &[SegmentName],
-) -> Result<(Tail, Integrator, u64, Option<Torn>), ReadError> {
+/// What the journal holds.
+struct Replayed {
+    /// The entries behind the last full bundle.
+    tail: Tail,
+    /// Where the bundles that are files end.
+    integrator: Integrator,
+    /// Full bundles that are to be integrated, in order: no more than the [`Backlog`] and a segment or two held.
+    bundles: Vec<FullBundle>,
+    /// How many entries were read.
+    entries: u64,
+    /// The unfinished append at the end.
+    torn: Option<Torn>,
+}
+
+/// Reads all that the journal holds.
+fn replay(disk: &Arc<dyn Disk>, dir: &Path, segments: &[SegmentName]) -> Result<Replayed, ReadError> {
     let Some(oldest) = segments.first() else {
         let what = "a log has at least one segment".to_owned();
         return Err(ReadError::MissingFile { file: layout::journal(dir), what });
     };
     check_integrated(&**disk, dir, *oldest)?;
-    let mut integrator = Integrator::open(disk.clone(), dir, oldest.first / ENTRIES_PER_BUNDLE)?;
+    let integrator = Integrator::open(disk.clone(), dir, oldest.first / ENTRIES_PER_BUNDLE)?;
     let mut tail = Tail::new(oldest.first);
-    let mut replayed = 0;
-    let mut full = Vec::new();
+    let mut entries = 0;
+    let mut bundles = Vec::new();
     let mut cut = None;
     let mut end: Option<Torn> = None;
     for segment in segments {
@@ -280,11 +295,7 @@ fn replay(
             match walk.step()? {
                 Step::Batch(batch) => {
                     let damaged = |what: String| ReadError::Damaged { file: segment.path(dir), offset, what };
-                    replayed += replay_batch(batch, &mut tail, &mut full, &damaged)?;
-                    // Many at once: each file is synced, and the first sync commits what the others need.
-                    if full.iter().map(|bundle| bundle.bytes.len()).sum::<usize>() >= INTEGRATE_BYTES {
-                        integrator.integrate(std::mem::take(&mut full))?;
-                    }
+                    entries += replay_batch(batch, &mut tail, &mut bundles, &damaged)?;
                 }
                 Step::End => break None,
                 Step::Torn(torn) => break Some(torn),
@@ -292,8 +303,7 @@ fn replay(
         };
         cut = end.clone().or(cut);
     }
-    integrator.integrate(full)?;
-    Ok((tail, integrator, replayed, cut))
+    Ok(Replayed { tail, integrator, bundles, entries, torn: cut })
 }
 
 /// Adds the entries of one batch; returns how many were new. Bundles that are full with them go to `full`.

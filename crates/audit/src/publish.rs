@@ -50,7 +50,7 @@ pub(crate) fn run(
                 return Ok(());
             }
         }
-        let integrated = integrator.edge().full_tiles() * ENTRIES_PER_BUNDLE;
+        let integrated = integrator.integrated();
         shared.stats.integrated.store(integrated, Ordering::Relaxed);
         release(&shared.backlog, integrator)?;
         if let Some(publisher) = &mut publisher
@@ -72,7 +72,7 @@ pub(crate) fn run(
 
 /// Lets go of the segments whose entries are all in bundles.
 fn release(backlog: &Backlog, integrator: &Integrator) -> Result<(), ReadError> {
-    let integrated = integrator.edge().full_tiles() * ENTRIES_PER_BUNDLE;
+    let integrated = integrator.integrated();
     let released = integrator.release(&backlog.segments(), integrated, None)?;
     backlog.released(released);
     Ok(())
@@ -92,7 +92,7 @@ impl Publisher {
     /// Publishes a checkpoint of the durable entries, at most 255 of which are in no full bundle: where the
     /// integrator lags behind the head, the rest follows when it has caught up.
     fn publish(&mut self, integrator: &mut Integrator, head: u64) -> Result<(), ReadError> {
-        let integrated = integrator.edge().full_tiles() * ENTRIES_PER_BUNDLE;
+        let integrated = integrator.integrated();
         let size = if head - integrated < ENTRIES_PER_BUNDLE { head } else { integrated };
         if self.published == Some(size) {
             return Ok(());

@@ -71,8 +71,13 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(reserved: u64, published: u64) -> Self {
-        Self { reserved: AtomicU64::new(reserved), published: AtomicU64::new(published), ..Self::default() }
+    pub(crate) fn new(reserved: u64, integrated: u64, published: u64) -> Self {
+        Self {
+            reserved: AtomicU64::new(reserved),
+            integrated: AtomicU64::new(integrated),
+            published: AtomicU64::new(published),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn read(&self, head: u64, promised: u64) -> Stats {
