@@ -28,6 +28,7 @@ bench-log: ## Measures the audit log with EVENTS (10,000,000) events in FOLDER, 
 	@cargo run --release --locked --quiet --package bartizan-record --example seek
 
 soak: build ## 100 transfers of 128 MiB each way, and 1,000 short sessions with the memory watched
+	@cargo build --release --locked --quiet --package bartizan-ssh --examples
 	@python3 benches/bench.py --only soak $(BENCH)
 
 soak-kills: ## SIGKILL at 200 random moments under load, then everything must be there. KILLS=20 takes fewer

@@ -5,6 +5,7 @@ Everything runs on loopback, in one temporary folder, as the user who measures.
 
 import contextlib
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -142,7 +143,7 @@ class Peers:
         self.bartizan("target", "add", "web-1", f"127.0.0.1:{self.target.port}",
                       "--host-key", self.dir / "target_host.pub")
         self.bartizan("grant", "add", "--person", "alice", "--target", "web-1", "--login", self.login,
-                      "--allow", "shell,exec,sftp:read,sftp:write,scp", "--record", "1M")
+                      "--allow", "shell,exec,sftp:read,sftp:write,scp,forward:local", "--record", "1M")
         self.client()
 
     def serve(self):
@@ -206,6 +207,20 @@ Subsystem sftp internal-sftp
         server = Server([SSHD, "-D", "-e", "-f", config], port, self.dir / f"{name}.log")
         self.servers.append(server)
         return server
+
+    def light_clients(self, count=4):
+        """Command lines of clients that take a number of sessions and cost little, to a target that costs little."""
+        examples, port = self.programs / "examples", free_port()
+        host_key, bastion_key = self.keygen("echo_host"), self.dir / "bastion.pub"
+        self.servers.append(Server([examples / "server", f"127.0.0.1:{port}", host_key, self.dir / "user_ca.pub"],
+                                   port, self.dir / "echo.log"))
+        self.bartizan("target", "add", "echo", f"127.0.0.1:{port}", "--host-key", f"{host_key}.pub")
+        self.bartizan("grant", "add", "--person", "alice", "--target", "echo", "--login", "nobody", "--allow", "exec")
+        known = json.loads(self.bartizan("ssh-config", "--json"))["known_hosts"].splitlines()
+        plain = next(line for line in known if "ssh-ed25519" in line and not line.startswith("@"))
+        bastion_key.write_text(" ".join(plain.split()[1:3]) + "\n")
+        client = [examples / "client", f"127.0.0.1:{self.port}", "nobody@echo", self.key, bastion_key, "true"]
+        return [client] * count
 
     def client(self):
         """The configuration of the stock client: one alias a path."""
