@@ -3,8 +3,8 @@
 use super::super::progress::Progress;
 use super::host::{PerSide, Side, Totals};
 use super::replies::Pending;
-use crate::connection::ChannelKey;
 use crate::connection::ConnectionError;
+use crate::connection::{ChannelKey, DataKind};
 use crate::wire::connection::{ChannelKind, ChannelOpen};
 use std::collections::VecDeque;
 
@@ -25,7 +25,19 @@ pub(super) struct Channel {
     pub(super) exit_seen: bool,
     /// The client's EOF came before a program was permitted, and waits for one.
     pub(super) eof_withheld: bool,
+    /// For the client, and beyond its window: see [`super::edit`].
+    pub(super) backlog: Backlog,
     pub(super) totals: Totals,
+}
+
+/// Data that wait for the client's window, and what must not overtake them.
+#[derive(Default)]
+pub(super) struct Backlog {
+    pub(super) chunks: VecDeque<(DataKind, Vec<u8>)>,
+    /// Bytes in all chunks.
+    pub(super) length: usize,
+    pub(super) eof: bool,
+    pub(super) close: bool,
 }
 
 /// Our dealings with one end of a channel.
@@ -39,8 +51,9 @@ pub(super) struct End {
     /// Bytes that it may still send, by what it was told.
     pub(super) window: u32,
     /// Bytes that the other end allows beyond `window`: our reserve, or what we withheld and have
-    /// not credited yet. The other end's true window is always `window + kept`.
-    pub(super) kept: u32,
+    /// not credited yet. The other end's true window is always `window + kept`, and the backlog besides if
+    /// that end is the client. Below 0 are bytes that we injected and that the client has not allowed for yet.
+    pub(super) kept: i64,
     /// How much of `kept` is to stay with us as the reserve for what we inject.
     pub(super) reserve: u32,
     /// The most data bytes that one packet to this end may carry.
@@ -84,6 +97,7 @@ impl Channel {
             pty: false,
             exit_seen: false,
             eof_withheld: false,
+            backlog: Backlog::default(),
             totals: Totals::default(),
         }
     }

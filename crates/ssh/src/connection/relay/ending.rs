@@ -1,7 +1,7 @@
 //! What we say ourselves: text into a channel, and the end of one or all of them.
 
 use super::super::progress::Progress;
-use super::channel::Channel;
+use super::channel::{Backlog, Channel};
 use super::flow::close_end;
 use super::host::{GlobalVerdict, Output, RelayHost, Side};
 use super::open::send_failure;
@@ -32,7 +32,7 @@ impl<'a> Farewell<'a> {
         Self::terminating("")
     }
 
-    const fn terminating(text: &'a str) -> Self {
+    pub(super) const fn terminating(text: &'a str) -> Self {
         Self {
             text,
             description: text,
@@ -136,6 +136,7 @@ pub(super) fn sever(
     if channel.severed {
         return;
     }
+    channel.backlog = Backlog::default();
     let opened = channel.ends[channel.opener].told != Progress::Unopened;
     for side in Side::BOTH {
         let end = &channel.ends[side];
@@ -212,17 +213,21 @@ fn put(channel: &mut Channel, kind: DataKind, bytes: &[u8], out: &mut impl Outpu
         && client.sent != Progress::Closed
         && client.maximum_packet > 0;
     let Some(recipient_channel) = client.number.filter(|_| able) else { return 0 };
-    let fitting = bytes.len().min(channel.ends.target.kept as usize);
+    let fitting = bytes.len().min(usize::try_from(channel.ends.target.kept).unwrap_or(0));
     for data in bytes[..fitting].chunks(client.maximum_packet as usize) {
-        let message = match kind {
-            DataKind::Data => Message::Data { recipient_channel, data },
-            DataKind::Extended(data_type_code) => {
-                Message::ExtendedData { recipient_channel, data_type_code, data }
-            }
-        };
-        out.to(Side::Client, &message.to_payload());
+        out.to(Side::Client, &data_message(recipient_channel, kind, data).to_payload());
     }
-    channel.ends.target.kept -= fitting as u32;
+    channel.ends.target.kept -= fitting as i64;
     channel.totals.injected += fitting as u64;
     fitting
+}
+
+/// A message with data of either stream.
+pub(super) const fn data_message(recipient_channel: u32, kind: DataKind, data: &[u8]) -> Message<'_> {
+    match kind {
+        DataKind::Data => Message::Data { recipient_channel, data },
+        DataKind::Extended(data_type_code) => {
+            Message::ExtendedData { recipient_channel, data_type_code, data }
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::super::progress::Progress;
 use super::channel::{Channel, End};
-use super::host::{Output, RelayHost, Side};
+use super::edit::{edited, end, flush, must_wait, release, wait};
+use super::host::{DataEdit, DataVerdict, Output, RelayHost, Side};
 use super::{ConnectionError, Relay};
 use crate::connection::DataKind;
 use crate::wire::connection::Message;
@@ -43,9 +44,29 @@ impl Relay {
             withhold(channel, length, out);
             return Ok(());
         }
+        if chunk.kind == DataKind::Data && channel.is_session() {
+            let mut edit = DataEdit::default();
+            match host.edit_data(channel.key, from, chunk.data, &mut edit) {
+                DataVerdict::Pass => {}
+                DataVerdict::Replace => {
+                    edited(channel, from, length, &edit, host, out);
+                    return Ok(());
+                }
+                DataVerdict::End { text } => {
+                    end(channel, &text, host, out);
+                    return Ok(());
+                }
+            }
+        }
         channel.totals.passed[from] += u64::from(length);
         host.data(channel.key, from, chunk.kind, chunk.data);
-        out.to(from.other(), payload);
+        if from == Side::Target && must_wait(channel) {
+            wait(channel, chunk.kind, chunk.data, out);
+        } else {
+            out.to(from.other(), payload);
+        }
+        // What was kept before must not be all that is left to an end.
+        credit_back(&mut channel.ends[from], 0, from, out);
         Ok(())
     }
 
@@ -55,6 +76,7 @@ impl Relay {
         number: u32,
         bytes_to_add: u32,
         payload: &[u8],
+        host: &mut impl RelayHost,
         out: &mut impl Output,
     ) -> Result<(), ConnectionError> {
         // For a channel that it has closed, a late adjustment means nothing, and some servers send one;
@@ -67,22 +89,27 @@ impl Relay {
         }
         channel.ends[from].sent.check_live("CHANNEL_WINDOW_ADJUST")?;
         let sender = &mut channel.ends[from.other()];
-        let granted = u64::from(sender.window) + u64::from(sender.kept) + u64::from(bytes_to_add);
-        if granted > u64::from(u32::MAX) {
+        let waiting = if from == Side::Client { channel.backlog.length as i64 } else { 0 };
+        let granted = i64::from(sender.window) + sender.kept + waiting + i64::from(bytes_to_add);
+        if granted > i64::from(u32::MAX) {
             return Err(ConnectionError::WindowOverflow { bytes_to_add });
         }
         // What we injected came out of the reserve: fill it up before the sender gets more.
-        let refill = sender.reserve.saturating_sub(sender.kept).min(bytes_to_add);
+        let refill = (i64::from(sender.reserve) - sender.kept).clamp(0, i64::from(bytes_to_add)) as u32;
         let passed = bytes_to_add - refill;
-        sender.kept += refill;
+        sender.kept += i64::from(refill);
         sender.window += passed;
-        if channel.severed || passed == 0 && refill > 0 {
+        if channel.severed {
             return Ok(());
         }
         if refill == 0 {
             out.to(from.other(), payload);
         } else {
             credit(sender, passed, from.other(), out);
+        }
+        if from == Side::Client && waiting > 0 {
+            flush(channel, out);
+            self.settle(number, from, host);
         }
         Ok(())
     }
@@ -109,8 +136,12 @@ impl Relay {
             channel.eof_withheld = true;
             return Ok(());
         }
-        channel.ends[from.other()].told = Progress::Eof;
         host.eof(channel.key, from);
+        if from == Side::Target && channel.backlog.length > 0 {
+            channel.backlog.eof = true;
+            return Ok(());
+        }
+        channel.ends[from.other()].told = Progress::Eof;
         out.to(from.other(), payload);
         Ok(())
     }
@@ -132,18 +163,35 @@ impl Relay {
                 close_end(channel, from, out);
             }
         } else {
-            channel.ends[from.other()].told = Progress::Closed;
             host.close(channel.key, from);
-            out.to(from.other(), payload);
-        }
-        if channel.done() {
-            let (key, severed, totals) = (channel.key, channel.severed, channel.totals);
-            self.channels.remove(key);
-            if !severed {
-                host.closed(key, totals);
+            if from == Side::Client {
+                // Nobody takes what waits, and a CLOSE that waited behind it is due.
+                channel.backlog.chunks.clear();
+                channel.backlog.length = 0;
+                release(channel, out);
+            }
+            if from == Side::Target && channel.backlog.length > 0 {
+                channel.backlog.close = true;
+            } else {
+                channel.ends[from.other()].told = Progress::Closed;
+                out.to(from.other(), payload);
             }
         }
+        self.settle(number, from, host);
         Ok(())
+    }
+
+    /// Forgets a channel that both ends are done with; `from` knows it by the number.
+    fn settle(&mut self, number: u32, from: Side, host: &mut impl RelayHost) {
+        let Some(channel) = self.channels.by_number(from.other(), number).filter(|channel| channel.done())
+        else {
+            return;
+        };
+        let (key, severed, totals) = (channel.key, channel.severed, channel.totals);
+        self.channels.remove(key);
+        if !severed {
+            host.closed(key, totals);
+        }
     }
 }
 
@@ -160,19 +208,26 @@ pub(super) fn close_end(channel: &mut Channel, side: Side, out: &mut impl Output
 fn withhold(channel: &mut Channel, length: u32, out: &mut impl Output) {
     channel.totals.withheld += u64::from(length);
     let client = &mut channel.ends.client;
-    client.kept += length;
-    // Often enough that the client never waits, seldom enough that one-byte packets cost little.
-    if client.kept >= 32 * 1024 || client.kept >= client.window {
-        let credited = std::mem::take(&mut client.kept);
-        client.window += credited;
-        if client.told < Progress::Closed {
-            credit(client, credited, Side::Client, out);
+    client.kept += i64::from(length);
+    credit_back(client, 0, Side::Client, out);
+}
+
+/// Gives back to an end what we kept of its window, but for what we still hold, when it is worth a message.
+///
+/// Often enough that the end never waits, seldom enough that one-byte packets cost little.
+pub(super) fn credit_back(end: &mut End, held: usize, side: Side, out: &mut impl Output) {
+    let due = u32::try_from(end.kept - held as i64 - i64::from(end.reserve)).unwrap_or(0);
+    if due >= 32 * 1024 || due >= end.window {
+        end.window += due;
+        end.kept -= i64::from(due);
+        if end.told < Progress::Closed {
+            credit(end, due, side, out);
         }
     }
 }
 
 /// Sends `WINDOW_ADJUST` to an end.
-fn credit(end: &End, bytes_to_add: u32, side: Side, out: &mut impl Output) {
+pub(super) fn credit(end: &End, bytes_to_add: u32, side: Side, out: &mut impl Output) {
     if let Some(recipient_channel) = end.number.filter(|_| bytes_to_add > 0) {
         out.to(side, &Message::WindowAdjust { recipient_channel, bytes_to_add }.to_payload());
     }

@@ -127,12 +127,40 @@ pub enum GlobalVerdict {
     Hold,
 }
 
+/// What becomes of data in a client's session channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum DataVerdict {
+    /// They go on as they are.
+    Pass,
+    /// What [`DataEdit`] holds goes on instead.
+    Replace,
+    /// The channel ends, as with [`Relay::terminate_channel`](super::Relay::terminate_channel).
+    End {
+        /// Text for the person, on standard error.
+        text: String,
+    },
+}
+
+/// What goes on instead of data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataEdit {
+    /// To the other end. The other end's window must have room for it: at most what came before and did not go on,
+    /// and what comes now.
+    pub onward: Vec<u8>,
+    /// With data of the client: to the client, in the place of the target.
+    pub back: Vec<u8>,
+    /// How many bytes of this end the host keeps after this call, to decide about them later; the rest of what did not
+    /// go on is credited.
+    pub held: usize,
+}
+
 /// Bytes of a channel's life, both streams together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Data bytes that passed from each end to the other.
     pub passed: PerSide<u64>,
-    /// Data bytes of the client that were kept from the target, because no program was permitted.
+    /// Data bytes that were kept from the other end: no program was permitted, or the host changed them.
     pub withheld: u64,
     /// Data bytes that we put into the channel towards the client.
     pub injected: u64,
@@ -192,6 +220,14 @@ pub trait RelayHost {
 
     /// Judges a `GLOBAL_REQUEST`, of either end.
     fn global_request(&mut self, from: Side, request: &GlobalRequest<'_>) -> GlobalVerdict;
+
+    /// Judges data (not extended data) of a client's session channel in which a program runs, before they pass.
+    ///
+    /// What goes on is told to [`data`](Self::data) afterwards, what is changed as it was changed.
+    fn edit_data(&mut self, key: ChannelKey, from: Side, bytes: &[u8], edit: &mut DataEdit) -> DataVerdict {
+        let _ = (key, from, bytes, edit);
+        DataVerdict::Pass
+    }
 
     /// Data pass.
     fn data(&mut self, key: ChannelKey, from: Side, kind: DataKind, bytes: &[u8]);

@@ -9,12 +9,13 @@
 //! ```
 //!
 //! **Windows are end to end.** `WINDOW_ADJUST` passes through, so what the slower end does not read,
-//! the faster end may not send, and nothing piles up here. Four messages are changed on the way:
+//! the faster end may not send, and nothing piles up here. Five messages are changed on the way:
 //! - `CHANNEL_OPEN` of a client's session announces its window less a *reserve* of up to 4 KiB, out of
 //!   which we can put text into the channel ([`Relay::inject`]). Adjustments fill the reserve up first.
 //! - `CHANNEL_OPEN` and its confirmation announce at most [`RelayLimits::maximum_packet`], so that
 //!   no end sends packets that our transports refuse.
-//! - `WINDOW_ADJUST` from us credits a client for data that we withheld.
+//! - `WINDOW_ADJUST` from us credits an end for data that we withheld.
+//! - Data of a session channel that its host changes ([`RelayHost::edit_data`]).
 //!
 //! **Replies keep their order**, although some requests are answered by the other end and some by
 //! us: one queue per channel and one per connection, in each direction.
@@ -77,6 +78,7 @@
 //! ```
 
 mod channel;
+mod edit;
 mod ending;
 mod flow;
 mod global;
@@ -87,7 +89,8 @@ mod request;
 
 pub use super::{ChannelKey, DataKind};
 pub use host::{
-    GlobalVerdict, OpenVerdict, Output, PerSide, Refusal, RelayHost, RequestVerdict, Side, Totals,
+    DataEdit, DataVerdict, GlobalVerdict, OpenVerdict, Output, PerSide, Refusal, RelayHost, RequestVerdict,
+    Side, Totals,
 };
 
 use super::ConnectionError;
@@ -256,7 +259,7 @@ impl Relay {
                 self.data(from, &chunk, payload, host, out)?;
             }
             Message::WindowAdjust { recipient_channel, bytes_to_add } => {
-                self.window_adjust(from, recipient_channel, bytes_to_add, payload, out)?;
+                self.window_adjust(from, recipient_channel, bytes_to_add, payload, host, out)?;
             }
             Message::Eof { recipient_channel } => self.eof(from, recipient_channel, payload, host, out)?,
             Message::Close { recipient_channel } => {

@@ -80,7 +80,7 @@ impl Relay {
         let maximum_packet_size = channel.ends[opener].maximum_packet;
         let other = &mut channel.ends[opener.other()];
         other.window = open.initial_window_size - reserve;
-        (other.kept, other.reserve) = (reserve, reserve);
+        (other.kept, other.reserve) = (i64::from(reserve), reserve);
         other.told = Progress::Open;
         let passed = ChannelOpen { initial_window_size: other.window, maximum_packet_size, ..*open };
         if passed == *open {
