@@ -122,6 +122,7 @@ fn data() -> DirectoryData {
                 expires: None,
                 record: Recording::default(),
                 break_glass: false,
+                files: bartizan_model::FileRules::default(),
                 created,
             })
             .collect(),

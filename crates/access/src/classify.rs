@@ -9,7 +9,7 @@
 //!
 //! What this does not see: a program called `scp` that somebody installed on the target, and what a program does
 //! with its path. `scp -t /etc` overwrites what the login may overwrite. OpenSSH's `scp` from 9.0 on speaks
-//! SFTP and needs `sftp:read` and `sftp:write`; `scp -O` needs `scp`.
+//! SFTP and needs `sftp:read` to fetch and `sftp:write` to send; `scp -O` needs `scp`.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ impl Needs {
 }
 
 impl fmt::Display for Needs {
-    /// Shows `scp or exec`, `sftp:read and sftp:write`.
+    /// Shows `scp or exec`, `sftp:read or sftp:write`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = |set: &PermissionSet| set.iter().map(Permission::as_str).collect::<Vec<_>>().join(" and ");
         f.pad(&self.0.iter().map(all).collect::<Vec<_>>().join(" or "))
@@ -66,9 +66,9 @@ pub fn classify(asked: Asked<'_>, pty: bool) -> Needs {
     match asked {
         Asked::Shell => Needs::one(Permission::Shell),
         Asked::Exec(command) => Needs::narrow_or_exec(if pty { None } else { narrow(command) }),
-        // Reading and writing share one channel, and nothing yet looks at each SFTP request and refuses it.
+        // Reading and writing share one channel: each request in it is judged by what it needs.
         Asked::Subsystem(b"sftp") => {
-            Needs(vec![PermissionSet::from_iter([Permission::SftpRead, Permission::SftpWrite])])
+            Needs([Permission::SftpRead, Permission::SftpWrite].map(|p| PermissionSet::from_iter([p])).into())
         }
         Asked::Subsystem(_) => Needs::one(Permission::Subsystem),
     }

@@ -13,7 +13,7 @@ use cedar_policy::{
 
 use crate::directory::Entry;
 use crate::policy::CONNECT;
-use crate::{Authenticated, Directory, Rejected};
+use crate::{Authenticated, Directory, FileAccess, Rejected};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,7 @@ impl From<Result<Permit, Denial>> for Decision {
 pub struct Permit {
     rules: Vec<GrantId>,
     allow: PermissionSet,
+    files: FileAccess,
     pty: bool,
     recording: Recording,
     until: Option<Until>,
@@ -99,6 +100,11 @@ impl Permit {
     /// All that is permitted to this person on this target, as this login, from this source, at this time.
     pub fn allow(&self) -> &PermissionSet {
         &self.allow
+    }
+
+    /// What SFTP may do with which files.
+    pub fn files(&self) -> &FileAccess {
+        &self.files
     }
 
     /// Whether a terminal may be asked for. Only a certificate can hold that back.
@@ -256,7 +262,11 @@ impl Directory {
         let grants: Vec<&Grant> =
             connect.grants.iter().filter_map(|id| entry.grants.get(id).map(AsRef::as_ref)).collect();
         let may = |p: &Permission| who.may(*p) && question.permits(*p, &grants, counting);
-        let allow = Permission::ALL.into_iter().filter(may).collect();
+        let allow: PermissionSet = Permission::ALL.into_iter().filter(may).collect();
+        let operators = |p| {
+            counting == Counting::All && question.ask_operators(names.action(p)).is_ok_and(|r| !r.is_empty())
+        };
+        let files = FileAccess::of(&grants, operators, |p| allow.contains(p));
         let terms = terms(&grants);
         // How long an operator's policy permits is in its conditions, so it counts as without end.
         let until = terms.until.filter(|_| connect.operators.is_empty());
@@ -275,6 +285,7 @@ impl Directory {
         Ok(Permit {
             rules: rules.grants.into_iter().chain(rules.operators).collect(),
             allow,
+            files,
             pty: who.may_have_pty(),
             recording: terms.recording,
             until,

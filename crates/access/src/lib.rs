@@ -20,11 +20,13 @@
 mod classify;
 mod directory;
 mod evidence;
+mod files;
 mod judge;
 mod policy;
 
 pub use classify::{Asked, Needs, classify};
 pub use directory::{BuildError, Directory, GrantedLogins};
 pub use evidence::{Attempt, Authenticated, CertificateEvidence, Evidence, Rejected};
+pub use files::{FileAccess, FileDenial, FilePath, FileSize, FileUse};
 pub use judge::{Action, Decision, Denial, DenyReason, Permit, Request, Until};
 pub use policy::{Policies, PolicyError, PolicyErrors, schema_text};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use bartizan_access::{Action, Decision, Directory, Policies, Request};
+use bartizan_access::{Action, Decision, Directory, FilePath, FileSize, FileUse, Permit, Policies, Request};
 use bartizan_model::api::{AccessAnswer, AccessQuestion};
-use bartizan_model::{DirectoryData, GrantId, PermissionSet, Timestamp};
+use bartizan_model::{DirectoryData, FileRules, GrantId, Permission, PermissionSet, PersonName, Timestamp};
 use bartizan_store::DirectoryStore as _;
 
 use crate::LOOPBACK;
@@ -35,12 +35,14 @@ fn answer(
     question: &AccessQuestion,
     now: Timestamp,
 ) -> Result<AccessAnswer> {
-    let AccessQuestion { person, login, target, action, source } = question;
+    let AccessQuestion { person, login, target, action, source, file } = question;
     let action = action_of(action)?;
+    let file = file.as_deref().map(|path| Ok::<_, ApiError>((path, use_of(action)?))).transpose()?;
     let directory = Directory::build(data, policies.clone())
         .map_err(|e| ApiError::unavailable(format!("the directory cannot be judged: {e}")))?;
     let request = Request { target, login, action, source: source.unwrap_or(LOOPBACK) };
     Ok(match directory.explain(person, &request, now) {
+        Decision::Permit(permit) if let Some((path, what)) = file => for_file(person, &permit, path, what),
         Decision::Permit(permit) => {
             let until = permit.until().map_or(String::new(), |until| format!(", until {}", until.at));
             let reason = format!("{person} may {} as {login} on {target}{until}", doing(action));
@@ -48,6 +50,37 @@ fn answer(
         }
         Decision::Deny(denial) => denied(&denial.reason, denial.rules),
     })
+}
+
+/// What SFTP would be answered for one file.
+fn for_file(person: &PersonName, permit: &Permit, path: &str, what: FileUse) -> AccessAnswer {
+    let (files, path) = (permit.files(), FilePath::new(path.as_bytes(), None));
+    match files.judge(what, &path) {
+        Ok(size) => {
+            let doing = if what == FileUse::Write { "write" } else { "read" };
+            let size = match size {
+                FileSize::Any => String::new(),
+                FileSize::UpTo(bytes) => format!(", up to {}", FileRules::size_text(bytes)),
+            };
+            let rules = files.rules(what, &path);
+            let rules = if rules.is_empty() { permit.rules().to_vec() } else { rules };
+            AccessAnswer {
+                permitted: true,
+                rules,
+                reason: format!("{person} may {doing} this file by SFTP{size}"),
+            }
+        }
+        Err(denial) => denied(&denial.reason, denial.rules),
+    }
+}
+
+fn use_of(action: Action) -> Result<FileUse> {
+    match action {
+        Action::Permission(Permission::SftpRead) => Ok(FileUse::Read),
+        Action::Permission(Permission::SftpWrite) => Ok(FileUse::Write),
+        _ => Err(ApiError::invalid("rules for files hold for SFTP only")
+            .hint("ask for sftp:read or sftp:write of a file; the other permissions know no files")),
+    }
 }
 
 fn denied(reason: &dyn std::fmt::Display, rules: Vec<GrantId>) -> AccessAnswer {

@@ -61,6 +61,7 @@ pub(crate) async fn add(
             ApiError::invalid("the grant names no login").hint("name accounts: --login root, or --any-login")
         );
     }
+    new.files.check(&new.allow).map_err(|error| ApiError::invalid(error.to_string()))?;
     if new.expires.is_some_and(|expires| expires <= now) {
         return Err(ApiError::invalid("the grant would have expired already"));
     }
@@ -73,8 +74,9 @@ pub(crate) async fn add(
         known_target(&data, &name)?;
     }
     let id = fresh_id(&data.grants)?;
-    let NewGrant { who, target, logins, allow, sources, expires, record, break_glass } = new;
-    let grant = Grant { id, who, target, logins, allow, sources, expires, record, break_glass, created: now };
+    let NewGrant { who, target, logins, allow, files, sources, expires, record, break_glass } = new;
+    let grant =
+        Grant { id, who, target, logins, allow, files, sources, expires, record, break_glass, created: now };
     change::make(&state, peer, AddGrant(grant.clone())).await?;
     Ok((StatusCode::CREATED, Json(grant)))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Outcome, Severity};
 use crate::{
-    AuthorizedKey, ChannelDigest, Fingerprint, Grant, GrantId, Grantee, Labels, LoginName, NodeId,
+    AuthorizedKey, ChannelDigest, FileRules, Fingerprint, Grant, GrantId, Grantee, Labels, LoginName, NodeId,
     PermissionSet, Person, PersonName, Recording, RecordingFile, Role, RoleName, SecretText, SessionId,
     SessionState, SessionSummary, SourceNetwork, Target, TargetName, TargetSelector, Timestamp,
 };
@@ -187,6 +187,9 @@ pub struct NewGrant {
     pub logins: Option<Vec<LoginName>>,
     /// What.
     pub allow: PermissionSet,
+    /// Which files `sftp:read` and `sftp:write` are for.
+    #[serde(default)]
+    pub files: FileRules,
     /// From which networks; empty is anywhere.
     #[serde(default)]
     pub sources: Vec<SourceNetwork>,
@@ -275,6 +278,9 @@ pub struct AccessQuestion {
     /// From where; none asks for the loopback address.
     #[serde(default)]
     pub source: Option<IpAddr>,
+    /// With `sftp:read` or `sftp:write`: whether it is permitted for the file of this path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// The answer of the policy, explained.

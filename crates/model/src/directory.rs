@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Fingerprint, Labels, LoginName, PermissionSet, PersonName, RoleName, TargetName, TargetSelector,
-    Timestamp,
+    FileRules, Fingerprint, Labels, LoginName, PermissionSet, PersonName, RoleName, TargetName,
+    TargetSelector, Timestamp,
 };
 
 /// A field of a record that was refused.
@@ -240,6 +240,9 @@ pub struct Grant {
     pub logins: Option<Vec<LoginName>>,
     /// What.
     pub allow: PermissionSet,
+    /// Which files `sftp:read` and `sftp:write` are for.
+    #[serde(default, skip_serializing_if = "FileRules::is_empty")]
+    pub files: FileRules,
     /// From which networks; empty is anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceNetwork>,

@@ -502,6 +502,24 @@ pub enum Body {
     /// Derived: bytes were copied from file to file on the target.
     #[serde(rename = "sftp.copy")]
     SftpCopy(PathPair),
+    /// A request of SFTP was refused, because no grant permits it for this file. The target has not seen it; the session goes on.
+    #[serde(rename = "sftp.refuse")]
+    SftpRefuse {
+        /// The channel's ordinal in the session.
+        channel: u32,
+        /// The request: `open`, `write`, `remove`, `posix-rename@openssh.com`, …
+        request: String,
+        /// The path as it was asked for, or that of the open file, escaped; cut at 4 KiB.
+        path: String,
+        /// The second path, where the request has two.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// Why, in words.
+        reason: String,
+        /// The grants that would permit it but for their paths or sizes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<GrantId>,
+    },
     /// Derived: an SFTP channel is over.
     #[serde(rename = "sftp.end")]
     SftpEnd(SftpEnd),
@@ -633,6 +651,7 @@ impl Body {
             Self::SftpHardlink(_) => "sftp.hardlink",
             Self::SftpSetstat(_) => "sftp.setstat",
             Self::SftpCopy(_) => "sftp.copy",
+            Self::SftpRefuse { .. } => "sftp.refuse",
             Self::SftpEnd(_) => "sftp.end",
             Self::ScpEnd(_) => "scp.end",
             Self::RsyncEnd(_) => "rsync.end",

@@ -9,6 +9,7 @@ mod credential;
 mod directory;
 mod escape;
 pub mod event;
+mod file_rules;
 mod fingerprint;
 mod id;
 mod name;
@@ -25,6 +26,7 @@ pub use directory::{
     Recording, Role, SourceNetwork, Target, TrustedCa,
 };
 pub use escape::{Escaped, escape};
+pub use file_rules::{FileRules, PathGlob, Reach};
 pub use fingerprint::Fingerprint;
 pub use id::{NodeId, SessionId};
 pub use name::{InvalidName, LoginName, Name, PersonName, RoleName, TargetName};

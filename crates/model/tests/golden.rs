@@ -394,6 +394,18 @@ fn observations() -> Vec<Event> {
         done(Body::SftpHardlink(path_pair(None, None))),
         done(Body::SftpSetstat(attributes)),
         done(Body::SftpCopy(path_pair(None, Some(100)))),
+        event(
+            Body::SftpRefuse {
+                channel: 0,
+                request: text("posix-rename@openssh.com"),
+                path: text("/srv/app/a"),
+                to: Some(text("/etc/a")),
+                reason: text("no grant permits sftp:write for /etc/a"),
+                rules: vec![GrantId(text("g-1f3a90c2"))],
+            },
+            Severity::Warning,
+            Outcome::Denied,
+        ),
         done(Body::SftpEnd(SftpEnd {
             channel: 0,
             version: Some(3),
@@ -515,6 +527,14 @@ fn least_observations() -> Vec<Event> {
             status: text("permission denied"),
             derived,
         })),
+        least(Body::SftpRefuse {
+            channel: 0,
+            request: text("open"),
+            path: text("/srv/app/a"),
+            to: None,
+            reason: text("no grant permits sftp:write"),
+            rules: Vec::new(),
+        }),
         least(Body::SftpEnd(SftpEnd {
             channel: 0,
             version: None,

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use bartizan_model::event::{Outcome, Severity};
 use bartizan_model::{
-    Fingerprint, Label, LoginName, PermissionSet, PersonName, RoleName, SessionState, SourceNetwork,
-    TargetName, TargetSelector, Timestamp,
+    FileRules, Fingerprint, Label, LoginName, PathGlob, PermissionSet, PersonName, RoleName, SessionState,
+    SourceNetwork, TargetName, TargetSelector, Timestamp,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use values::{Address, IdPrefix, LabelEdit, LoginAt, RecordSize, Speed};
-use values::{duration, future, past, word};
+use values::{duration, file_size, future, past, word};
 
 /// Administer and audit Bartizan, the SSH access proxy.
 ///
@@ -373,6 +373,8 @@ pub(crate) struct GrantAdd {
     /// subsystem, forward:local, forward:remote, agent, x11, watch, terminate, replay, approve.
     #[arg(long, value_name = "PERMISSIONS")]
     pub(crate) allow: PermissionSet,
+    #[command(flatten)]
+    pub(crate) files: FileLimits,
     /// From which networks only; repeat or separate by commas.
     #[arg(long = "source", value_name = "CIDR", value_delimiter = ',')]
     pub(crate) sources: Vec<SourceNetwork>,
@@ -390,6 +392,27 @@ pub(crate) struct GrantAdd {
     /// While they work, it is a grant like any other.
     #[arg(long)]
     pub(crate) break_glass: bool,
+}
+
+/// Which files `sftp:read` and `sftp:write` of a grant are for. No other permission goes with these.
+#[derive(Debug, Args)]
+pub(crate) struct FileLimits {
+    /// SFTP only for these paths: * is any run of signs within a part, a part ** any number of parts, so
+    /// '/srv/app/**' is that folder and all below it. Repeat for more.
+    #[arg(long = "path", value_name = "GLOB")]
+    paths: Vec<PathGlob>,
+    /// But not for these paths.
+    #[arg(long = "not-path", value_name = "GLOB")]
+    not_paths: Vec<PathGlob>,
+    /// Only for files up to this size: bytes, or 64K, 16M, 1G.
+    #[arg(long, value_name = "SIZE", value_parser = file_size)]
+    max_file_size: Option<u64>,
+}
+
+impl FileLimits {
+    pub(crate) fn rules(self) -> FileRules {
+        FileRules { paths: self.paths, not_paths: self.not_paths, max_file_bytes: self.max_file_size }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -452,6 +475,9 @@ pub(crate) enum Access {
         /// Coming from this address.
         #[arg(long, value_name = "ADDRESS")]
         source: Option<IpAddr>,
+        /// With sftp:read or sftp:write: this file.
+        #[arg(long, value_name = "PATH")]
+        file: Option<String>,
     },
 }
 

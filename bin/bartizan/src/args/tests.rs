@@ -55,6 +55,8 @@ fn the_shortest_path_parses() {
         "log reindex",
         "log checkpoint -o kept.checkpoint",
         "access check alice root@web-1 sftp:read",
+        "access check alice root@web-1 sftp:write --file /etc/passwd",
+        "grant add --person a --target t --login root --allow sftp:read --path /srv/** --path /tmp/* --not-path /srv/k --max-file-size 100M",
         "grant add --person a --target web-* --login root deploy --allow shell --source 10.0.0.0/8,::1 --expires 8h",
         "session play 0199 --speed 2.5 --idle-limit 2s --from 1m",
     ] {
@@ -75,6 +77,9 @@ fn usage_errors_say_what_is_expected() {
         "grant add --person a --target t --login root --allow sudo",
         "grant add --person a --target t --login root --allow shell --record 3x",
         "grant add --person a --target t --login root --allow shell --source 10.0.0.0/40",
+        "grant add --person a --target t --login root --allow sftp:read --path srv/**",
+        "grant add --person a --target t --login root --allow sftp:read --path /srv/[ab]",
+        "grant add --person a --target t --login root --allow sftp:read --max-file-size full",
         "access check alice web-1 shell",
         "session export 0199 --format gif",
         "session list --state gone",

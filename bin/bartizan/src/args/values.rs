@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bartizan_model::{Label, LoginName, Recording, Target, TargetName, Timestamp, escape};
+use bartizan_model::{FileRules, Label, LoginName, Recording, Target, TargetName, Timestamp, escape};
 
 /// Where a target listens: `HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +116,11 @@ impl FromStr for RecordSize {
             .map(Self)
             .ok_or_else(|| "expected full, digests, or a size such as 64K, 16M or 1G".into())
     }
+}
+
+/// Reads the size of a file: bytes, or `64K`, `16M`, `1G`.
+pub(crate) fn file_size(text: &str) -> Result<u64, String> {
+    FileRules::parse_size(text).ok_or_else(|| FileRules::NO_SIZE.to_owned())
 }
 
 /// How many times faster than it was: 0.1 to 100, kept in tenths.

@@ -43,6 +43,7 @@ fn request(add: GrantAdd) -> Result<NewGrant, Failure> {
         target: add.target,
         logins: (!add.any_login).then_some(add.logins),
         allow: add.allow,
+        files: add.files.rules(),
         sources: add.sources,
         expires: add.expires,
         record: add.record.recording(add.record_input),
@@ -70,6 +71,9 @@ pub(crate) fn kept(record: bartizan_model::Recording) -> String {
 fn sentence(grant: &Record) -> String {
     let mut text =
         format!("{}: {} as {} on {}: {}\n", grant.id, grant.who, logins(grant), grant.target, grant.allow);
+    if !grant.files.is_empty() {
+        let _ = writeln!(text, "  files: {}", grant.files);
+    }
     if !grant.sources.is_empty() {
         let sources: Vec<_> = grant.sources.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "  from {}", sources.join(", "));
@@ -101,12 +105,13 @@ pub(crate) fn grants_table(grants: &[Record]) -> Table {
         let logins = if grant.logins.is_none() { "*".into() } else { logins(grant) };
         // Sources are conditions that a reader must not overlook.
         let sources = if grant.sources.is_empty() { "" } else { " (by source)" };
+        let files = if grant.files.is_empty() { "" } else { " (by path or size)" };
         let break_glass = if grant.break_glass { "break-glass: " } else { "" };
         table.row([
             normal(&grant.id),
             normal(&grant.who),
             normal(format!("{logins}@{}", grant.target)),
-            normal(format!("{break_glass}{}{sources}", grant.allow)),
+            normal(format!("{break_glass}{}{files}{sources}", grant.allow)),
             until,
         ]);
     }
@@ -127,6 +132,7 @@ pub(crate) mod tests {
             target: TargetSelector::new(target).unwrap(),
             logins: Some(vec![LoginName::new("root").unwrap()]),
             allow: allow.parse().unwrap(),
+            files: bartizan_model::FileRules::default(),
             sources: Vec::new(),
             expires: None,
             record: Recording::default(),
@@ -145,6 +151,14 @@ pub(crate) mod tests {
                 who: Grantee::Role("operators".parse().unwrap()),
                 target: TargetSelector::new("env=prod,tier=web").unwrap(),
                 ..grant("ops-web", "*", "shell")
+            },
+            Record {
+                files: bartizan_model::FileRules {
+                    paths: vec!["/srv/app/**".parse().unwrap()],
+                    not_paths: vec!["/srv/app/keys/**".parse().unwrap()],
+                    max_file_bytes: Some(100 << 20),
+                },
+                ..grant("g-5af37a00", "web-2", "sftp:read,sftp:write")
             },
             Record {
                 sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],

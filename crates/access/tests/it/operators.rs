@@ -1,7 +1,7 @@
 //! Operators' own policies in Cedar.
 
-use bartizan_access::{Action, Decision, Policies, Request};
-use bartizan_model::{Grant, Permission};
+use bartizan_access::{Action, Decision, FilePath, FileUse, Policies, Request};
+use bartizan_model::{FileRules, Grant, Permission};
 
 use crate::world::{Ask, NOW, connect, decide, deny, grant, ids, ip, permit, seconds, who, with_policies};
 
@@ -175,4 +175,45 @@ fn in_an_emergency_break_glass_grants_alone_permit_and_what_forbids_forbids() {
     assert_eq!(ids(normal.break_glass()), ["glass"]);
     assert_eq!(normal.allow().to_string(), "shell,exec,scp,x11");
     assert!(permit(&directory, &alice, &connect("web-2")).break_glass() == normal.break_glass());
+}
+
+/// Rules for files are of grants: what one of them permits is permitted, and a policy permits every file.
+#[test]
+fn file_rules_are_those_of_the_grants_that_permit() {
+    let ruled = |id, person, target, allow, path: &str| Grant {
+        files: FileRules { paths: vec![path.parse().unwrap()], ..FileRules::default() },
+        ..grant(id, person, target, allow)
+    };
+    let grants = vec![
+        ruled("a", "alice", "web-1", "sftp:read", "/srv/**"),
+        ruled("b", "role:ops", "web-*", "sftp:read,sftp:write", "/tmp/**"),
+        ruled("c", "bob", "web-1", "sftp:read", "/etc/**"),
+        Grant { expires: Some(seconds(NOW - 1)), ..grant("d", "alice", "web-1", "sftp:write") },
+    ];
+    let directory = with_policies(
+        grants,
+        r#"permit (principal, action == Action::"sftp:read", resource == Target::"web-2");
+           @id("no-write")
+           forbid (principal == Person::"bob", action == Action::"sftp:write", resource);"#,
+    );
+    let may = |person, target, what, path: &str| {
+        let permit = permit(&directory, &who(&directory, person), &connect(target));
+        permit.files().judge(what, &FilePath::new(path.as_bytes(), None)).is_ok()
+    };
+    for (person, target, what, path, permitted) in [
+        ("alice", "web-1", FileUse::Read, "/srv/x", true),
+        ("alice", "web-1", FileUse::Read, "/tmp/x", true),
+        ("alice", "web-1", FileUse::Read, "/etc/x", false),
+        ("alice", "web-1", FileUse::Write, "/tmp/x", true),
+        ("alice", "web-1", FileUse::Write, "/srv/x", false),
+        ("alice", "web-2", FileUse::Read, "/etc/x", true),
+        ("alice", "web-2", FileUse::Write, "/etc/x", false),
+        ("bob", "web-1", FileUse::Read, "/etc/x", true),
+        ("bob", "web-1", FileUse::Write, "/tmp/x", false),
+    ] {
+        assert_eq!(may(person, target, what, path), permitted, "{person} {target} {what:?} {path}");
+    }
+    let permit = permit(&directory, &who(&directory, "alice"), &connect("web-1"));
+    assert!(permit.files().is_by_path() && !permit.files().is_everything());
+    assert_eq!(ids(&permit.files().rules(FileUse::Write, &FilePath::new(b"/tmp/x", None))), ["b"]);
 }

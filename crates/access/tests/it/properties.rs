@@ -46,6 +46,7 @@ fn grants() -> impl Strategy<Value = Vec<Grant>> {
             expires: expires.map(seconds),
             record: Recording::default(),
             break_glass: false,
+            files: bartizan_model::FileRules::default(),
             ..grant(&format!("g{n}"), person, selector, "")
         };
         grants.into_iter().enumerate().map(grant).collect()

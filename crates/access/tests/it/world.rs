@@ -51,6 +51,7 @@ pub(crate) fn grant(id: &str, person: &str, target: &str, allow: &str) -> Grant 
         expires: None,
         record: Recording::default(),
         break_glass: false,
+        files: bartizan_model::FileRules::default(),
         created: seconds(0),
     }
 }

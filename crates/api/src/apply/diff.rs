@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bartizan_model::api::{DiffOp, FieldDiff, RecordDiff};
-use bartizan_model::{AuthorizedKey, DirectoryData, Grant, HostKeyTrust, PersonName};
+use bartizan_model::{AuthorizedKey, DirectoryData, FileRules, Grant, HostKeyTrust, PersonName};
 use serde_json::{Value, json};
 
 /// One record that changes: for people to read, and for the log.
@@ -108,6 +108,9 @@ fn grant_fields(grant: &Grant) -> Vec<(&'static str, Vec<String>)> {
         ("target", one(&grant.target)),
         ("logins", logins),
         ("allow", grant.allow.iter().map(|permission| permission.to_string()).collect()),
+        ("paths", grant.files.paths.iter().map(ToString::to_string).collect()),
+        ("paths not permitted", grant.files.not_paths.iter().map(ToString::to_string).collect()),
+        ("file size", grant.files.max_file_bytes.map(FileRules::size_text).into_iter().collect()),
         ("sources", grant.sources.iter().map(ToString::to_string).collect()),
         ("expires", grant.expires.iter().map(ToString::to_string).collect()),
         ("record", one(grant.record.cap_text())),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use bartizan_model::{AuthorizedKey, DirectoryData, Grant, Grantee, HostKeyTrust, PersonName, Target};
+use bartizan_model::{
+    AuthorizedKey, DirectoryData, FileRules, Grant, Grantee, HostKeyTrust, PersonName, Target,
+};
 
 /// Writes the whole directory. Applied to the same directory it changes nothing.
 pub(super) fn export(data: &DirectoryData) -> String {
@@ -57,7 +59,8 @@ fn target(text: &mut String, target: &Target) {
 }
 
 fn grant(text: &mut String, grant: &Grant) {
-    let Grant { id, who, target, logins, allow, sources, expires, record, break_glass, created: _ } = grant;
+    let Grant { id, who, target, logins, allow, files, sources, expires, record, break_glass, created: _ } =
+        grant;
     let _ = writeln!(text, "\n[grants.{}]", key(&id.0));
     let _ = match who {
         Grantee::Person(name) => writeln!(text, "person = {}", quoted(name.as_str())),
@@ -69,6 +72,15 @@ fn grant(text: &mut String, grant: &Grant) {
         Some(logins) => writeln!(text, "logins = {}", list(logins)),
     };
     let _ = writeln!(text, "allow = {}", list(&allow.iter().collect::<Vec<_>>()));
+    let FileRules { paths, not_paths, max_file_bytes } = files;
+    for (key, globs) in
+        [("paths", paths), ("not_paths", not_paths)].iter().filter(|(_, globs)| !globs.is_empty())
+    {
+        let _ = writeln!(text, "{key} = {}", list(globs));
+    }
+    if let Some(bytes) = max_file_bytes {
+        let _ = writeln!(text, "max_file_size = \"{}\"", FileRules::size_text(*bytes));
+    }
     if !sources.is_empty() {
         let _ = writeln!(text, "sources = {}", list(sources));
     }

@@ -1,8 +1,9 @@
 //! What a directory file says, record by record, each with its place. References are not looked up here.
 
 use bartizan_model::{
-    GrantId, Grantee, HostKeyTrust, Label, Labels, LoginName, Permission, PermissionSet, PersonName,
-    PersonState, Recording, RoleName, SourceNetwork, Target, TargetName, TargetSelector, Timestamp,
+    FileRules, GrantId, Grantee, HostKeyTrust, Label, Labels, LoginName, PathGlob, Permission, PermissionSet,
+    PersonName, PersonState, Recording, RoleName, SourceNetwork, Target, TargetName, TargetSelector,
+    Timestamp,
 };
 use toml::de::DeTable;
 
@@ -45,6 +46,7 @@ pub(super) struct Grant {
     pub(super) target: At<TargetSelector>,
     pub(super) logins: Option<Vec<LoginName>>,
     pub(super) allow: PermissionSet,
+    pub(super) files: FileRules,
     pub(super) sources: Vec<SourceNetwork>,
     pub(super) expires: Option<Timestamp>,
     pub(super) record: Recording,
@@ -181,6 +183,9 @@ impl Reader<'_> {
             "logins",
             "any_login",
             "allow",
+            "paths",
+            "not_paths",
+            "max_file_size",
             "sources",
             "expires",
             "record",
@@ -205,6 +210,7 @@ impl Reader<'_> {
                 "the grant permits nothing: allow = [\"shell\", \"exec\"]",
             );
         }
+        let files = self.file_rules(table, &allow);
         let sources = table.list("sources", &mut self.faults).unwrap_or_default();
         let sources = self.each(sources, str::parse).into_iter().map(|source| source.value).collect();
         let expires = table.time("expires", &mut self.faults);
@@ -222,6 +228,7 @@ impl Reader<'_> {
                 target: target?,
                 logins: logins?,
                 allow,
+                files,
                 sources,
                 expires,
                 record,
@@ -264,6 +271,23 @@ impl Reader<'_> {
                 "the grant names no login: logins = [\"root\"], or any_login = true",
             ),
         }
+    }
+
+    fn file_rules(&mut self, table: &Table<'_, '_>, allow: &PermissionSet) -> FileRules {
+        let mut globs = |key| {
+            let written = table.list(key, &mut self.faults).unwrap_or_default();
+            self.each(written, PathGlob::new).into_iter().map(|glob| glob.value).collect::<Vec<_>>()
+        };
+        let (paths, not_paths) = (globs("paths"), globs("not_paths"));
+        let size = table.text("max_file_size", &mut self.faults);
+        let size = size
+            .and_then(|size| self.one(&size, |text| FileRules::parse_size(text).ok_or(FileRules::NO_SIZE)));
+        let files = FileRules { paths, not_paths, max_file_bytes: size };
+        if let Err(error) = files.check(allow) {
+            let rule = ["paths", "not_paths", "max_file_size"].into_iter().find(|key| table.has(key));
+            self.refuse::<()>(table.place(rule.unwrap_or("allow")), &error.to_string());
+        }
+        files
     }
 
     fn record(&mut self, table: &Table<'_, '_>) -> Recording {

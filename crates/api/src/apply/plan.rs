@@ -188,6 +188,7 @@ impl<'a> Merge<'a> {
             target: grant.target.value.clone(),
             logins: grant.logins.clone(),
             allow: grant.allow.clone(),
+            files: grant.files.clone(),
             sources: grant.sources.clone(),
             expires: grant.expires,
             record: grant.record,

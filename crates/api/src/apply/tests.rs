@@ -83,6 +83,15 @@ record = "full"
 record_input = true
 break_glass = true
 
+[grants.alice-files]
+person = "alice"
+target = "db"
+any_login = true
+allow = ["sftp:read"]
+paths = ["/srv/app/**", "/var/log/*"]
+not_paths = ["/srv/app/keys/**"]
+max_file_size = "100M"
+
 [grants.alice-db]
 person = "alice"
 target = "db"
@@ -174,6 +183,8 @@ fn faults_are_named_with_their_place_and_all_of_them() {
         "[grants.a]\nperson = \"nobody\"\ntarget = \"nowhere\"\nlogins = []\nallow = [\"shell\"]\nsources = [\"x\"]\nexpires = \"soon\"\nrecord = \"much\"\n",
         "[grants.a]\nrole = \"nobody\"\ntarget = \"nowhere\"\nlogins = [\"root\"]\nallow = [\"shell\"]\n",
         "[people.\"\\u001b[2J\"]\n",
+        "[grants.a]\nrole = \"ops\"\ntarget = \"db\"\nlogins = [\"root\"]\nallow = [\"exec\"]\npaths = [\"/srv/**\"]\n",
+        "[grants.a]\nrole = \"ops\"\ntarget = \"db\"\nlogins = [\"root\"]\nallow = [\"sftp:read\"]\nnot_paths = [\"~/x\"]\nmax_file_size = \"big\"\n",
     ];
     let mut told = String::new();
     for text in files {

@@ -12,6 +12,7 @@ async fn refusals_have_a_fitting_status_and_say_what_to_do() {
     api.ok("POST", "/v1/targets", target("web-1", "web-1", 22)).await;
     let grant = |person: &str, target: &str, logins: Value, allow: Value| json!({"person": person, "target": target, "logins": logins, "allow": allow});
     let root = || json!(["root"]);
+    let ruled = |allow: Value, files: Value| json!({"person": "alice", "target": "web-1", "logins": ["root"], "allow": allow, "files": files});
     let requests = [
         ("GET", "/v1/nothing", Value::Null),
         ("PUT", "/v1/people", Value::Null),
@@ -39,6 +40,13 @@ async fn refusals_have_a_fitting_status_and_say_what_to_do() {
         ("POST", "/v1/grants", grant("alice", "web-1", json!([]), json!(["shell"]))),
         ("POST", "/v1/grants", grant("alice", "web-1", root(), json!([]))),
         ("POST", "/v1/grants", grant("alice", "web-1", root(), json!(["sudo"]))),
+        ("POST", "/v1/grants", ruled(json!(["sftp:read", "exec"]), json!({"paths": ["/srv/**"]}))),
+        ("POST", "/v1/grants", ruled(json!(["sftp:read"]), json!({"paths": ["/srv/[ab]"]}))),
+        (
+            "POST",
+            "/v1/access/check",
+            json!({"person": "alice", "login": "root", "target": "web-1", "action": "exec", "file": "/x"}),
+        ),
         ("POST", "/v1/cas", json!({"keys": "nonsense"})),
         ("GET", "/v1/sessions?state=odd", Value::Null),
         ("GET", "/v1/sessions/0199", Value::Null),

@@ -125,6 +125,7 @@ async fn fill(store: &Store, key: &KeyPair, server: &OpenSshServer) {
         expires: None,
         record: Recording::default(),
         break_glass: false,
+        files: bartizan_model::FileRules::default(),
         created,
     };
     store.add_grant(&grant).await.unwrap();

@@ -50,6 +50,7 @@ pub fn grant(id: &str, person: &str, target: &str) -> Grant {
         expires: None,
         record: Recording::default(),
         break_glass: false,
+        files: bartizan_model::FileRules::default(),
         created: at(3),
     }
 }
@@ -95,6 +96,11 @@ pub async fn a_directory_reads_back_as_it_was_written(store: impl DirectoryStore
         expires: Some(Timestamp::MAX),
         record: Recording { channel_cap: None, input: true },
         break_glass: true,
+        files: bartizan_model::FileRules {
+            paths: vec!["/srv/app/**".parse().unwrap()],
+            not_paths: vec!["/srv/app/*.key".parse().unwrap()],
+            max_file_bytes: Some(100 << 20),
+        },
         ..grant("g2", "bob", "web-*")
     };
     let pinned = Target {

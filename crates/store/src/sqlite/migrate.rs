@@ -9,12 +9,13 @@ use crate::StoreError;
 
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
 /// PostgreSQL takes the same steps, with other words for two types, and what stands beside them in `migrations/postgres`.
-pub(crate) const STEPS: [&str; 5] = [
+pub(crate) const STEPS: [&str; 6] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
     include_str!("../../migrations/0004_roles.sql"),
     include_str!("../../migrations/0005_space.sql"),
+    include_str!("../../migrations/0006_file_rules.sql"),
 ];
 
 /// Takes the steps that `path`'s database lacks, each in its own transaction.

@@ -130,12 +130,12 @@ pub(super) async fn put_grant(db: &mut Connection, grant: &Grant) -> Result<()> 
         one_target(db, &name).await?;
     }
     let put = "INSERT INTO grants \
-               (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, created) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+               (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, files, created) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
                ON CONFLICT (id) DO UPDATE SET person = excluded.person, role = excluded.role, \
                target = excluded.target, logins = excluded.logins, permissions = excluded.permissions, \
                sources = excluded.sources, expires = excluded.expires, recording = excluded.recording, \
-               break_glass = excluded.break_glass, created = excluded.created";
+               break_glass = excluded.break_glass, files = excluded.files, created = excluded.created";
     sqlx::query(put)
         .bind(&grant.id.0)
         .bind(person.as_ref().map(PersonName::as_str))
@@ -147,6 +147,7 @@ pub(super) async fn put_grant(db: &mut Connection, grant: &Grant) -> Result<()> 
         .bind(grant.expires.map(|t| sql(t.unix_micros())))
         .bind(json(&grant.record)?)
         .bind(i64::from(grant.break_glass))
+        .bind(json(&grant.files)?)
         .bind(sql(grant.created.unix_micros()))
         .execute(db)
         .await?;

@@ -26,6 +26,7 @@ pub(super) type GrantRow = (
     Option<i64>,
     String,
     i64,
+    String,
     i64,
 );
 
@@ -117,7 +118,7 @@ pub(super) enum Named<'a> {
 
 pub(super) async fn grants(db: &mut Connection, named: Named<'_>) -> Result<Vec<Grant>> {
     const ALL: &str = "SELECT id, person, role, target, logins, permissions, sources, expires, recording, break_glass, \
-                       created FROM grants";
+                       files, created FROM grants";
     let mut select = sqlx::QueryBuilder::new(ALL);
     match named {
         Named::All => &mut select,
@@ -173,8 +174,20 @@ fn target((name, host, port, host_key, labels, created): TargetRow) -> Result<Ta
 }
 
 fn grant(row: GrantRow) -> Result<Grant> {
-    let (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, created) =
-        row;
+    let (
+        id,
+        person,
+        role,
+        target,
+        logins,
+        permissions,
+        sources,
+        expires,
+        recording,
+        break_glass,
+        files,
+        created,
+    ) = row;
     let read = || -> Read<Grant> {
         Ok(Grant {
             id: GrantId(id.clone()),
@@ -190,6 +203,7 @@ fn grant(row: GrantRow) -> Result<Grant> {
             expires: expires.map(time),
             record: unjson(&recording)?,
             break_glass: break_glass != 0,
+            files: unjson(&files)?,
             created: time(created),
         })
     };

@@ -15,6 +15,10 @@ pub(super) fn particular(body: &Body) -> Option<String> {
         Body::SftpSetstat(set) => {
             format!("{} {} {}{}", set.channel, set.request, set.path, unless_ok(&set.status))
         }
+        Body::SftpRefuse { channel, request, path, to, reason, .. } => {
+            let to = to.as_ref().map(|to| format!(" → {to}")).unwrap_or_default();
+            format!("{channel} {request} {path}{to}: {reason}")
+        }
         Body::SftpEnd(end) => {
             format!(
                 "{} {} requests, {} opens, {} listings",

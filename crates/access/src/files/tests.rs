@@ -1,0 +1,112 @@
+use super::*;
+use bartizan_model::PathGlob;
+
+fn access(read: &[(&[&str], &[&str], Option<u64>)], write: &[(&[&str], &[&str], Option<u64>)]) -> FileAccess {
+    let extent = |grants: &[(&[&str], &[&str], Option<u64>)]| {
+        let globs = |texts: &[&str]| texts.iter().map(|text| PathGlob::new(text).unwrap()).collect();
+        let rules = grants.iter().enumerate().map(|(n, (paths, not_paths, max_file_bytes))| {
+            let rules = FileRules {
+                paths: globs(paths),
+                not_paths: globs(not_paths),
+                max_file_bytes: *max_file_bytes,
+            };
+            (GrantId(format!("g{n}")), rules)
+        });
+        Extent::Grants(rules.collect())
+    };
+    FileAccess { read: extent(read), write: extent(write) }
+}
+
+fn path(text: &str) -> FilePath<'_> {
+    FilePath::new(text.as_bytes(), Some(b"/home/alice"))
+}
+
+#[test]
+fn paths_are_made_plain_or_unclear() {
+    for (written, plain) in [
+        ("/", Some("/")),
+        ("//", Some("/")),
+        ("/.", Some("/")),
+        ("/a/b", Some("/a/b")),
+        ("/a//b/./c/", Some("/a/b/c")),
+        ("", Some("/home/alice")),
+        (".", Some("/home/alice")),
+        ("x/y", Some("/home/alice/x/y")),
+        ("/a/...", Some("/a/...")),
+        ("/a/../b", None),
+        ("..", None),
+        ("/a\\..\\b", None),
+        ("/a\0b", None),
+    ] {
+        match (path(written), plain) {
+            (FilePath::Plain(found), Some(plain)) => assert_eq!(found, plain.as_bytes(), "{written:?}"),
+            (FilePath::Unclear(_), None) => {}
+            (found, _) => panic!("{written:?} is {found:?}"),
+        }
+    }
+    assert!(matches!(FilePath::new(b"x", None), FilePath::Unclear(_)));
+    assert_eq!(FilePath::by_letters(b"/srv/app/../x/..", None), FilePath::new(b"/srv", None));
+    assert_eq!(FilePath::by_letters(b"../../..", Some(b"/home/alice")), FilePath::new(b"/", None));
+    assert!(matches!(FilePath::by_letters(b"..", None), FilePath::Unclear(_)));
+}
+
+#[test]
+fn what_one_grant_permits_is_permitted_with_the_larger_size() {
+    let access =
+        access(&[(&["/srv/**"], &["/srv/keys/**"], Some(10)), (&["/srv/keys/public"], &[], None)], &[]);
+    let read = |text| access.judge(FileUse::Read, &path(text));
+    assert_eq!(read("/srv/a"), Ok(FileSize::UpTo(10)));
+    assert_eq!(read("/srv/keys/public"), Ok(FileSize::Any), "the exception is of the other grant");
+    assert!(read("/srv/keys/private").is_err());
+    let denial = read("/etc/passwd").unwrap_err();
+    assert_eq!(denial.reason, "no grant permits sftp:read for /etc/passwd");
+    assert_eq!(denial.rules.len(), 2);
+    let denial = access.judge(FileUse::Write, &path("/srv/a")).unwrap_err();
+    assert_eq!((denial.reason.as_str(), denial.rules.len()), ("no grant permits sftp:write", 0));
+}
+
+#[test]
+fn the_way_to_what_is_permitted_can_be_seen_and_not_listed() {
+    let access = access(&[], &[(&["/srv/app/**"], &["/srv/app/keys/**"], None)]);
+    for (text, look) in [
+        ("/", true),
+        ("/srv", true),
+        ("/srv/app/x", true),
+        ("/etc", false),
+        ("/srv/other", false),
+        ("/srv/app/keys", false),
+        ("/srv/../etc", false),
+    ] {
+        assert_eq!(access.judge(FileUse::Look, &path(text)).is_ok(), look, "{text}");
+    }
+    assert!(access.judge(FileUse::Read, &path("/srv")).is_err());
+}
+
+#[test]
+fn a_name_moves_only_to_where_the_same_holds() {
+    let all = access(
+        &[(&["/srv/**"], &[], None)],
+        &[(&["/srv/**"], &["/srv/keys/**"], None), (&["/tmp/*"], &[], None)],
+    );
+    for (from, to, may) in [
+        ("/srv/a", "/srv/b", true),
+        ("/srv/a", "/etc/b", false),
+        ("/etc/a", "/srv/b", false),
+        ("/srv/keys", "/srv/b", false),
+        ("/srv", "/srv/b", false),
+        ("/srv/a", "/srv/keys/a", false),
+        ("/tmp/a", "/tmp/b", false),
+        ("/srv/a", "/tmp/b", false),
+        ("/srv/a", "/srv/x/../b", false),
+    ] {
+        assert_eq!(all.judge_pair(&path(from), &path(to)).is_ok(), may, "{from} {to}");
+    }
+    // Written everywhere, read in one place: nothing may be brought there to be read.
+    let drop = access(&[(&["/srv/out/**"], &[], None)], &[(&["/srv/**"], &[], None)]);
+    assert!(drop.judge_pair(&path("/srv/in/a"), &path("/srv/out/a")).is_err());
+    assert!(drop.judge_pair(&path("/srv/in/a"), &path("/srv/in/b")).is_ok());
+    assert!(drop.judge_pair(&path("/srv/out/a"), &path("/srv/out/b")).is_ok());
+    // A size alone rules out no name.
+    let sized = access(&[(&[], &[], Some(1))], &[(&[], &[], Some(1))]);
+    assert!(sized.judge_pair(&path("/a"), &path("../b")).is_ok());
+}
