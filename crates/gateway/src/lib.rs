@@ -31,6 +31,7 @@ mod pipe;
 mod refuse;
 mod relay;
 mod session;
+pub mod sftp;
 mod trail;
 mod upstream;
 

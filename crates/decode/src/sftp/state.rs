@@ -253,7 +253,11 @@ impl State {
                 Some(slot) => Pending::Read(slot, offset),
                 None => Pending::Other,
             },
-            Request::Query => {
+            Request::Query
+            | Request::Stat { .. }
+            | Request::ReadLink { .. }
+            | Request::RealPath { .. }
+            | Request::Inquire { .. } => {
                 self.counts.stats += 1;
                 Pending::Other
             }

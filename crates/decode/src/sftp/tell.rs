@@ -67,7 +67,7 @@ pub(super) fn change(
         Request::FSetStat { handle, attributes } => {
             Body::SftpSetstat(set(path_of(handle), "fsetstat", attributes, origin))
         }
-        Request::CopyData { from, length, to } => {
+        Request::CopyData { from, length, to, .. } => {
             let bytes = (length != 0).then_some(length);
             Body::SftpCopy(PathPair { bytes, ..self::pair(path_of(from), path_of(to), origin) })
         }

@@ -12,11 +12,15 @@ pub(super) mod kind {
     pub(in super::super) const WRITE: u8 = 6;
     pub(in super::super) const SETSTAT: u8 = 9;
     pub(in super::super) const FSETSTAT: u8 = 10;
+    pub(in super::super) const FSTAT: u8 = 8;
     pub(in super::super) const OPENDIR: u8 = 11;
+    pub(in super::super) const READDIR: u8 = 12;
     pub(in super::super) const REMOVE: u8 = 13;
     pub(in super::super) const MKDIR: u8 = 14;
     pub(in super::super) const RMDIR: u8 = 15;
+    pub(in super::super) const REALPATH: u8 = 16;
     pub(in super::super) const RENAME: u8 = 18;
+    pub(in super::super) const READLINK: u8 = 19;
     pub(in super::super) const SYMLINK: u8 = 20;
     pub(in super::super) const STATUS: u8 = 101;
     pub(in super::super) const HANDLE: u8 = 102;
@@ -228,12 +232,38 @@ pub enum Request<'a> {
     CopyData {
         /// The handle read.
         from: &'a [u8],
+        /// From where.
+        from_offset: u64,
         /// How many bytes; 0 is up to the end.
         length: u64,
         /// The handle written.
         to: &'a [u8],
+        /// To where.
+        to_offset: u64,
     },
-    /// Asks about attributes, links, real paths, file systems, limits, names of users: changes nothing.
+    /// Asks for attributes of a file or its file system, following a link or not.
+    Stat {
+        /// The path.
+        path: &'a [u8],
+    },
+    /// Asks where a link leads.
+    ReadLink {
+        /// Its path.
+        path: &'a [u8],
+    },
+    /// Asks for the absolute path, by `SSH_FXP_REALPATH` or `expand-path@openssh.com`.
+    RealPath {
+        /// The path.
+        path: &'a [u8],
+        /// Whether `~` stands for a home.
+        expand: bool,
+    },
+    /// Asks something of what is open: attributes, its file system, the next entries of a folder.
+    Inquire {
+        /// The handle.
+        handle: &'a [u8],
+    },
+    /// Asks for limits, homes and names of users.
     Query,
     /// Makes written data durable (`fsync@openssh.com`).
     Sync,
@@ -280,7 +310,11 @@ impl<'a> Request<'a> {
             kind::RMDIR => Self::Rmdir { path: first },
             kind::RENAME => Self::Rename { from: first, to: fields.string()?, posix: false },
             kind::SYMLINK => Self::Symlink { target: first, link: fields.string()? },
-            _ => Self::Query,
+            kind::READLINK => Self::ReadLink { path: first },
+            kind::REALPATH => Self::RealPath { path: first, expand: false },
+            kind::FSTAT | kind::READDIR => Self::Inquire { handle: first },
+            // LSTAT and STAT: all that is left of version 3.
+            _ => Self::Stat { path: first },
         })
     }
 
@@ -294,16 +328,14 @@ impl<'a> Request<'a> {
                 Self::SetStat { path: fields.string()?, attributes: fields.attributes()?, link: true }
             }
             b"copy-data" => {
-                let (from, _, length) = (fields.string()?, fields.u64()?, fields.u64()?);
-                Self::CopyData { from, length, to: fields.string()? }
+                let (from, from_offset, length) = (fields.string()?, fields.u64()?, fields.u64()?);
+                Self::CopyData { from, from_offset, length, to: fields.string()?, to_offset: fields.u64()? }
             }
             b"fsync@openssh.com" => Self::Sync,
-            b"statvfs@openssh.com"
-            | b"fstatvfs@openssh.com"
-            | b"limits@openssh.com"
-            | b"expand-path@openssh.com"
-            | b"home-directory"
-            | b"users-groups-by-id@openssh.com" => Self::Query,
+            b"statvfs@openssh.com" => Self::Stat { path: fields.string()? },
+            b"fstatvfs@openssh.com" => Self::Inquire { handle: fields.string()? },
+            b"expand-path@openssh.com" => Self::RealPath { path: fields.string()?, expand: true },
+            b"limits@openssh.com" | b"home-directory" | b"users-groups-by-id@openssh.com" => Self::Query,
             name => Self::Unknown { name },
         })
     }

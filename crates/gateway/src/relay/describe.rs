@@ -6,10 +6,22 @@ use bartizan_ssh::wire::connection::{ChannelType, GlobalRequestType, RequestType
 /// Most bytes of a peer's text in an event, before escaping: escaped it is at most five times as long.
 const TEXT_BYTES: usize = 8 * 1024;
 
+/// Most bytes of a path in an event, which may name two of them.
+const PATH_BYTES: usize = 4 * 1024;
+
 /// A peer's text, escaped and cut to what an event can hold.
 pub(super) fn cut(bytes: &[u8]) -> String {
-    match bytes.get(..TEXT_BYTES) {
-        Some(head) if bytes.len() > TEXT_BYTES => format!("{}…", escape(head)),
+    cut_at(bytes, TEXT_BYTES)
+}
+
+/// A path, likewise.
+pub(super) fn path(bytes: &[u8]) -> String {
+    cut_at(bytes, PATH_BYTES)
+}
+
+fn cut_at(bytes: &[u8], most: usize) -> String {
+    match bytes.get(..most) {
+        Some(head) if bytes.len() > most => format!("{}…", escape(head)),
         _ => escape(bytes),
     }
 }

@@ -9,7 +9,8 @@ use bartizan_model::Permission;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_record::{ChannelDigests, RecordError, SessionRecorder, Stream};
 use bartizan_ssh::connection::relay::{
-    ChannelKey, DataKind, GlobalVerdict, OpenVerdict, Refusal, RelayHost, RequestVerdict, Side, Totals,
+    ChannelKey, DataEdit, DataKind, DataVerdict, GlobalVerdict, OpenVerdict, Refusal, RelayHost,
+    RequestVerdict, Side, Totals,
 };
 use bartizan_ssh::wire::connection::{
     ChannelOpen, ChannelRequest, ChannelType, GlobalKind, GlobalRequest, GlobalRequestType,
@@ -18,6 +19,7 @@ use bartizan_ssh::wire::connection::{
 
 use super::describe;
 use super::forward::{Change, Forwards};
+use super::gates::Gates;
 use super::host_keys::OwnHostKeys;
 use super::judge::{Denied, Judge, name_of, text_of};
 use super::observe::Observers;
@@ -33,6 +35,8 @@ struct Channel {
     key: ChannelKey,
     kind: String,
     pty: bool,
+    /// A program was passed on and did not fail.
+    started: bool,
     /// Asked for, not answered yet.
     pty_wanted: Option<(Vec<u8>, u32, u32)>,
     opened: Duration,
@@ -118,6 +122,7 @@ pub(super) struct Host {
     pub(super) bytes_out: u64,
     pub(super) host_keys: OwnHostKeys,
     observers: Observers,
+    pub(super) gates: Gates,
 }
 
 impl Host {
@@ -147,6 +152,7 @@ impl Host {
             bytes_out: 0,
             host_keys,
             observers: Observers::default(),
+            gates: Gates::default(),
         }
     }
 
@@ -277,6 +283,7 @@ impl Host {
     /// Judges a program; a permitted one waits until its event is durable.
     fn program(&mut self, key: ChannelKey, asked: Asked<'_>) -> RequestVerdict {
         let pty = self.channel(key).is_some_and(|channel| channel.pty || channel.pty_wanted.is_some());
+        let alone = !pty && self.channel(key).is_some_and(|channel| !channel.started);
         if let Err(denial) = self.judge.program(asked, pty) {
             self.denied(Body::AccessDeny {
                 action: denial.action,
@@ -285,6 +292,12 @@ impl Host {
                 rules: denial.rules,
             });
             return RequestVerdict::Refuse { text: format!("bartizan: {}\n", denial.reason).into() };
+        }
+        if let Err(reason) = self.gates.starts(key, asked, alone, &self.judge) {
+            let action = name_of(asked).to_owned();
+            let (detail, rules) = (Some(describe::cut(text_of(asked))), Vec::new());
+            self.denied(Body::AccessDeny { action, detail, reason: reason.to_owned(), rules });
+            return RequestVerdict::Refuse { text: format!("bartizan: {reason}\n").into() };
         }
         let body = Body::Command {
             channel: ordinal(key),
@@ -296,6 +309,9 @@ impl Host {
         match self.submit(Outcome::Success, Severity::Info, body) {
             Some(receipt) => {
                 self.observers.starts(key, ordinal(key), asked, pty);
+                if let Some(channel) = self.channel(key) {
+                    channel.started = true;
+                }
                 self.held = Some(Held { message: HeldMessage::Request, receipt });
                 RequestVerdict::Hold
             }
@@ -418,6 +434,7 @@ impl RelayHost for Host {
             key,
             kind,
             pty: false,
+            started: false,
             pty_wanted: None,
             opened: self.now,
             exit_status: None,
@@ -466,6 +483,17 @@ impl RelayHost for Host {
         }
     }
 
+    fn edit_data(
+        &mut self,
+        key: ChannelKey,
+        from: Side,
+        kind: DataKind,
+        bytes: &[u8],
+        edit: &mut DataEdit,
+    ) -> DataVerdict {
+        self.gated(key, from, kind, bytes, edit)
+    }
+
     fn data(&mut self, key: ChannelKey, from: Side, kind: DataKind, bytes: &[u8]) {
         let stream = match (from, kind) {
             (Side::Client, _) => Stream::Input,
@@ -502,6 +530,12 @@ impl RelayHost for Host {
                     channel.pty_wanted = None;
                 }
             }
+            RequestKind::Shell | RequestKind::Exec | RequestKind::Subsystem if !ok => {
+                self.gates.ends(key);
+                if let Some(channel) = self.channel(key) {
+                    channel.started = false;
+                }
+            }
             RequestKind::Shell if ok && self.channel(key).is_some_and(|channel| channel.pty) => {
                 self.greet.push(key)
             }
@@ -520,6 +554,7 @@ impl RelayHost for Host {
     fn closed(&mut self, key: ChannelKey, _: Totals) {
         let Some(slot) = self.channels.get_mut(key.slot()) else { return };
         let Some(channel) = slot.take_if(|channel| channel.key == key) else { return };
+        self.gates.ends(key);
         self.observers.closed(key, channel.exit_status);
         self.observed();
         self.closing.push(Closing {
@@ -533,6 +568,6 @@ impl RelayHost for Host {
 }
 
 /// A channel's ordinal in its session. A session cannot live long enough for more than 2^32 channels to be logged.
-fn ordinal(key: ChannelKey) -> u32 {
+pub(super) fn ordinal(key: ChannelKey) -> u32 {
     u32::try_from(key.serial()).unwrap_or(u32::MAX)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_access::{Action, Asked, Decision, DenyReason, Permit, Request, classify};
+use bartizan_access::{Action, Asked, Decision, DenyReason, Directory, Permit, Request, classify};
 use bartizan_model::{GrantId, Permission, Timestamp};
 
 use crate::grant::Grant;
@@ -110,7 +110,12 @@ impl Judge {
         self.shared.settings.accepts_env(name)
     }
 
-    fn ask(&self, action: Action) -> Result<Permit, Denied> {
+    /// The directory as it is at this moment.
+    pub(super) fn directory(&self) -> Arc<Directory> {
+        self.shared.directory()
+    }
+
+    pub(super) fn ask(&self, action: Action) -> Result<Permit, Denied> {
         let Grant { who, login, target, source, .. } = &self.grant;
         let request = Request { target: &target.name, login, action, source: source.ip() };
         match self.shared.directory().judge(who, &request, Timestamp::now()) {

@@ -1,10 +1,11 @@
 //! From two authenticated hops to the end of the session.
 //!
 //! [`pump`] moves the bytes, [`host`] is what the protocol's relay asks and tells, [`judge`] asks policy,
-//! [`forward`] keeps what may be forwarded, [`host_keys`] proves our keys to the client. What a session may do is decided nowhere else.
+//! [`forward`] keeps what may be forwarded, [`gates`] holds SFTP to the files that are permitted, [`host_keys`] proves our keys to the client. What a session may do is decided nowhere else.
 
 mod describe;
 mod forward;
+mod gates;
 mod host;
 mod host_keys;
 mod judge;
