@@ -21,6 +21,7 @@ mod exec;
 mod files;
 mod flow;
 mod forwards;
+mod gate;
 mod hostile;
 mod hygiene;
 mod kills;

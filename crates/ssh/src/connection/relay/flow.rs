@@ -44,11 +44,14 @@ impl Relay {
             withhold(channel, length, out);
             return Ok(());
         }
-        if chunk.kind == DataKind::Data && channel.is_session() {
+        if channel.is_session() {
             let mut edit = DataEdit::default();
-            match host.edit_data(channel.key, from, chunk.data, &mut edit) {
+            match host.edit_data(channel.key, from, chunk.kind, chunk.data, &mut edit) {
                 DataVerdict::Pass => {}
                 DataVerdict::Replace => {
+                    if chunk.kind != DataKind::Data {
+                        edit = DataEdit::default();
+                    }
                     edited(channel, from, length, &edit, host, out);
                     return Ok(());
                 }

@@ -221,11 +221,19 @@ pub trait RelayHost {
     /// Judges a `GLOBAL_REQUEST`, of either end.
     fn global_request(&mut self, from: Side, request: &GlobalRequest<'_>) -> GlobalVerdict;
 
-    /// Judges data (not extended data) of a client's session channel in which a program runs, before they pass.
+    /// Judges data of a client's session channel in which a program runs, before they pass. Only [`DataKind::Data`]
+    /// can be replaced; for others that verdict lets nothing pass.
     ///
     /// What goes on is told to [`data`](Self::data) afterwards, what is changed as it was changed.
-    fn edit_data(&mut self, key: ChannelKey, from: Side, bytes: &[u8], edit: &mut DataEdit) -> DataVerdict {
-        let _ = (key, from, bytes, edit);
+    fn edit_data(
+        &mut self,
+        key: ChannelKey,
+        from: Side,
+        kind: DataKind,
+        bytes: &[u8],
+        edit: &mut DataEdit,
+    ) -> DataVerdict {
+        let _ = (key, from, kind, bytes, edit);
         DataVerdict::Pass
     }
 

@@ -28,7 +28,17 @@ impl RelayHost for Editor {
         GlobalVerdict::Pass
     }
 
-    fn edit_data(&mut self, _: ChannelKey, from: Side, bytes: &[u8], edit: &mut DataEdit) -> DataVerdict {
+    fn edit_data(
+        &mut self,
+        _: ChannelKey,
+        from: Side,
+        kind: DataKind,
+        bytes: &[u8],
+        edit: &mut DataEdit,
+    ) -> DataVerdict {
+        if kind != DataKind::Data {
+            return DataVerdict::Replace;
+        }
         if bytes.contains(&b'!') {
             return DataVerdict::End { text: "no such sign".into() };
         }
@@ -205,6 +215,16 @@ fn a_client_that_reads_no_answer_is_ended() {
     });
     assert!(asked.count() < 60, "bounded at 256 KiB");
     assert!(ends.other.client.contains(&"CHANNEL_CLOSE") && ends.other.target.contains(&"CHANNEL_CLOSE"));
+}
+
+#[test]
+fn extended_data_can_be_kept_back_and_not_changed() {
+    let mut ends = Ends::new();
+    let extended =
+        |recipient_channel, data| Message::ExtendedData { recipient_channel, data_type_code: 1, data };
+    ends.feed(Side::Client, &extended(T, b"a"));
+    ends.feed(Side::Target, &extended(C, b"b"));
+    assert!(ends.got.target.is_empty() && ends.got.client.is_empty() && ends.host.heard.is_empty());
 }
 
 #[test]
