@@ -398,7 +398,8 @@ pub(crate) struct GrantAdd {
 #[derive(Debug, Args)]
 pub(crate) struct FileLimits {
     /// SFTP only for these paths: * is any run of signs within a part, a part ** any number of parts, so
-    /// '/srv/app/**' is that folder and all below it. Repeat for more.
+    /// '/srv/app/**' is that folder and all below it. Repeat for more. A grant with rules for files allows nothing
+    /// but sftp:read and sftp:write.
     #[arg(long = "path", value_name = "GLOB")]
     paths: Vec<PathGlob>,
     /// But not for these paths.

@@ -105,13 +105,13 @@ pub(crate) fn grants_table(grants: &[Record]) -> Table {
         let logins = if grant.logins.is_none() { "*".into() } else { logins(grant) };
         // Sources are conditions that a reader must not overlook.
         let sources = if grant.sources.is_empty() { "" } else { " (by source)" };
-        let files = if grant.files.is_empty() { "" } else { " (by path or size)" };
+        let files = if grant.files.is_empty() { "" } else { "some files: " };
         let break_glass = if grant.break_glass { "break-glass: " } else { "" };
         table.row([
             normal(&grant.id),
             normal(&grant.who),
             normal(format!("{logins}@{}", grant.target)),
-            normal(format!("{break_glass}{}{files}{sources}", grant.allow)),
+            normal(format!("{break_glass}{files}{}{sources}", grant.allow)),
             until,
         ]);
     }
