@@ -21,6 +21,13 @@ pub(crate) enum Command {
     Serve(Data),
     /// Read the configuration and the data folder as a whole, and name every fault.
     Check(Check),
+    /// Write a man page for each command: for packages.
+    #[command(hide = true)]
+    Man {
+        /// Into this folder, which must be there.
+        #[arg(long, value_name = "DIR")]
+        output: PathBuf,
+    },
 }
 
 /// Where everything is kept.

@@ -97,6 +97,13 @@ pub(crate) enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// Write a man page for each command: for packages.
+    #[command(hide = true)]
+    Man {
+        /// Into this folder, which must be there.
+        #[arg(long, value_name = "DIR")]
+        output: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

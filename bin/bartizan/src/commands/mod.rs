@@ -50,6 +50,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         clap_complete::generate(shell, &mut Cli::command(), "bartizan", &mut script);
         return out.bytes(&script);
     }
+    if let Command::Man { output } = cli.command {
+        return clap_mangen::generate_to(Cli::command(), &output)
+            .map_err(|e| Failure::failed(format!("cannot write man pages to {}: {e}", output.display())));
+    }
     let context = Context { out, client: Client::new(&cli.data), data: cli.data };
     match cli.command {
         Command::Person(command) => wait(person::run(&context, command)),
@@ -86,7 +90,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             prove::checkpoint(&context, key.as_deref(), output.as_deref())
         }
         // Printed above.
-        Command::Completions { .. } => Ok(()),
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }
 
