@@ -1,7 +1,7 @@
 # The commands of this project; each is a script that can be read and run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test interop demo bench bench-log soak soak-kills lint fuzz-short clean
+.PHONY: help build test interop demo bench bench-log soak soak-kills lint fuzz-short deb clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,9 @@ lint: ## Formatting, lints, documentation, dependencies
 
 fuzz-short: ## Runs each fuzz target for FUZZ_SECONDS (30); first installs cargo-fuzz, saying so
 	@scripts/fuzz-short.sh
+
+deb: ## Builds the Debian package; first installs cargo-deb, saying so
+	@scripts/deb.sh
 
 clean: ## Removes what was built
 	cargo clean

@@ -15,6 +15,12 @@ if command -v shellcheck >/dev/null; then
 else
     echo "shellcheck is not installed: skipped"
 fi
+if command -v systemd-analyze >/dev/null; then
+    # Exposure of 2.0 at most, of 10; docs/packages.md tells what is left.
+    systemd-analyze security --offline=true --threshold=20 --no-pager packaging/bartizan.service | tail -n 1
+else
+    echo "systemd-analyze is not installed: skipped"
+fi
 if cargo deny --version >/dev/null 2>&1; then
     cargo deny --workspace --log-level error check
 else
