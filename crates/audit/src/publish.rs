@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bartizan_model::Timestamp;
+
 use crate::backlog::Backlog;
 use crate::bundle;
 use crate::error::ReadError;
@@ -81,9 +83,13 @@ fn release(backlog: &Backlog, integrator: &Integrator) -> Result<(), ReadError> 
 impl Publisher {
     /// Publishes, unless the disk is full: then a later checkpoint says what this one would have.
     fn publish_if_room(&mut self, shared: &Shared, integrator: &mut Integrator) -> Result<(), ReadError> {
-        match self.publish(integrator, shared.durable()) {
+        let durable = shared.durable();
+        match self.publish(integrator, durable) {
             Err(error) if error.is_full() => {}
             published => published?,
+        }
+        if self.published == Some(durable) {
+            shared.stats.current_us.store(Timestamp::now().unix_micros(), Ordering::Relaxed);
         }
         shared.stats.published.store(self.published.unwrap_or(0), Ordering::Relaxed);
         Ok(())

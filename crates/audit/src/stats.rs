@@ -26,6 +26,12 @@ pub struct Stats {
     pub full: bool,
     /// From the queueing of an event to its receipt.
     pub latency: Latency,
+    /// One group commit's write and sync.
+    pub sync: Latency,
+    /// Bytes appended to the journal by this process.
+    pub appended_bytes: u64,
+    /// When the published checkpoint last covered all that was durable, in microseconds since 1970; 0 for never yet.
+    pub current_us: u64,
 }
 
 /// A histogram of times.
@@ -68,6 +74,9 @@ pub(crate) struct Counters {
     pub(crate) unlogged: AtomicU64,
     pub(crate) full: AtomicBool,
     pub(crate) latency: LatencyCounters,
+    pub(crate) sync: LatencyCounters,
+    pub(crate) appended: AtomicU64,
+    pub(crate) current_us: AtomicU64,
 }
 
 impl Counters {
@@ -91,6 +100,9 @@ impl Counters {
             unlogged: load(&self.unlogged),
             full: self.full.load(Ordering::Relaxed),
             latency: self.latency.read(),
+            sync: self.sync.read(),
+            appended_bytes: load(&self.appended),
+            current_us: load(&self.current_us),
         }
     }
 }

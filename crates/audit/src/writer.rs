@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::bundle;
 use crate::disk::Disk;
@@ -117,10 +118,13 @@ impl Writer {
             batch.push(&entry);
         }
         let batch = batch.finish();
+        let begun = Instant::now();
         if let Err(error) = self.segment.append(&batch) {
             self.refuse(waiting, &error);
             return Err(error);
         }
+        self.shared.stats.sync.add(begun.elapsed());
+        self.shared.stats.appended.fetch_add(batch.len() as u64, Ordering::Relaxed);
 
         self.shared.head.send_replace(first + waiting.len() as u64);
         let latency = &self.shared.stats.latency;

@@ -12,6 +12,7 @@ pub mod event;
 mod file_rules;
 mod fingerprint;
 mod id;
+pub mod metric;
 mod name;
 pub mod observation;
 mod permission;

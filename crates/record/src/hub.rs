@@ -1,7 +1,7 @@
 //! Where all sessions meet the writer: whose turn it is, and how much all of them hold.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub(crate) struct Hub {
     reserved: AtomicUsize,
     starving: AtomicBool,
     room: Notify,
+    /// Bytes written to files by this process.
+    pub(crate) written: Arc<AtomicU64>,
     /// Sessions that this process has open.
     pub(crate) open: Mutex<HashSet<SessionId>>,
 }
@@ -66,6 +68,7 @@ impl Hub {
             reserved: AtomicUsize::new(0),
             starving: AtomicBool::new(false),
             room: Notify::new(),
+            written: Arc::default(),
             open: Mutex::default(),
         }
     }

@@ -47,7 +47,7 @@ pub use error::{ReadError, RecordError};
 pub use meta::{ChannelDigests, Closed, MANIFEST, META, Manifest, ManifestChannel, SessionMeta};
 pub use orphan::Orphan;
 pub use reader::{Event, Events, RecordedChannel, RecordedSession, What};
-pub use recorder::{Answer, Options, Recordings, SessionRecorder};
+pub use recorder::{Answer, Gauge, Options, Recordings, SessionRecorder, Stats};
 pub use sync::MAX_LOGGED_FILES;
 
 /// Which bytes of a channel: from the client, or one of the target's two streams.

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -123,6 +124,11 @@ impl Recordings {
         self.inner.root.join(session.to_string())
     }
 
+    /// What the writer counts, for whoever shows it. Holding it keeps no recording open.
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.inner.hub))
+    }
+
     /// Begins the recording of a session.
     ///
     /// # Durability
@@ -197,6 +203,32 @@ impl Recordings {
         orphan::close(self.inner.syncers.disk(), &self.inner.root, |id| {
             live.contains(&id) || open.contains(&id)
         })
+    }
+}
+
+/// Reads what the writer counts.
+#[derive(Clone)]
+pub struct Gauge(Arc<Hub>);
+
+/// How the writer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Recordings that are being written.
+    pub open: usize,
+    /// Bytes of memory that all sessions' queues take.
+    pub queue_bytes: usize,
+    /// Bytes written to the files of channels, as they are on disk.
+    pub written_bytes: u64,
+}
+
+impl Gauge {
+    /// How the writer stands now.
+    pub fn read(&self) -> Stats {
+        Stats {
+            open: lock(&self.0.open).len(),
+            queue_bytes: self.0.reserved(),
+            written_bytes: self.0.written.load(Ordering::Relaxed),
+        }
     }
 }
 

@@ -216,6 +216,11 @@ impl Space {
         self.last()
     }
 
+    /// The marks it is compared with.
+    pub const fn marks(&self) -> Watermarks {
+        self.marks
+    }
+
     /// What was measured last.
     pub fn last(&self) -> Measured {
         self.last.borrow().clone()

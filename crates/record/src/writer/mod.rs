@@ -31,7 +31,8 @@ pub(crate) fn start(
     hub: Arc<Hub>,
     syncers: Arc<Syncers>,
 ) -> Result<JoinHandle<()>, RecordError> {
-    let pen = Pen::new(disk, hub.options.level).map_err(|e| RecordError::Internal(e.to_string()))?;
+    let pen = Pen::new(disk, hub.options.level, Arc::clone(&hub.written))
+        .map_err(|e| RecordError::Internal(e.to_string()))?;
     let mut writer = Writer { hub, syncers, pen, unsynced: Vec::new(), sync_at: None };
     thread::Builder::new()
         .name("record-writer".into())

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bartizan_model::RecordingFile;
 
@@ -39,10 +39,12 @@ pub(crate) struct Pen {
     pub(crate) pending_at: u64,
     /// Files written that were durable before.
     pub(crate) unsynced: Vec<Arc<OpenFile>>,
+    /// Counts the bytes that files got.
+    counted: Arc<AtomicU64>,
 }
 
 impl Pen {
-    pub(crate) fn new(disk: Arc<dyn Disk>, level: i32) -> io::Result<Self> {
+    pub(crate) fn new(disk: Arc<dyn Disk>, level: i32, counted: Arc<AtomicU64>) -> io::Result<Self> {
         Ok(Self {
             disk,
             packer: Packer::new(level)?,
@@ -55,6 +57,7 @@ impl Pen {
             pending_stream: None,
             pending_at: 0,
             unsynced: Vec::new(),
+            counted,
         })
     }
 
@@ -101,7 +104,7 @@ impl Output {
     }
 
     fn write(&mut self, bytes: &[u8], pen: &mut Pen) -> Result<(), RecordError> {
-        append(&self.file, bytes)?;
+        append(&self.file, bytes, &pen.counted)?;
         self.digest.update(bytes);
         pen.written(&self.file);
         Ok(())
@@ -112,8 +115,10 @@ impl Output {
     }
 }
 
-fn append(file: &OpenFile, bytes: &[u8]) -> Result<(), RecordError> {
-    write_all(&*file.file, bytes).map_err(|e| RecordError::disk("write", &file.path, &e))
+fn append(file: &OpenFile, bytes: &[u8], counted: &AtomicU64) -> Result<(), RecordError> {
+    write_all(&*file.file, bytes).map_err(|e| RecordError::disk("write", &file.path, &e))?;
+    counted.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    Ok(())
 }
 
 /// One channel's file in one format, with its index.
@@ -158,7 +163,7 @@ impl Sink {
             false => pen.packer.pack(&pen.frame, &mut self.thrift),
         };
         let packed = packed.map_err(|e| RecordError::disk("compress", &self.output.file.path, &e))?;
-        append(&self.output.file, packed)?;
+        append(&self.output.file, packed, &pen.counted)?;
         self.output.digest.update(packed);
         pen.written(&self.output.file);
         self.frames += 1;
