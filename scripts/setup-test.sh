@@ -43,6 +43,7 @@ test=(
     node=nodejs
     npm=npm
     dpkg-deb=dpkg
+    "/usr/lib/*/faketime/libfaketime.so.1=libfaketime"
 )
 
 fuzz=(

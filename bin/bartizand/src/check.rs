@@ -63,32 +63,5 @@ fn report(folder: &Folder) -> Result<String, Failure> {
 
 /// What the configuration means, defaults included.
 fn meaning(config: &Config) -> String {
-    let listen: Vec<_> = config.listen.iter().map(ToString::to_string).collect();
-    format!(
-        "  node                         {}\n  \
-           listen                       {}\n  \
-           public_address               {}\n  \
-           database                     {}\n  \
-           log_level                    {}\n  \
-           workers                      {}\n  \
-           limits.login_grace           {} s\n  \
-           limits.half_open             {}\n  \
-           limits.half_open_per_source  {}\n  \
-           ssh.key_exchange             {}\n  \
-           session.accept_env           {}\n",
-        config.node,
-        listen.join(", "),
-        config.public_address(),
-        match &config.database {
-            Database::Sqlite => "sqlite".to_owned(),
-            Database::Postgres { options, .. } => options.to_string(),
-        },
-        config.log_level,
-        config.workers,
-        config.login_grace.as_secs(),
-        config.half_open,
-        config.half_open_per_source,
-        config.key_exchange.iter().map(|method| method.name()).collect::<Vec<_>>().join(", "),
-        config.accept_env.join(", "),
-    )
+    config.values().iter().map(|(key, value)| format!("  {key:<28} {value}\n")).collect()
 }

@@ -17,7 +17,10 @@ use crate::wiring::{self, Server};
 /// Threads for the API, the store and the index. Sessions have threads of their own.
 const THREADS: usize = 2;
 
-/// Runs the server on a data folder until SIGTERM or SIGINT. SIGHUP reads operators' policies again.
+/// Changes how much the server tells about itself.
+pub(crate) type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Runs the server on a data folder until SIGTERM or SIGINT. SIGHUP reads operators' policies and the configuration again.
 ///
 /// # Errors
 /// When it cannot start, or could not end in order.
@@ -26,27 +29,35 @@ pub(crate) fn run(Data { data }: &Data) -> Result<(), Failure> {
     // Held until everything has ended.
     let _lock = folder.lock()?;
     let config = folder.config()?;
-    start_tracing(&config);
+    let log_level = start_tracing(&config);
     raise_file_limit();
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve(&folder, &config, data));
+    let ended = runtime.block_on(serve(&folder, &config, log_level, data));
     // After an orderly end nothing is left; after a second signal nothing is waited for.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(folder: &Folder, config: &Config, data: &Path) -> Result<(), Failure> {
+async fn serve(folder: &Folder, config: &Config, log_level: LogLevel, data: &Path) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
     let mut hangup = install(SignalKind::hangup())?;
     let started = tokio::select! {
-        built = wiring::build(folder, config) => built?,
+        built = wiring::build(folder, config, log_level) => built?,
         signal = signals.next() => return Err(Failure::new(format!("{signal} before the server was ready"))),
     };
     for address in started.addresses() {
         tracing::info!(%address, "listening");
     }
     tracing::info!(data = %data.display(), node = %config.node, version = env!("CARGO_PKG_VERSION"), "ready");
-    let (server, reason) = until_told(started, &mut signals, &mut hangup, folder, config).await;
+    let (server, reason) = until_told(started, &mut signals, &mut hangup, folder).await;
+    if server.log_works() {
+        tokio::select! {
+            left = server.drain() => if left > 0 {
+                tracing::warn!(sessions = left, "the time is over: live sessions are ended");
+            },
+            signal = signals.next() => tracing::warn!(signal, "live sessions are ended at once"),
+        }
+    }
     tracing::info!(reason, "stopping");
     tokio::select! {
         stopped = server.stop(&reason) => stopped?,
@@ -62,7 +73,6 @@ async fn until_told(
     signals: &mut Signals,
     hangup: &mut Signal,
     folder: &Folder,
-    config: &Config,
 ) -> (Server, String) {
     let log_failed = server.log_failed();
     let told = async {
@@ -78,7 +88,7 @@ async fn until_told(
             reason = server.broken() => reason,
             () = &mut told => String::new(),
             _ = hangup.recv() => {
-                if let Err(error) = server.reload(folder, config).await {
+                if let Err(error) = server.reload(folder).await {
                     tracing::error!("not reloaded: {error}");
                 }
                 continue;
@@ -120,16 +130,27 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
     built.map_err(|e| Failure::new(format!("cannot start threads: {e}")))
 }
 
-/// Lines on standard error; colours only on a terminal and never with `NO_COLOR`.
-fn start_tracing(config: &Config) {
+/// The database's statements would drown what the server says; a directive for sqlx brings them back.
+fn directives(log_level: &str) -> EnvFilter {
+    EnvFilter::new(format!("sqlx=warn,{log_level}"))
+}
+
+/// Lines on standard error; colours only on a terminal and never with `NO_COLOR`. Gives what changes their level.
+fn start_tracing(config: &Config) -> LogLevel {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
-        // The database's statements would drown what the server says; a directive for sqlx brings them back.
-        .with_env_filter(EnvFilter::new(format!("sqlx=warn,{}", config.log_level)))
+    let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && !no_colour)
         .with_target(false)
-        .init();
+        .with_env_filter(directives(&config.log_level))
+        .with_filter_reloading();
+    let handle = lines.reload_handle();
+    lines.init();
+    Box::new(move |log_level| {
+        if let Err(error) = handle.reload(directives(log_level)) {
+            tracing::warn!(%error, "the level of these lines stays");
+        }
+    })
 }
 
 /// Each session needs a handful of file descriptors; the usual soft limit of 1,024 is for programs that use

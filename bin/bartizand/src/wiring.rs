@@ -19,15 +19,17 @@ use std::time::Duration;
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, CaKeeper as _, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
 use bartizan_audit::{Log, LogOptions, Opened, Reader};
-use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings};
+use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings, TargetTests};
+use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::{Body, Event, Outcome, Severity};
-use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
+use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
+use bartizan_record::space::{Space, Watermarks};
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
 use bartizan_ssh::key::{PrivateKey, PublicKey};
 use bartizan_store::Store;
-use tokio::net::UnixListener;
-use tokio::sync::{oneshot, watch};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::cas::CaFiles;
@@ -37,6 +39,7 @@ use crate::folder::Folder;
 use crate::master::MasterFile;
 use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
+use crate::serve::LogLevel;
 use crate::{database, keys};
 
 /// With an index that makes no progress for so long, the server starts without closing old sessions.
@@ -57,6 +60,12 @@ pub(crate) struct Server {
     recordings: Recordings,
     gateway: GatewayHandle,
     policies: watch::Sender<Policies>,
+    /// What of the configuration is in force.
+    config: Config,
+    log_level: LogLevel,
+    public_address: watch::Sender<String>,
+    draining: watch::Sender<bool>,
+    metrics: JoinHandle<()>,
     api: JoinHandle<std::io::Result<()>>,
     stop_api: oneshot::Sender<()>,
     indexed: watch::Receiver<u64>,
@@ -69,10 +78,13 @@ pub(crate) struct Server {
 ///
 /// # Errors
 /// The first part that cannot be had; nothing runs then.
-pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Failure> {
+pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel) -> Result<Server, Failure> {
     let keys = keys::load(&folder.keys())?;
     let policies = watch::Sender::new(PolicyFiles::read(&folder.policies())?.policies);
     let admin = bind_admin(folder)?;
+    let metrics = bind_metrics(&config.metrics_listen).await?;
+    let space = Space::watch(folder.path(), Watermarks::default())
+        .map_err(|e| Failure::new(format!("cannot measure the space of {}: {e}", folder.path().display())))?;
     let store = database::open(folder, &config.database).await?;
     let master = MasterFile::find(folder, config);
     let vault = master.open(&store).await?;
@@ -83,11 +95,12 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
     let (rebuild, emptied) = follower.rebuild();
     let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
+    let mut orphans = 0;
     if caught_up(&log, indexed.clone()).await {
         let closing = Closing { node: &config.node, log: &log, store: &store, recordings: &recordings };
-        match closing.run().await? {
-            0 => {}
-            sessions => tracing::warn!(sessions, "sessions were left without an end and are closed now"),
+        orphans = closing.run().await? as u64;
+        if orphans > 0 {
+            tracing::warn!(sessions = orphans, "sessions were left without an end and are closed now");
         }
     }
 
@@ -109,7 +122,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         }
     };
     let cas = own_cas(folder, &keys);
-    let state = ApiState::new(bartizan_api::Parts {
+    let (public_address, draining) = (watch::Sender::new(config.public_address()), watch::Sender::new(false));
+    let state = Arc::new(ApiState::new(bartizan_api::Parts {
         store: store.clone(),
         vault,
         master_key: Arc::new(master),
@@ -125,8 +139,20 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         host_keys: keys.host_keys.iter().map(|key| line(key.public_key(), "")).collect(),
         node: config.node.clone(),
         listen: gateway.addresses().to_vec(),
-        public_address: config.public_address(),
-    });
+        public_address: public_address.subscribe(),
+        tester: Arc::new(Tester(gateway.target_tests())),
+        gateway: Arc::new(gateway.meter()),
+        recordings: recordings.gauge(),
+        space,
+        orphans,
+        draining: draining.subscribe(),
+    }));
+    for listener in &metrics {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "metrics");
+        }
+    }
+    let metrics = tokio::spawn(bartizan_api::serve_metrics(metrics, state.clone(), std::future::pending()));
     let schedule = tokio::spawn(activate_in_time(cas, log.clone(), config.node.clone()));
     let (stop_api, stopped) = oneshot::channel::<()>();
     let api = tokio::spawn(bartizan_api::serve(admin.listener, state, async move { drop(stopped.await) }));
@@ -141,6 +167,11 @@ pub(crate) async fn build(folder: &Folder, config: &Config) -> Result<Server, Fa
         recordings,
         gateway,
         policies,
+        config: config.clone(),
+        log_level,
+        public_address,
+        draining,
+        metrics,
         api,
         stop_api,
         indexed,
@@ -165,6 +196,11 @@ impl Server {
         }
     }
 
+    /// False once the audit log cannot be written: there is nothing to wait for then.
+    pub(crate) fn log_works(&self) -> bool {
+        self.log.failure().is_none()
+    }
+
     /// Waits until the audit log cannot be written any more. Live sessions end then, and no new ones begin; the
     /// server stays, to say so.
     pub(crate) fn log_failed(&self) -> impl Future<Output = String> + use<> {
@@ -172,32 +208,59 @@ impl Server {
         async move { log.failed().await.to_string() }
     }
 
-    /// Takes operators' policies as they are now; live sessions are judged again. Files with a fault are refused as a
-    /// whole, and those from before stay in force. Either is an event, before it takes effect.
+    /// Takes operators' policies as they are now, and what of the configuration can change while the server runs; live
+    /// sessions are judged again. Files with a fault are refused as a whole, and what was in force stays. Either is an
+    /// event, before it takes effect.
     ///
     /// # Errors
     /// When the event could not be logged; nothing was taken then.
-    pub(crate) async fn reload(&self, folder: &Folder, running: &Config) -> Result<(), Failure> {
+    pub(crate) async fn reload(&mut self, folder: &Folder) -> Result<(), Failure> {
         let read = PolicyFiles::read(&folder.policies()).and_then(|files| Ok((files, folder.config()?)));
         let (files, config) = match read {
             Ok(read) => read,
             Err(failure) => {
                 tracing::error!("not reloaded, what was in force stays: {failure}");
                 let reason = Some(bartizan_model::escape(failure.to_string().as_bytes()));
-                let mut event =
-                    Event::new(&self.node, Timestamp::now(), Body::ServerReload { policies: 0, reason });
+                let (changed, restart) = (Vec::new(), Vec::new());
+                let body = Body::ServerReload { policies: 0, reason, changed, restart };
+                let mut event = Event::new(&self.node, Timestamp::now(), body);
                 (event.severity, event.outcome) = (Severity::Warning, Outcome::Failure);
                 return self.log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new);
             }
         };
-        note(&self.log, &self.node, Body::ServerReload { policies: files.files, reason: None }).await?;
+        let taken = self.config.reloaded(&config);
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let (changed, restart) = (owned(self.config.differing(&taken)), owned(taken.differing(&config)));
+        let body = Body::ServerReload {
+            policies: files.files,
+            reason: None,
+            changed: changed.clone(),
+            restart: restart.clone(),
+        };
+        note(&self.log, &self.node, body).await?;
         self.policies.send_replace(files.policies);
-        tracing::info!(policies = files.files, "reloaded");
-        // As they are shown: secrets are not, and cannot be compared.
-        if format!("{config:?}") != format!("{running:?}") {
-            tracing::warn!("bartizan.toml has changed: what it says is in force after a restart");
+        self.gateway.reload(settings(&taken));
+        self.public_address.send_replace(taken.public_address());
+        (self.log_level)(&taken.log_level);
+        self.config = taken;
+        if !restart.is_empty() {
+            let keys = restart.join(", ");
+            tracing::warn!(keys, "new values of these are in force after a restart");
         }
+        tracing::info!(policies = files.files, changed = changed.join(", "), "reloaded");
         Ok(())
+    }
+
+    /// Lets nothing new begin and waits for live sessions, as long as is configured; gives how many are left.
+    ///
+    /// # Cancel safety
+    /// May be dropped, to wait no longer.
+    pub(crate) async fn drain(&self) -> usize {
+        self.draining.send_replace(true);
+        let seconds = self.config.drain.as_secs();
+        let sessions = self.gateway.sessions().count();
+        tracing::info!(sessions, seconds, "draining: nothing new begins");
+        self.gateway.drain(self.config.drain).await
     }
 
     /// Ends everything in order: requests, sessions (each with its end on record), the index, the log.
@@ -209,6 +272,7 @@ impl Server {
             tracing::warn!(%error, "admin.sock could not be removed");
         }
         self.schedule.abort();
+        self.metrics.abort();
         // Both ends of it may be gone already.
         let _ = self.stop_api.send(());
         let aborter = self.api.abort_handle();
@@ -264,6 +328,16 @@ fn bind_admin(folder: &Folder) -> Result<Admin, Failure> {
     Ok(Admin { listener, path })
 }
 
+async fn bind_metrics(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let bound = TcpListener::bind(address).await;
+        listeners
+            .push(bound.map_err(|e| Failure::new(format!("cannot listen on {address} for /metrics: {e}")))?);
+    }
+    Ok(listeners)
+}
+
 async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
     let dir = folder.log();
     let origin = Reader::open(&dir).and_then(|reader| reader.origin()).map_err(Failure::new)?;
@@ -295,6 +369,21 @@ impl bartizan_api::LiveSessions for Live {
 
     fn terminate(&self, session: &SessionId, reason: &str) -> bool {
         self.0.terminate(session, reason)
+    }
+}
+
+/// The gateway's tests of targets, likewise.
+struct Tester(TargetTests);
+
+impl bartizan_api::TargetTester for Tester {
+    fn begin(
+        &self,
+        target: Target,
+        login: Option<LoginName>,
+        by: String,
+        steps: mpsc::Sender<TargetTestStep>,
+    ) -> bool {
+        self.0.begin(target, login, by, steps)
     }
 }
 

@@ -23,6 +23,8 @@ mod events;
 mod grants;
 mod keys;
 mod lines;
+mod metrics;
+mod open;
 mod own_cas;
 mod peer;
 mod people;
@@ -47,8 +49,9 @@ use axum::routing::{delete, get, post, put};
 use tokio::net::UnixListener;
 
 pub use keys::{KeyParser, ParsedKey};
+pub use open::serve_metrics;
 pub use own_cas::{CaKeeper, CaStep};
-pub use state::{ApiState, LiveSessions, OwnCas, Parts};
+pub use state::{ApiState, LiveSessions, OwnCas, Parts, TargetTester};
 pub use vault::{MasterKeyFile, PrivateKeyParser};
 
 /// Longest request body: a file of keys.
@@ -61,7 +64,7 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 /// When the socket fails for good.
 pub async fn serve(
     listener: UnixListener,
-    state: ApiState,
+    state: Arc<ApiState>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let stopping = state.stopping();
@@ -74,7 +77,7 @@ pub async fn serve(
 }
 
 /// Every route. Paths are stable within `/v1`.
-fn router(state: ApiState) -> Router {
+fn router(state: Arc<ApiState>) -> Router {
     let v1 = Router::new()
         .route("/status", get(status::status))
         .route("/people", get(people::list).post(people::add))
@@ -92,6 +95,7 @@ fn router(state: ApiState) -> Router {
         .route("/credentials", get(vault::list))
         .route("/vault", get(vault::status))
         .route("/vault/rotate", post(vault::rotate))
+        .route("/targets/{name}/test", post(targets::test))
         .route("/targets/{name}/labels", post(targets::label))
         .route("/grants", get(grants::list).post(grants::add))
         .route("/grants/{id}", delete(grants::remove))
@@ -117,11 +121,12 @@ fn router(state: ApiState) -> Router {
         .nest("/v1", v1)
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
+        .route("/metrics", get(metrics::scrape))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(middleware::from_fn(peer::only_owner))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Arc::new(state))
+        .with_state(state)
 }
 
 /// The address that a question about access is asked for when it names none.

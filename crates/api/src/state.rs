@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use bartizan_access::Policies;
 use bartizan_audit::Log;
-use bartizan_model::api::IndexStatus;
+use bartizan_model::api::{IndexStatus, TargetTestStep};
 use bartizan_model::event::{Body, Event};
-use bartizan_model::{NodeId, SessionId, Timestamp};
+use bartizan_model::metric::Meter;
+use bartizan_model::{LoginName, NodeId, SessionId, Target, Timestamp};
+use bartizan_record::Gauge;
+use bartizan_record::space::Space;
 use bartizan_store::{Store, Vault};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::error::{ApiError, Result};
 use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
@@ -27,6 +30,19 @@ pub trait LiveSessions: Send + Sync {
 
     /// Ends a session and tells its person why. False when it is not live any more.
     fn terminate(&self, session: &SessionId, reason: &str) -> bool;
+}
+
+/// Tries targets, whoever can: this room knows no SSH.
+pub trait TargetTester: Send + Sync {
+    /// Begins a test, asked for `by` somebody; its steps come as they are made. It is logged before anything is
+    /// dialled. False when too many are under way.
+    fn begin(
+        &self,
+        target: Target,
+        login: Option<LoginName>,
+        by: String,
+        steps: mpsc::Sender<TargetTestStep>,
+    ) -> bool;
 }
 
 /// What the API is built from.
@@ -61,8 +77,20 @@ pub struct Parts {
     pub node: NodeId,
     /// Where SSH clients are accepted.
     pub listen: Vec<SocketAddr>,
-    /// The jump host as clients write it.
-    pub public_address: String,
+    /// The jump host as clients write it, now.
+    pub public_address: watch::Receiver<String>,
+    /// Tries targets.
+    pub tester: Arc<dyn TargetTester>,
+    /// What the gateway counts.
+    pub gateway: Arc<dyn Meter>,
+    /// What the writer of recordings counts.
+    pub recordings: Gauge,
+    /// The space of the data folder.
+    pub space: Space,
+    /// Sessions that the process before left without an end.
+    pub orphans: u64,
+    /// True once the server waits for live sessions to end.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// Bartizan's own CAs.

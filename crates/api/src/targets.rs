@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body as HttpBody;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
-use bartizan_model::api::{LabelChange, NewHostKeyTrust, NewTarget, RemoveOptions, TargetDetail};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use bartizan_model::api::{LabelChange, NewHostKeyTrust, NewTarget, RemoveOptions, TargetDetail, TargetTest};
 use bartizan_model::{DirectoryData, Fingerprint, Grant, HostKeyTrust, Label, Target, TargetName, Timestamp};
 use bartizan_store::{DirectoryStore as _, RecordKind, Removal, RemovedTarget, StoreError, VaultStore as _};
+use tokio::sync::mpsc;
 
 use crate::change::{self, AddTarget, LabelTarget, RemoveTarget};
 use crate::error::{ApiError, Result};
+use crate::events::ChannelBody;
 use crate::keys::KeyParser;
 use crate::lines::{self, Lines};
 use crate::peer::Peer;
@@ -76,6 +81,32 @@ pub(crate) async fn add(
     let target = Target { name, host, port, host_key, labels, created: Timestamp::now() };
     change::make(&state, peer, AddTarget(target.clone())).await?;
     Ok((StatusCode::CREATED, Json(detail(&state, target, data.grants))))
+}
+
+/// Tests a target and tells the steps in lines, as they are made.
+pub(crate) async fn test(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    name: WithName,
+    body: std::result::Result<Json<TargetTest>, JsonRejection>,
+) -> Result<Response> {
+    let (Path(name), Json(TargetTest { login })) = (name?, body?);
+    let target = known_target(&state.parts.store.snapshot().await?, &name)?;
+    let (tell, mut steps) = mpsc::channel(8);
+    if !state.parts.tester.begin(target, login, peer.to_string(), tell) {
+        return Err(ApiError::unavailable("too many targets are being tested").hint("try again in a minute"));
+    }
+    let (lines, receiver) = mpsc::channel(8);
+    tokio::spawn(async move {
+        while let Some(step) = steps.recv().await {
+            let Ok(mut line) = serde_json::to_vec(&step) else { return };
+            line.push(b'\n');
+            if lines.send(line.into()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], HttpBody::new(ChannelBody(receiver))).into_response())
 }
 
 pub(crate) async fn remove(

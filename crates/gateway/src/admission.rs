@@ -26,8 +26,8 @@ impl Default for HalfOpenLimits {
     }
 }
 
-#[derive(Default)]
 struct Waiting {
+    limits: HalfOpenLimits,
     next_id: u64,
     total: usize,
     sources: HashMap<IpAddr, VecDeque<(u64, oneshot::Sender<()>)>>,
@@ -36,7 +36,6 @@ struct Waiting {
 /// The unauthenticated connections there are.
 #[derive(Clone)]
 pub(crate) struct Admission {
-    limits: HalfOpenLimits,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -51,7 +50,18 @@ pub(crate) struct Place {
 impl Admission {
     /// Starts with nobody waiting.
     pub(crate) fn new(limits: HalfOpenLimits) -> Self {
-        Self { limits, waiting: Arc::default() }
+        let waiting = Waiting { limits, next_id: 0, total: 0, sources: HashMap::new() };
+        Self { waiting: Arc::new(Mutex::new(waiting)) }
+    }
+
+    /// Other limits, for newcomers from now on.
+    pub(crate) fn set_limits(&self, limits: HalfOpenLimits) {
+        self.lock().limits = limits;
+    }
+
+    /// How many are waiting.
+    pub(crate) fn half_open(&self) -> usize {
+        self.lock().total
     }
 
     /// Gives a newcomer a place, and takes it from the oldest where there are too many.
@@ -61,9 +71,9 @@ impl Admission {
         let mut waiting = self.lock();
         let id = waiting.next_id;
         waiting.next_id += 1;
-        if waiting.sources.get(&source).is_some_and(|queue| queue.len() >= self.limits.per_source) {
+        if waiting.sources.get(&source).is_some_and(|queue| queue.len() >= waiting.limits.per_source) {
             waiting.evict_oldest(source);
-        } else if waiting.total >= self.limits.total {
+        } else if waiting.total >= waiting.limits.total {
             let busiest =
                 waiting.sources.iter().max_by_key(|(_, queue)| queue.len()).map(|(&source, _)| source);
             if let Some(busiest) = busiest {

@@ -24,7 +24,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Serves a connection until it is over. Never panics on what a peer sends; if something does, this task alone ends.
 pub(crate) async fn serve(stream: TcpStream, source: SocketAddr, mut place: Place, shared: Arc<Shared>) {
-    let trail = Trail::new(shared.log.clone(), &shared.node, Some(source));
+    let trail = Trail::new(&shared, Some(source));
     let transport = match Transport::server(shared.outer_config(), now()) {
         Ok(transport) => transport,
         Err(error) => return tracing::error!(%source, %error, "cannot serve a connection"),
@@ -34,7 +34,7 @@ pub(crate) async fn serve(stream: TcpStream, source: SocketAddr, mut place: Plac
     let identified = tokio::select! {
         identified = identify(&mut hop, &shared, source.ip(), trail.clone(), &mut attempt) => identified,
         () = place.evicted() => Err(Unidentified::Evicted),
-        () = sleep(shared.settings.login_grace) => Err(Unidentified::TooSlow),
+        () = sleep(shared.settings().login_grace) => Err(Unidentified::TooSlow),
         () = shared.stopping() => Err(Unidentified::Stopping),
     };
     drop(place);
@@ -49,7 +49,10 @@ pub(crate) async fn serve(stream: TcpStream, source: SocketAddr, mut place: Plac
                 Visit { who, source, way: Way::UserName, login, destination, agent: None, trail, host_keys };
             session::run(hop, visit, shared).await;
         }
-        Err(error) => reject(hop, attempt, &error, &trail, source).await,
+        Err(error) => {
+            shared.counts.refused(error.kind());
+            reject(hop, attempt, &error, &trail, source).await;
+        }
     }
 }
 

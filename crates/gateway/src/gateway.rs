@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bartizan_access::{Directory, Policies};
+use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::Body;
+use bartizan_model::{LoginName, Target};
 use bartizan_store::{DirectoryStore, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -19,15 +21,19 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use crate::admission::{Admission, Place};
 use crate::connection;
+use crate::counts::GatewayMeter;
+use crate::keys::Keys;
 use crate::live::LiveSessions;
-use crate::parts::{Parts, Settings, Shared};
+use crate::parts::{Current, Parts, Settings, Shared, Signals};
 use crate::trail::Trail;
-use crate::upstream::tune;
+use crate::upstream::{self, Probe, tune};
 
 /// After a failure to accept, such as too many open files, this long nothing is accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A change of the directory that could not be read is tried again after this long.
 const DIRECTORY_RETRY: Duration = Duration::from_secs(1);
+/// Tests of targets at a time, and as many may wait.
+const TESTS: usize = 16;
 /// Live connections get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -54,9 +60,31 @@ pub enum StartError {
 pub struct GatewayHandle {
     addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
+    drain: watch::Sender<Option<Duration>>,
+    current: watch::Sender<Current>,
+    keys: Keys,
     threads: Vec<JoinHandle<()>>,
-    live: Arc<AtomicUsize>,
-    sessions: LiveSessions,
+    meter: GatewayMeter,
+    tests: TargetTests,
+}
+
+/// Tries targets for operators.
+#[derive(Clone)]
+pub struct TargetTests(mpsc::Sender<Probe>);
+
+impl TargetTests {
+    /// Begins to test whether a target can be reached, verified and, where a login is named, logged in to. The steps
+    /// come as they are made, at most eight, and the channel ends with the test. The test is logged before anything is
+    /// dialled, as asked for `by` somebody. False when too many are under way.
+    pub fn begin(
+        &self,
+        target: Target,
+        login: Option<LoginName>,
+        by: String,
+        steps: mpsc::Sender<TargetTestStep>,
+    ) -> bool {
+        self.0.try_send(Probe { target, login, by, steps }).is_ok()
+    }
 }
 
 /// A connection on its way to a worker.
@@ -87,6 +115,7 @@ pub async fn start(
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
 
     let (stop, stopping) = watch::channel(false);
+    let (drain, draining) = watch::channel(None);
     let mut policies = parts.policies.clone();
     let first = policies.borrow_and_update().clone();
     let directory = build_directory(&parts.store, first).await.map_err(StartError::Directory)?;
@@ -97,10 +126,18 @@ pub async fn start(
         0 => std::thread::available_parallelism().map_or(1, NonZero::get),
         n => n,
     };
-    let shared = Arc::new(Shared::new(parts, settings, directory, stopping.clone()));
+    let keys = parts.keys.clone();
+    let (current, follow) = watch::channel(Current::new(settings, &keys));
+    let signals = Signals { current: follow, directory, draining, stopping: stopping.clone() };
+    let shared = Arc::new(Shared::new(parts, signals));
 
-    let sessions = shared.live.clone();
     let live = Arc::new(AtomicUsize::new(0));
+    let meter = GatewayMeter {
+        counts: shared.counts.clone(),
+        connections: live.clone(),
+        admission: admission.clone(),
+        sessions: shared.live.clone(),
+    };
     let mut threads = Vec::new();
     let mut queues = Vec::new();
     for number in 0..workers {
@@ -109,16 +146,22 @@ pub async fn start(
         let (shared, live) = (shared.clone(), live.clone());
         threads.push(thread(format!("relay-{number}"), move || work(arrivals, shared, live))?);
     }
+    let (tests, wanted) = mpsc::channel(TESTS);
     threads.push(thread("accept".into(), move || async move {
         let mut tasks = JoinSet::new();
+        tasks.spawn_local(test_targets(wanted, shared.clone()));
         tasks.spawn_local(follow_directory(store, policies, publish, stopping.clone()));
         for listener in listeners {
             tasks.spawn_local(accept(listener, queues.clone(), admission.clone(), shared.clone()));
         }
-        drop(queues);
+        // Without them the workers would end, also while live sessions are waited for.
+        tasks.spawn_local(async move {
+            shared.stopping().await;
+            drop(queues);
+        });
         while tasks.join_next().await.is_some() {}
     })?);
-    Ok(GatewayHandle { addresses, stop, threads, live, sessions })
+    Ok(GatewayHandle { addresses, stop, drain, current, keys, threads, meter, tests: TargetTests(tests) })
 }
 
 impl GatewayHandle {
@@ -129,12 +172,40 @@ impl GatewayHandle {
 
     /// Connections that are open now.
     pub fn live_connections(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        self.meter.connections.load(Ordering::Relaxed)
     }
 
     /// The sessions that are live.
     pub fn sessions(&self) -> LiveSessions {
-        self.sessions.clone()
+        self.meter.sessions.clone()
+    }
+
+    /// Reads what the gateway counts.
+    pub fn meter(&self) -> GatewayMeter {
+        self.meter.clone()
+    }
+
+    /// Tries targets.
+    pub fn target_tests(&self) -> TargetTests {
+        self.tests.clone()
+    }
+
+    /// Takes other settings for what begins from now on; the number of workers stays.
+    pub fn reload(&self, settings: Settings) {
+        self.meter.admission.set_limits(settings.half_open);
+        self.current.send_replace(Current::new(settings, &self.keys));
+    }
+
+    /// Stops accepting and lets nothing new begin; people at terminals are told. Waits until the last session has
+    /// ended, at most `patience`; gives how many are left.
+    ///
+    /// # Cancel safety
+    /// What has stopped stays so.
+    pub async fn drain(&self, patience: Duration) -> usize {
+        self.drain.send_replace(Some(patience));
+        // Whether all ended in time, the count says.
+        let _ = tokio::time::timeout(patience, self.meter.sessions.none()).await;
+        self.meter.sessions.count()
     }
 
     /// Stops accepting, ends every session in order (its end is logged) and waits until all are gone, bounded.
@@ -213,6 +284,22 @@ impl Drop for Live {
     }
 }
 
+/// Makes tests of targets until the server stops.
+async fn test_targets(mut wanted: mpsc::Receiver<Probe>, shared: Arc<Shared>) {
+    let mut tests = JoinSet::new();
+    loop {
+        tokio::select! {
+            probe = wanted.recv(), if tests.len() < TESTS => {
+                let Some(probe) = probe else { return };
+                let shared = shared.clone();
+                tests.spawn_local(async move { upstream::test(probe, &shared).await });
+            }
+            Some(done) = tests.join_next() => report(done),
+            () = shared.stopping() => return,
+        }
+    }
+}
+
 /// Accepts until the server stops. Never waits for a handshake.
 async fn accept(
     listener: std::net::TcpListener,
@@ -229,13 +316,16 @@ async fn accept(
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shared.stopping() => return,
+            // The listener closes, so that clients and load balancers go elsewhere.
+            _ = shared.draining() => return,
         };
         let (stream, source) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::error!(%error, "cannot accept a connection");
                 let reason = format!("cannot accept a connection: {error}");
-                let trail = Trail::new(shared.log.clone(), &shared.node, None);
+                shared.counts.refused("accept");
+                let trail = Trail::new(&shared, None);
                 if trail.note(Body::ConnectionRefuse { reason }).is_err() {
                     tracing::error!("and cannot log it");
                 }
@@ -243,6 +333,7 @@ async fn accept(
                 continue;
             }
         };
+        shared.counts.accepted();
         let place = admission.admit(source.ip());
         match tune(&stream).and_then(|()| stream.into_std()) {
             Ok(stream) => {

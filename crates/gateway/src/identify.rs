@@ -62,6 +62,17 @@ impl From<TransportError> for Unidentified {
 }
 
 impl Unidentified {
+    /// The reason in one word, for counting.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Hop(_) | Self::Auth(_) => "protocol",
+            Self::Log(_) => "log",
+            Self::TooSlow => "timeout",
+            Self::Evicted => "limit",
+            Self::Stopping => "stopping",
+        }
+    }
+
     /// What the client is told.
     pub(crate) fn disconnect(&self) -> (DisconnectReason, String) {
         match self {

@@ -17,6 +17,7 @@ mod admission;
 mod buffers;
 mod connection;
 mod console;
+mod counts;
 mod evidence;
 mod gateway;
 mod grant;
@@ -36,7 +37,8 @@ mod trail;
 mod upstream;
 
 pub use admission::HalfOpenLimits;
-pub use gateway::{GatewayHandle, StartError, start};
+pub use counts::GatewayMeter;
+pub use gateway::{GatewayHandle, StartError, TargetTests, start};
 pub use keys::{CaKey, Keys};
 pub use live::LiveSessions;
 pub use parts::{Parts, Settings};

@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_model::SessionId;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 type Waiting = HashMap<SessionId, oneshot::Sender<String>>;
 
 /// The live sessions of a gateway. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct LiveSessions(Arc<Mutex<Waiting>>);
+pub struct LiveSessions {
+    waiting: Arc<Mutex<Waiting>>,
+    /// How many there are, those that an operator has ended included until they have.
+    count: Arc<watch::Sender<usize>>,
+}
 
 /// A session's place among the live ones, for as long as it lives.
 #[derive(Debug)]
@@ -34,14 +38,29 @@ impl LiveSessions {
         waiting.is_some_and(|waiting| waiting.send(reason.to_owned()).is_ok())
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Waits until there is none.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub(crate) async fn none(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.count.subscribe().wait_for(|&count| count == 0).await;
+    }
+
     pub(crate) fn enter(&self, session: SessionId) -> Lives {
         let (tell, told) = oneshot::channel();
         self.waiting().insert(session, tell);
+        self.count.send_modify(|count| *count += 1);
         Lives { session, all: self.clone(), told }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,6 +77,7 @@ impl Lives {
 impl Drop for Lives {
     fn drop(&mut self) {
         self.all.waiting().remove(&self.session);
+        self.all.count.send_modify(|count| *count -= 1);
     }
 }
 
@@ -75,5 +95,8 @@ mod tests {
         assert!(!all.terminate(&second, "late"));
         assert!(all.terminate(&first, "audit") && !all.terminate(&first, "again"));
         assert_eq!(lives.terminated().await, "audit");
+        assert_eq!(all.count(), 1, "it has not ended yet");
+        drop(lives);
+        all.none().await;
     }
 }

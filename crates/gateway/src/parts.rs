@@ -13,6 +13,7 @@ use bartizan_store::{Store, Vault};
 use tokio::sync::watch;
 
 use crate::admission::HalfOpenLimits;
+use crate::counts::Counts;
 use crate::keys::Keys;
 use crate::live::LiveSessions;
 
@@ -83,6 +84,32 @@ impl Default for Settings {
 /// The host key algorithms to ask a target for; `None` is all of them.
 type WantedHostKeys = Option<Vec<PublicKeyAlgorithm>>;
 
+/// What an operator has set, as it is now, and what follows from it.
+#[derive(Clone)]
+pub(crate) struct Current {
+    settings: Arc<Settings>,
+    outer: Arc<ServerConfig>,
+}
+
+impl Current {
+    pub(crate) fn new(settings: Settings, keys: &Keys) -> Self {
+        let outer = Arc::new(settings.server_config(keys.host_keys.clone()));
+        Self { settings: Arc::new(settings), outer }
+    }
+}
+
+/// What comes to every connection from outside while it lives.
+pub(crate) struct Signals {
+    /// What an operator has set.
+    pub(crate) current: watch::Receiver<Current>,
+    /// The directory.
+    pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// How long live sessions are waited for, once the server drains.
+    pub(crate) draining: watch::Receiver<Option<Duration>>,
+    /// True once the server stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
 /// What every connection shares, on every worker.
 pub(crate) struct Shared {
     pub(crate) node: NodeId,
@@ -91,26 +118,24 @@ pub(crate) struct Shared {
     pub(crate) vault: Vault,
     pub(crate) recordings: Recordings,
     pub(crate) keys: Keys,
-    pub(crate) settings: Settings,
+    /// What they count.
+    pub(crate) counts: Arc<Counts>,
+    current: watch::Receiver<Current>,
+    /// How long live sessions are waited for, once the server drains.
+    draining: watch::Receiver<Option<Duration>>,
     /// The directory as it is now.
     pub(crate) directory: watch::Receiver<Arc<Directory>>,
     /// The sessions that are live.
     pub(crate) live: LiveSessions,
     /// True once the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
-    outer: Arc<ServerConfig>,
     /// Client configurations by the host key algorithms they ask for: they are few, and not small.
     clients: Mutex<Vec<(WantedHostKeys, Arc<ClientConfig>)>>,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        parts: Parts,
-        settings: Settings,
-        directory: watch::Receiver<Arc<Directory>>,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
-        let outer = Arc::new(settings.server_config(parts.keys.host_keys.clone()));
+    pub(crate) fn new(parts: Parts, signals: Signals) -> Self {
+        let Signals { current, directory, draining, stopping } = signals;
         let Parts { node, log, store, vault, recordings, keys, policies: _ } = parts;
         Self {
             node,
@@ -119,11 +144,12 @@ impl Shared {
             vault,
             recordings,
             keys,
-            settings,
+            counts: Arc::default(),
+            current,
+            draining,
             directory,
             live: LiveSessions::default(),
             stopping,
-            outer,
             clients: Mutex::default(),
         }
     }
@@ -133,9 +159,29 @@ impl Shared {
         self.directory.borrow().clone()
     }
 
+    /// What an operator has set, as it is at this moment.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.current.borrow().settings.clone()
+    }
+
     /// How the listener's transport is set up.
     pub(crate) fn outer_config(&self) -> Arc<ServerConfig> {
-        self.outer.clone()
+        self.current.borrow().outer.clone()
+    }
+
+    /// True once the server drains: nothing new begins.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.borrow().is_some()
+    }
+
+    /// Resolves once the server drains, with how long live sessions are waited for.
+    pub(crate) async fn draining(&self) -> Duration {
+        let mut draining = self.draining.clone();
+        match draining.wait_for(Option::is_some).await.map(|patience| *patience) {
+            Ok(Some(patience)) => patience,
+            // Without a sender the gateway's handle is gone, and it runs until the process ends.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
     }
 
     /// How a transport towards a target is set up, asking for these host key algorithms (all of them if `None`).

@@ -44,6 +44,9 @@ pub(crate) enum Refusal {
         /// The policy's reason.
         reason: String,
     },
+    /// The server drains.
+    #[error("the server is stopping; please try again in a moment")]
+    Stopping,
     /// The log can't be written, so nothing new is allowed.
     #[error("the audit log cannot be written, so no session can start; please tell an operator")]
     Log(#[from] LogError),

@@ -12,12 +12,12 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bartizan_access::{Action, Authenticated, Decision, Request};
 use bartizan_audit::{LogError, Logged};
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{LoginName, SessionId, Target, TargetName, Timestamp, Way, escape};
+use bartizan_model::{LoginName, SessionId, Target, TargetName, Timestamp, Way};
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder};
 use bartizan_ssh::key::HostKey;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,6 +63,11 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 ) {
     let started = Instant::now();
     let (session, client_name) = (SessionId::new(), client_of(&client));
+    if shared.is_draining() {
+        let refused = visit.trail.denied(deny_event(Refusal::Stopping.to_string(), Vec::new()));
+        let refusal = refused.map_or_else(Refusal::Log, |_| Refusal::Stopping);
+        return refuse::explain(client, &refusal).await;
+    }
     let (target_trail, authorized) = authorize(&visit, session, &shared);
     let grant = match authorized {
         Ok(grant) => grant,
@@ -106,6 +111,14 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         }
     };
     close(Some(&recorder), ended, started, &trail).await;
+}
+
+/// What people in live sessions are told when the server drains; nothing, where no time is left to act on it.
+pub(crate) fn drain_notice(patience: Duration) -> Option<String> {
+    let seconds = patience.as_secs();
+    let notice =
+        || format!("bartizan: the server is going to stop. This session ends in {seconds} s; please finish.");
+    (seconds > 0).then(notice)
 }
 
 /// Asks policy about the resolved target. Gives the trail towards it too, as far as it is known.
@@ -200,12 +213,7 @@ async fn connect(
             Ok(upstream)
         }
         Err(error) => {
-            let severity = if error.host_key().is_some() { Severity::High } else { Severity::Notice };
-            let body = Body::UpstreamFail {
-                stage: error.stage().into(),
-                reason: escape(error.to_string().as_bytes()),
-                host_key: error.host_key(),
-            };
+            let (severity, body) = error.event();
             let _pending = trail.failed(severity, body)?;
             Err(Refusal::Connect { target: grant.as_ref().target.name.clone(), error })
         }

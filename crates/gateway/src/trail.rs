@@ -1,26 +1,31 @@
 //! Events of one connection or session: the common blocks are filled in once.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bartizan_audit::{Log, LogError, Pending};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
-use bartizan_model::{LoginName, NodeId, PersonName, SessionId, TargetName, Timestamp};
+use bartizan_model::{LoginName, PersonName, SessionId, TargetName, Timestamp};
+
+use crate::counts::Counts;
+use crate::parts::Shared;
 
 /// Writes the events of one connection or session.
 #[derive(Clone)]
 pub(crate) struct Trail {
     log: Log,
+    counts: Arc<Counts>,
     template: Event,
 }
 
 impl Trail {
     /// Events from `source`, nobody known yet.
-    pub(crate) fn new(log: Log, node: &NodeId, source: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(shared: &Shared, source: Option<SocketAddr>) -> Self {
         // The body is replaced in every event.
         let mut template =
-            Event::new(node, Timestamp::now(), Body::ConnectionRefuse { reason: String::new() });
+            Event::new(&shared.node, Timestamp::now(), Body::ConnectionRefuse { reason: String::new() });
         template.source = source;
-        Self { log, template }
+        Self { log: shared.log.clone(), counts: shared.counts.clone(), template }
     }
 
     /// The same, with the person known and how they proved it.
@@ -37,6 +42,13 @@ impl Trail {
         self
     }
 
+    /// The same, about a target, and a login where there is one.
+    pub(crate) fn at(mut self, target: TargetName, login: Option<LoginName>) -> Self {
+        self.template.target = Some(target);
+        self.template.login = login;
+        self
+    }
+
     /// The same, in a session.
     pub(crate) fn in_session(mut self, session: SessionId) -> Self {
         self.template.session = Some(session);
@@ -48,9 +60,11 @@ impl Trail {
         &self.log
     }
 
-    /// An event that `body` becomes here and now.
+    /// An event that `body` becomes here and now, to be logged; it is counted.
     pub(crate) fn event(&self, outcome: Outcome, severity: Severity, body: Body) -> Event {
-        Event { time: Timestamp::now(), outcome, severity, body, ..self.template.clone() }
+        let event = Event { time: Timestamp::now(), outcome, severity, body, ..self.template.clone() };
+        self.counts.event(&event);
+        event
     }
 
     /// Queues an everyday event; order of calls is order in the log.

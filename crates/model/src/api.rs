@@ -469,6 +469,43 @@ pub struct SessionTermination {
     pub reason: String,
 }
 
+/// `POST /v1/targets/NAME/test`: reach it, verify it, and log in if a login is named. The answer is lines of
+/// [`TargetTestStep`], as they are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetTest {
+    /// Whom to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginName>,
+}
+
+/// One step of a test of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetTestStep {
+    /// `resolve`, `connect`, `identify`, `host_key`, `authenticate`; of a failure also `handshake` and `internal`.
+    pub step: String,
+    /// How it went. After a failure there are no more.
+    pub outcome: TestOutcome,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// What was found, or why it failed; escaped.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How a step of a test went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestOutcome {
+    /// As it should.
+    Passed,
+    /// It was not tried.
+    Skipped,
+    /// Not as it should.
+    Failed,
+}
+
 /// `POST /v1/log/reads`: the log is about to be read as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogReading {

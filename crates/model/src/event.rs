@@ -214,6 +214,12 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         host_key: Option<Fingerprint>,
     },
+    /// An operator tests whether a target can be reached and logged in to: durable before it is dialled.
+    #[serde(rename = "target.test")]
+    TargetTest {
+        /// Who: `uid N` of the socket's peer.
+        by: String,
+    },
     /// A host key was accepted at first use and pinned.
     #[serde(rename = "host_key.first_use")]
     HostKeyFirstUse {
@@ -412,6 +418,12 @@ pub enum Body {
         /// Why nothing was taken, where it was not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Keys of the configuration whose new values are in force from now on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<String>,
+        /// Keys whose new values are in force after a restart.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restart: Vec<String>,
     },
     /// The directory was changed by an operator.
     #[serde(rename = "directory.change")]
@@ -619,6 +631,7 @@ impl Body {
             Self::SessionStart { .. } => "session.start",
             Self::UpstreamConnect { .. } => "upstream.connect",
             Self::UpstreamFail { .. } => "upstream.fail",
+            Self::TargetTest { .. } => "target.test",
             Self::HostKeyFirstUse { .. } => "host_key.first_use",
             Self::ChannelOpen { .. } => "channel.open",
             Self::ForwardListen { .. } => "forward.listen",

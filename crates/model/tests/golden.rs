@@ -159,6 +159,7 @@ fn session() -> Vec<Event> {
             High,
             Failure,
         ),
+        event(Body::TargetTest { by: text("uid 0") }, Notice, Success),
         event(Body::HostKeyFirstUse { host_key: key(4) }, Notice, Success),
         event(
             Body::ChannelOpen {
@@ -273,7 +274,12 @@ fn administration() -> Vec<Event> {
         event(Body::LogReindex { by: text("uid 1000") }, Info, Success),
         event(Body::SessionTerminate { reason: text("maintenance"), by: text("uid 1000") }, Notice, Success),
         event(
-            Body::ServerReload { policies: 2, reason: Some(text("a.cedar:3: unexpected")) },
+            Body::ServerReload {
+                policies: 2,
+                reason: Some(text("a.cedar:3: unexpected")),
+                changed: vec![text("log_level"), text("session.drain")],
+                restart: vec![text("listen")],
+            },
             Warning,
             Failure,
         ),
@@ -602,7 +608,7 @@ fn least_events() -> Vec<Event> {
             truncated: false,
             recording: vec![],
         }),
-        least(Body::ServerReload { policies: 0, reason: None }),
+        least(Body::ServerReload { policies: 0, reason: None, changed: Vec::new(), restart: Vec::new() }),
         least(Body::DirectoryChange {
             action: text("lock"),
             record: text("person"),

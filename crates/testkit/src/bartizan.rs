@@ -153,6 +153,27 @@ impl Bartizan {
         self.server.terminate()
     }
 
+    /// Sends SIGTERM, and does not wait.
+    pub fn ask_to_stop(&self) {
+        self.server.ask_to_end();
+    }
+
+    /// Waits for the end that was asked for.
+    ///
+    /// # Panics
+    /// When the server does not end.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.server.wait_for_end()
+    }
+
+    /// Waits until a line of the server's log holds `text`; false when it ended before.
+    ///
+    /// # Panics
+    /// When neither happens.
+    pub fn wait_for_log(&self, text: &str) -> bool {
+        self.server.wait_for(text)
+    }
+
     /// Kills the server at once (SIGKILL), as a crash does.
     pub fn kill(&mut self) {
         self.server.kill();

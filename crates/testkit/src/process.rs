@@ -97,15 +97,28 @@ impl Server {
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Panics
-    /// When the server does not end within half a minute.
+    /// When the server does not end within a minute.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_end();
+        self.wait_for_end()
+    }
+
+    /// Sends SIGTERM, and does not wait.
+    pub fn ask_to_end(&self) {
         signal(self.pid(), Signal::TERM);
+    }
+
+    /// Waits for an end that was asked for.
+    ///
+    /// # Panics
+    /// When the server does not end within a minute.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "no end after SIGTERM:\n{}", self.log());
+            assert!(start.elapsed() < Duration::from_secs(60), "no end after SIGTERM:\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }

@@ -247,6 +247,14 @@ pub(crate) enum Target {
         /// Which.
         name: TargetName,
     },
+    /// Test whether Bartizan can reach a target, verify its host key and log in; opens no session there.
+    Test {
+        /// Which.
+        name: TargetName,
+        /// Log in as this account, and leave at once. Without it the host key is the last step.
+        #[arg(long, short)]
+        login: Option<LoginName>,
+    },
     /// Set or remove labels, by which grants can select targets.
     Label {
         /// Which.

@@ -245,6 +245,7 @@ fn particular(body: &Body) -> String {
             format!("{address} {host_key} ({verified})")
         }
         Body::UpstreamFail { stage, reason, .. } => format!("{stage}: {reason}"),
+        Body::TargetTest { by } => format!("by {by}"),
         Body::HostKeyFirstUse { host_key } => host_key.to_string(),
         Body::ChannelOpen { channel, kind, reason, detail: what, .. } => {
             format!("{channel} {kind}{}{}", detail(what), refused(reason))
@@ -290,7 +291,17 @@ fn particular(body: &Body) -> String {
         Body::LogRead { query } => query.clone(),
         Body::LogReindex { by } => format!("by {by}"),
         Body::SessionTerminate { reason, by } => format!("{reason} by {by}"),
-        Body::ServerReload { policies, reason: None } => format!("{policies} files of policies"),
+        Body::ServerReload { policies, reason: None, changed, restart } => {
+            let keys = |what: &str, keys: &[String]| match keys {
+                [] => String::new(),
+                keys => format!("; {what} {}", keys.join(", ")),
+            };
+            format!(
+                "{policies} files of policies{}{}",
+                keys("took", changed),
+                keys("waiting for a restart:", restart)
+            )
+        }
         Body::ServerReload { reason: Some(reason), .. } => format!("refused: {reason}"),
         Body::DirectoryChange { action, record, name, by, .. } => format!("{action} {record} {name} by {by}"),
         Body::CredentialChange { action, kind, reason, by, .. } => {

@@ -1,16 +1,19 @@
 //! `bartizan target`.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use bartizan_model::api::{LabelChange, NewHostKeyTrust, NewTarget, TargetDetail};
-use bartizan_model::{HostKeyTrust, Label, Labels, Target as Record};
+use bartizan_model::api::{
+    LabelChange, NewHostKeyTrust, NewTarget, TargetDetail, TargetTest, TargetTestStep, TestOutcome,
+};
+use bartizan_model::{HostKeyTrust, Label, Labels, LoginName, Target as Record, TargetName};
 
 use super::grant::grants_table;
 use super::{Context, key_file};
 use crate::args::{HostTrust, LabelEdit, Target};
 use crate::client::segment;
 use crate::failure::{Failure, Kind};
-use crate::out::time;
+use crate::out::{cell, duration, time};
 use crate::table::{Table, normal};
 
 pub(crate) async fn run(context: &Context, command: Target) -> Result<(), Failure> {
@@ -31,6 +34,7 @@ pub(crate) async fn run(context: &Context, command: Target) -> Result<(), Failur
             let target: TargetDetail = client.get(&format!("/v1/targets/{}", segment(name))).await?;
             out.one(&target, || detail_text(&target, out.width, out.colour))
         }
+        Target::Test { name, login } => test(context, &name, login).await,
         Target::Credential(command) => super::credential::run(context, command).await,
         Target::Label { name, labels: edits } => {
             let (mut set, mut unset) = (Vec::new(), Vec::new());
@@ -57,6 +61,42 @@ pub(crate) async fn run(context: &Context, command: Target) -> Result<(), Failur
             })
         }
     }
+}
+
+/// Tells each step as the server makes it.
+async fn test(context: &Context, name: &TargetName, login: Option<LoginName>) -> Result<(), Failure> {
+    let body = serde_json::to_string(&TargetTest { login }).map_err(|e| Failure::failed(e.to_string()))?;
+    let mut lines = context.client.post_text(&format!("/v1/targets/{}/test", segment(name)), body).await?;
+    let mut told = false;
+    while let Some(line) = lines.next().await? {
+        let step: TargetTestStep = serde_json::from_slice(&line)
+            .map_err(|e| Failure::failed(format!("the server and this program differ: {e}")))?;
+        if context.out.json {
+            context.out.json_line(&step)?
+        } else {
+            context.out.text(&step_text(&step))?
+        }
+        if step.outcome == TestOutcome::Failed {
+            let failure = Failure::failed(format!("{name} cannot be used: {} failed", step.step));
+            return Err(match step.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            });
+        }
+        told = true;
+    }
+    if told { Ok(()) } else { Err(Failure::failed("the server broke the test off").hint("see its log")) }
+}
+
+/// `passed   connect           1 ms  10.0.0.5:22`
+fn step_text(step: &TargetTestStep) -> String {
+    let outcome = match step.outcome {
+        TestOutcome::Passed => "passed",
+        TestOutcome::Skipped => "skipped",
+        TestOutcome::Failed => "FAILED",
+    };
+    let took = duration(Duration::from_micros(step.took_us));
+    format!("{outcome:<7}  {:<12}  {took:>8}  {}\n", cell(&step.step), cell(&step.detail))
 }
 
 fn host_key(trust: &HostTrust) -> Result<NewHostKeyTrust, Failure> {

@@ -41,7 +41,19 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 4] = ["limits", "ssh", "session", "vault"];
+pub(crate) const SECTIONS: [&str; 5] = ["limits", "ssh", "session", "vault", "metrics"];
+
+/// Keys whose new values SIGHUP takes; the others need a restart.
+pub(crate) const RELOADED: [&str; 8] = [
+    "public_address",
+    "log_level",
+    "limits.login_grace",
+    "limits.half_open",
+    "limits.half_open_per_source",
+    "ssh.key_exchange",
+    "session.accept_env",
+    "session.drain",
+];
 
 /// All keys, in the order of the reference page.
 pub(crate) const KEYS: &[Key] = &[
@@ -142,6 +154,15 @@ pub(crate) const KEYS: &[Key] = &[
             dangerous where a target accepts them.",
     },
     Key {
+        name: "session.drain",
+        kind: Kind::Duration,
+        unit: "from 0s to 24h",
+        default: "\"30s\"",
+        consequence: "When the server is told to stop (SIGTERM), nothing new begins, `/readyz` says so, people at \
+            terminals are told, and live sessions get so long to end by themselves; then they are ended, each with \
+            its end on record. A second signal cuts it short. systemd's `TimeoutStopSec` must be longer by 20 s.",
+    },
+    Key {
         name: "vault.master_key",
         kind: Kind::Text,
         unit: "path of a file with 64 hexadecimal digits, absolute",
@@ -149,5 +170,13 @@ pub(crate) const KEYS: &[Key] = &[
             else `keys/master`",
         consequence: "The key that wraps the key of all stored passwords and private keys. Without it they are \
             lost: back it up, and not beside the database. `bartizan vault rotate` writes a new one in its place.",
+    },
+    Key {
+        name: "metrics.listen",
+        kind: Kind::List,
+        unit: "addresses with port (\"127.0.0.1:9222\")",
+        default: "[]",
+        consequence: "Where `/metrics`, `/healthz` and `/readyz` answer over HTTP to whoever asks, and nothing else \
+            does. They are on `admin.sock` always. [What they tell](metrics.md) names nobody.",
     },
 ];

@@ -1,6 +1,6 @@
 //! Second stage: what the written keys mean, defaults filled in, each value checked.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,8 +37,12 @@ pub(crate) struct Config {
     pub(crate) key_exchange: Vec<KexMethod>,
     /// Patterns of environment variables that clients may set.
     pub(crate) accept_env: Vec<String>,
+    /// How long live sessions are waited for when the server stops.
+    pub(crate) drain: Duration,
     /// Where the vault's master key is kept, where it is written.
     pub(crate) master_key: Option<PathBuf>,
+    /// Where `/metrics` answers over TCP.
+    pub(crate) metrics_listen: Vec<SocketAddr>,
 }
 
 impl Config {
@@ -47,7 +51,7 @@ impl Config {
         let mut read = Reading { written, faults };
         Self {
             node: NodeId(read.text("node", default_node, node)),
-            listen: read.listen(),
+            listen: read.listen("listen", &[SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2222))]),
             public_address: read.text("public_address", || None, |text| public_address(text).map(Some)),
             database: read.database(),
             log_level: read.text("log_level", || "info".into(), log_level),
@@ -57,7 +61,9 @@ impl Config {
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
             key_exchange: read.key_exchange(),
             accept_env: read.accept_env(),
+            drain: read.duration("session.drain", 30, 0, 86_400),
             master_key: read.text("vault.master_key", || None, |text| absolute(text).map(Some)),
+            metrics_listen: read.listen("metrics.listen", &[]),
         }
     }
 }
@@ -78,6 +84,58 @@ pub(crate) enum Database {
 }
 
 impl Config {
+    /// Every key with its value as people read it.
+    pub(crate) fn values(&self) -> Vec<(&'static str, String)> {
+        let addresses =
+            |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let seconds = |time: Duration| format!("{} s", time.as_secs());
+        let path = |path: Option<&PathBuf>| path.map_or("-".to_owned(), |path| path.display().to_string());
+        let (database, password_file) = match &self.database {
+            Database::Sqlite => ("sqlite".to_owned(), None),
+            Database::Postgres { options, password_file } => (options.to_string(), password_file.as_ref()),
+        };
+        let methods: Vec<_> = self.key_exchange.iter().map(|method| method.name()).collect();
+        vec![
+            ("node", self.node.to_string()),
+            ("listen", addresses(&self.listen)),
+            ("public_address", self.public_address()),
+            ("database", database),
+            ("database_password_file", path(password_file)),
+            ("log_level", self.log_level.clone()),
+            ("workers", self.workers.to_string()),
+            ("limits.login_grace", seconds(self.login_grace)),
+            ("limits.half_open", self.half_open.to_string()),
+            ("limits.half_open_per_source", self.half_open_per_source.to_string()),
+            ("ssh.key_exchange", methods.join(", ")),
+            ("session.accept_env", self.accept_env.join(", ")),
+            ("session.drain", seconds(self.drain)),
+            ("vault.master_key", path(self.master_key.as_ref())),
+            ("metrics.listen", addresses(&self.metrics_listen)),
+        ]
+    }
+
+    /// This configuration with what SIGHUP takes of a newer one ([`super::keys::RELOADED`]).
+    pub(crate) fn reloaded(&self, newer: &Self) -> Self {
+        let newer = newer.clone();
+        Self {
+            public_address: newer.public_address,
+            log_level: newer.log_level,
+            login_grace: newer.login_grace,
+            half_open: newer.half_open,
+            half_open_per_source: newer.half_open_per_source,
+            key_exchange: newer.key_exchange,
+            accept_env: newer.accept_env,
+            drain: newer.drain,
+            ..self.clone()
+        }
+    }
+
+    /// The keys whose values differ.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = self.values().into_iter().zip(other.values());
+        pairs.filter(|(one, other)| one != other).map(|((name, _), _)| name).collect()
+    }
+
     /// The jump host as clients write it: as configured, else the first of `listen`, by the machine's name where
     /// that is every address.
     pub(crate) fn public_address(&self) -> String {
@@ -180,18 +238,17 @@ impl Reading<'_> {
         }
     }
 
-    fn listen(&mut self) -> Vec<SocketAddr> {
-        let Some((line, items)) = self.list("listen") else {
-            return vec![SocketAddr::from(([0, 0, 0, 0], 2222))];
-        };
-        if items.is_empty() {
-            self.fault(line, "listen", "is empty; name at least one address such as \"0.0.0.0:2222\"");
+    /// Addresses to listen on; where some are the default, there must be one.
+    fn listen(&mut self, key: &str, default: &[SocketAddr]) -> Vec<SocketAddr> {
+        let Some((line, items)) = self.list(key) else { return default.to_vec() };
+        if items.is_empty() && !default.is_empty() {
+            self.fault(line, key, "is empty; name at least one address such as \"0.0.0.0:2222\"");
         }
         let mut addresses: Vec<SocketAddr> = Vec::new();
         for At { line, value } in items {
             match value.parse() {
                 Ok(address) if addresses.contains(&address) && address.port() != 0 => {
-                    self.fault(line, "listen", &format!("names {address} twice"));
+                    self.fault(line, key, &format!("names {address} twice"));
                 }
                 Ok(address) => addresses.push(address),
                 Err(_) => {
@@ -199,7 +256,7 @@ impl Reading<'_> {
                         "holds \"{}\", no address with port; write \"0.0.0.0:2222\" or \"[::]:2222\"",
                         shown(&value)
                     );
-                    self.fault(line, "listen", &why);
+                    self.fault(line, key, &why);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bartizan_ssh::transport::KexMethod;
 
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{KEYS, RELOADED, SECTIONS};
 use super::*;
 
 fn refused(text: &str) -> String {
@@ -41,6 +41,9 @@ fn every_key_can_be_written_and_means_something() {
         key_exchange = ["ecdh-sha2-nistp384", "mlkem768x25519-sha256"]
         [session]
         accept_env = ["LANG", "APP_*"]
+        drain = "0s"
+        [metrics]
+        listen = ["127.0.0.1:9222"]
         "#,
     )
     .unwrap();
@@ -51,7 +54,48 @@ fn every_key_can_be_written_and_means_something() {
     assert_eq!(config.login_grace, Duration::from_secs(120));
     assert_eq!((config.half_open, config.half_open_per_source), (10, 5));
     assert_eq!(config.accept_env, ["LANG", "APP_*"]);
+    assert_eq!(config.drain, Duration::ZERO);
+    assert_eq!(config.metrics_listen, ["127.0.0.1:9222".parse().unwrap()]);
     assert_eq!(config.key_exchange, [KexMethod::EcdhSha2Nistp384, KexMethod::MlKem768X25519Sha256]);
+}
+
+/// What is compared at a reload and shown by `check` is all of it, and what a reload takes is what it says.
+#[test]
+fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
+    let before = Config::parse(Path::new("c"), "").unwrap();
+    let names = before.values().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    let after = Config::parse(
+        Path::new("c"),
+        r#"
+        node = "other"
+        listen = ["127.0.0.1:2222"]
+        public_address = "bastion.example.com"
+        database = "postgres://bartizan@db/bartizan"
+        database_password_file = "/etc/password"
+        log_level = "debug"
+        workers = 77
+        [limits]
+        login_grace = "2m"
+        half_open = 10
+        half_open_per_source = 5
+        [ssh]
+        key_exchange = ["mlkem768x25519-sha256"]
+        [session]
+        accept_env = ["LANG"]
+        drain = "5m"
+        [vault]
+        master_key = "/etc/master"
+        [metrics]
+        listen = ["127.0.0.1:9222"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(before.differing(&after), names, "all of them were written");
+    let taken = before.reloaded(&after);
+    assert_eq!(before.differing(&taken), RELOADED);
+    let rest: Vec<_> = names.into_iter().filter(|name| !RELOADED.contains(name)).collect();
+    assert_eq!(taken.differing(&after), rest);
 }
 
 #[test]
@@ -77,6 +121,7 @@ fn faults_name_line_and_remedy() {
         "limits = 3\nlisten = []\n",
         "[ssh]\nkey_exchange = [\"diffie-hellman-group14-sha1\"]\n",
         "[ssh]\nkey_exchange = []\n",
+        "[metrics]\nlisten = [\"9222\"]\n[session]\ndrain = \"25h\"\n",
     ];
     let told = texts.map(|text| format!("--- {text:?}\n{}\n", refused(text))).concat();
     assert!(!told.contains('\u{1b}'), "no control byte is repeated");

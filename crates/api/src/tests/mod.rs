@@ -2,17 +2,23 @@
 
 mod directory;
 mod log;
+mod monitoring;
 mod own_cas;
 mod refusals;
 mod vault;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bartizan_access::Policies;
 use bartizan_audit::{Log, LogOptions, Origin};
+use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::{Body, Event};
-use bartizan_model::{Fingerprint, NodeId, SessionId, Timestamp};
+use bartizan_model::metric::{Meter, Sample};
+use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
+use bartizan_record::space::{Mark, Space, Watermarks};
+use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
 use bartizan_store::{MasterKey, Store, Vault};
 use http_body_util::{BodyExt as _, Full};
@@ -20,11 +26,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{oneshot, watch};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::{ApiState, KeyParser, OwnCas, ParsedKey, Parts, serve};
+use crate::{ApiState, KeyParser, OwnCas, ParsedKey, Parts, serve, serve_metrics};
 
 /// No sessions are carried here.
 struct NothingLives;
@@ -39,9 +45,32 @@ impl crate::LiveSessions for NothingLives {
     }
 }
 
+/// Nor targets tested: there is room for no test.
+struct NothingTested;
+
+impl crate::TargetTester for NothingTested {
+    fn begin(&self, _: Target, _: Option<LoginName>, _: String, _: mpsc::Sender<TargetTestStep>) -> bool {
+        false
+    }
+}
+
+/// Nor counted.
+struct NothingCounted;
+
+impl Meter for NothingCounted {
+    fn read(&self, _: &mut Vec<Sample>) {}
+}
+
+/// A mark that nothing reaches.
+const NEVER: Mark = Mark { percent: 0, bytes: 0 };
+
 /// A running API.
 struct Api {
     socket: PathBuf,
+    /// Where `/metrics` answers over TCP.
+    open: SocketAddr,
+    draining: watch::Sender<bool>,
+    _stop_metrics: oneshot::Sender<()>,
     store: Store,
     log: Log,
     /// For what is tested below HTTP.
@@ -92,6 +121,8 @@ impl Api {
         let (user_ca, host_ca) = (ca("user"), ca("host"));
         let master = MasterKey::generate().unwrap();
         let vault = Vault::open(store.clone(), &master).await.unwrap();
+        let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
+        let draining = watch::Sender::new(false);
         let parts = || Parts {
             store: store.clone(),
             vault: vault.clone(),
@@ -108,15 +139,27 @@ impl Api {
             host_keys: vec!["ssh-ed25519 HHHH".into()],
             node: NodeId("node-1".into()),
             listen: vec!["127.0.0.1:2222".parse().unwrap()],
-            public_address: "bastion:2222".into(),
+            public_address: watch::channel("bastion:2222".into()).1,
+            tester: Arc::new(NothingTested),
+            gateway: Arc::new(NothingCounted),
+            recordings: recordings.gauge(),
+            space: Space::watch(folder.path(), Watermarks { low: NEVER, full: NEVER }).unwrap(),
+            orphans: 0,
+            draining: draining.subscribe(),
         };
-        let (state, spare) = (ApiState::new(parts()), ApiState::new(parts()));
+        let (state, spare) = (Arc::new(ApiState::new(parts())), ApiState::new(parts()));
+        let (metrics, stop_metrics) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), oneshot::channel());
+        let open = metrics.local_addr().unwrap();
+        tokio::spawn(serve_metrics(vec![metrics], state.clone(), async move { drop(stop_metrics.1.await) }));
         let socket = folder.path().join("admin.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let (shutdown, wanted) = oneshot::channel();
         let served = tokio::spawn(serve(listener, state, async move { drop(wanted.await) }));
         Self {
             socket,
+            open,
+            draining,
+            _stop_metrics: stop_metrics.0,
             store,
             log,
             shutdown: Some(shutdown),

@@ -101,13 +101,16 @@ pub(crate) async fn serve(streams: Streams, console: Console) {
     let channel =
         Channel::new((main, error), console.terminal.is_some(), console.size.clone(), record.clone());
     // In a task of its own: should it panic, this console alone ends, and its end is on record.
-    let running = spawn_local(Shell::new(console, channel, servers.clone()).run());
-    let (left, broken) = running.await.map_or_else(
+    let mut lives = console.shared.live.enter(record.session);
+    let shell = Shell::new(console, channel, servers.clone());
+    let running = spawn_local(async move { (shell.run(&mut lives).await, lives) });
+    // Among the live ones until its end is on record.
+    let (left, broken, _lives) = running.await.map_or_else(
         |error| {
             tracing::error!(%error, "a console ended by a panic");
-            (Left { reason: "internal error".into(), status: Some(BROKEN), channel: None }, true)
+            (Left { reason: "internal error".into(), status: Some(BROKEN), channel: None }, true, None)
         },
-        |left| (left, false),
+        |(left, lives)| (left, false, Some(lives)),
     );
     exit.set(left.status);
     drop(left.channel);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::pin::pin;
 
 use bartizan_audit::LogError;
 use bartizan_model::{SessionState, Timestamp};
@@ -20,7 +21,9 @@ use super::record::{Failure, Record};
 use super::remote::{self, Remote, Servers};
 use super::terminal::Channel;
 use super::{Asked, BROKEN, Console, FAREWELL};
+use crate::live::Lives;
 use crate::parts::Shared;
+use crate::session;
 
 /// The prompt: printable ASCII.
 const PROMPT: &str = "bartizan> ";
@@ -74,12 +77,12 @@ impl Shell {
     }
 
     /// Runs until the person leaves, or must.
-    pub(super) async fn run(mut self) -> Left {
+    pub(super) async fn run(mut self, lives: &mut Lives) -> Left {
         let (record, shared, who) =
             (self.channel.record.clone(), self.console.shared.clone(), self.console.who.clone());
         let ended = tokio::select! {
             done = self.serve() => Ok(done),
-            why = ended_by_us(&record, &shared, &who) => Err(why),
+            why = ended_by_us(&record, &shared, &who, lives) => Err(why),
         };
         let (reason, status) = match ended {
             Ok(Ok(status)) => ("client left".to_owned(), Some(status)),
@@ -112,6 +115,8 @@ impl Shell {
         let mut editor = Editor::new(PROMPT.to_owned(), self.look, self.channel.cols_and_rows().0);
         let mut out = Vec::new();
         editor.show(&mut out);
+        let shared = self.console.shared.clone();
+        let (mut draining, mut told) = (pin!(shared.draining()), false);
         loop {
             if !out.is_empty() && (!self.channel.has_typed() || out.len() > DRAWN) {
                 self.channel.write(&out).await?;
@@ -123,6 +128,14 @@ impl Shell {
                     let (cols, rows) = self.channel.cols_and_rows();
                     self.channel.record.resize(cols, rows);
                     editor.resize_shown(cols, &mut out);
+                    continue;
+                }
+                patience = &mut draining, if !told => {
+                    told = true;
+                    if let Some(notice) = session::drain_notice(patience) {
+                        self.channel.print(&format!("\n{notice}\n")).await?;
+                        editor.show(&mut out);
+                    }
                     continue;
                 }
             };
@@ -152,7 +165,7 @@ impl Shell {
     }
 
     async fn greet(&mut self) -> Result<(), Stop> {
-        if self.console.shared.settings.banner {
+        if self.console.shared.settings().banner {
             let session = self.channel.record.session;
             self.channel.print(&format!("NOTE: this session is recorded. Audit key: {session}\n")).await?;
         }
@@ -409,13 +422,19 @@ pub(super) async fn changed(size: &mut watch::Receiver<WindowSize>) {
 }
 
 /// Waits until the console must end although the person is well; gives the reason.
-async fn ended_by_us(record: &Record, shared: &Shared, who: &bartizan_access::Authenticated) -> String {
+async fn ended_by_us(
+    record: &Record,
+    shared: &Shared,
+    who: &bartizan_access::Authenticated,
+    lives: &mut Lives,
+) -> String {
     tokio::select! {
         failure = record.failure() => match failure {
             Failure::Record(error) => format!("its recording cannot be written: {error}"),
             Failure::Log(error) => format!("the audit log cannot be written: {error}"),
         },
         why = withdrawn(shared, who) => format!("access was withdrawn: {why}"),
+        reason = lives.terminated() => format!("an operator ended it: {reason}"),
         () = shared.stopping() => "the server is stopping".to_owned(),
     }
 }

@@ -43,15 +43,15 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S
         Err(error) => return tracing::error!(%error, "cannot make a host key for an inner connection"),
     };
     let host_keys = vec![host_key];
-    let transport = match Transport::server(Arc::new(shared.settings.server_config(host_keys.clone())), now())
-    {
-        Ok(transport) => transport,
-        Err(error) => return tracing::error!(%error, "cannot serve an inner connection"),
-    };
+    let transport =
+        match Transport::server(Arc::new(shared.settings().server_config(host_keys.clone())), now()) {
+            Ok(transport) => transport,
+            Err(error) => return tracing::error!(%error, "cannot serve an inner connection"),
+        };
     let mut hop = Hop::new(transport, stream);
     let login = tokio::select! {
         login = identify_inner(&mut hop) => login,
-        () = sleep(shared.settings.login_grace) => Err(Unidentified::TooSlow),
+        () = sleep(shared.settings().login_grace) => Err(Unidentified::TooSlow),
         () = shared.stopping() => Err(Unidentified::Stopping),
     };
     match login {

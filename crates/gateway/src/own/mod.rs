@@ -204,7 +204,7 @@ impl Own {
     ) -> Result<bool, LogFailed> {
         let running = self.sessions.values().filter(|session| session.is_running()).count();
         let Some(session) = self.sessions.get_mut(&channel) else { return Ok(false) };
-        let asked = match session.request(request, &self.shared.settings) {
+        let asked = match session.request(request, &self.shared.settings()) {
             Start::Not { granted } => return Ok(granted),
             Start::Refused { action, detail } => {
                 let text = format!("bartizan: there is no {action} {} here", escape(detail));
@@ -213,6 +213,11 @@ impl Own {
             }
             Start::Program(_) if running >= CONSOLES => {
                 let text = format!("bartizan: {CONSOLES} consoles of this connection are open already");
+                self.note(Refused { action: "console".into(), detail: String::new(), text })?;
+                return Ok(false);
+            }
+            Start::Program(_) if self.shared.is_draining() => {
+                let text = "bartizan: the server is stopping; nothing new begins".to_owned();
                 self.note(Refused { action: "console".into(), detail: String::new(), text })?;
                 return Ok(false);
             }

@@ -1,6 +1,7 @@
 //! What the relay asks and tells about one session: judged, logged, recorded.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bartizan_access::Asked;
@@ -23,6 +24,7 @@ use super::gates::Gates;
 use super::host_keys::OwnHostKeys;
 use super::judge::{Denied, Judge, name_of, text_of};
 use super::observe::Observers;
+use crate::counts::Counts;
 use crate::hop::now;
 use crate::trail::Trail;
 
@@ -102,6 +104,7 @@ pub(super) struct Host {
     pub(super) judge: Judge,
     trail: Trail,
     pub(super) recorder: Rc<SessionRecorder>,
+    counts: Arc<Counts>,
     started: Instant,
     /// The time of the session that passes now; read once for each turn of the pump.
     now: Duration,
@@ -130,6 +133,7 @@ impl Host {
         judge: Judge,
         trail: Trail,
         recorder: Rc<SessionRecorder>,
+        counts: Arc<Counts>,
         started: Instant,
         host_keys: OwnHostKeys,
     ) -> Self {
@@ -137,6 +141,7 @@ impl Host {
             judge,
             trail,
             recorder,
+            counts,
             started,
             now: Duration::ZERO,
             clock: now(),
@@ -195,6 +200,11 @@ impl Host {
         for key in keys {
             self.closed(key, Totals::default());
         }
+    }
+
+    /// Channels with a terminal.
+    pub(super) fn terminals(&self) -> Vec<ChannelKey> {
+        self.channels.iter().flatten().filter(|channel| channel.pty).map(|channel| channel.key).collect()
     }
 
     fn channel(&mut self, key: ChannelKey) -> Option<&mut Channel> {
@@ -501,8 +511,14 @@ impl RelayHost for Host {
             (Side::Target, DataKind::Extended(_)) => Stream::Error,
         };
         match from {
-            Side::Client => self.bytes_in += bytes.len() as u64,
-            Side::Target => self.bytes_out += bytes.len() as u64,
+            Side::Client => {
+                self.bytes_in += bytes.len() as u64;
+                self.counts.bytes_in(bytes.len());
+            }
+            Side::Target => {
+                self.bytes_out += bytes.len() as u64;
+                self.counts.bytes_out(bytes.len());
+            }
         }
         self.recorder.data(ordinal(key), stream, self.now, bytes);
         self.observers.data(key, from, kind, bytes);

@@ -107,7 +107,7 @@ impl Judge {
 
     /// Whether a client may set this environment variable.
     pub(super) fn accepts_env(&self, name: &[u8]) -> bool {
-        self.shared.settings.accepts_env(name)
+        self.shared.settings().accepts_env(name)
     }
 
     /// The directory as it is at this moment.

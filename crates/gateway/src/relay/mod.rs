@@ -34,6 +34,7 @@ use crate::grant::Grant;
 use crate::hop::{Hop, HopError};
 use crate::live::Lives;
 use crate::parts::Shared;
+use crate::session;
 use crate::trail::Trail;
 
 /// A peer gets so long to take our last words.
@@ -76,13 +77,14 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Ended {
     let Session { grant, trail, recorder, started, host_keys, mut lives, shared } = session;
     let greeting = shared
-        .settings
+        .settings()
         .banner
         .then(|| format!("NOTE: this session is recorded. Audit key: {}\r\n", grant.session));
     let own_keys = OwnHostKeys::new(host_keys, client.transport.session_id().unwrap_or_default());
     let judge = Judge::new(shared.clone(), grant);
     let watch = judge.clone();
-    let host = Host::new(judge, trail.clone(), recorder.clone(), started, own_keys);
+    let counts = shared.counts.clone();
+    let host = Host::new(judge, trail.clone(), recorder.clone(), counts, started, own_keys);
     let mut pump = Box::new(Pump::new(client, target, Relay::new(RelayLimits::default()), host, greeting));
     pump.announce_host_keys();
 
@@ -96,9 +98,18 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                 () = shared.stopping() => Stop::Stopping,
             }
         });
-        poll_fn(|cx| match ours.as_mut().poll(cx) {
-            Poll::Ready(stop) => Poll::Ready(stop),
-            Poll::Pending => pump.poll(cx),
+        let (mut draining, mut told) = (pin!(shared.draining()), false);
+        poll_fn(|cx| {
+            if !told && let Poll::Ready(patience) = draining.as_mut().poll(cx) {
+                told = true;
+                if let Some(notice) = session::drain_notice(patience) {
+                    pump.tell(&notice);
+                }
+            }
+            match ours.as_mut().poll(cx) {
+                Poll::Ready(stop) => Poll::Ready(stop),
+                Poll::Pending => pump.poll(cx),
+            }
         })
         .await
     };

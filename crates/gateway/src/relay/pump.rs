@@ -245,6 +245,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
+    /// Tells everybody at a terminal, out of the reserve of their windows.
+    pub(super) fn tell(&mut self, text: &str) {
+        for key in self.host.terminals() {
+            let mut out = Both { client: &mut self.client, target: &mut self.target };
+            self.relay.inject(key, DataKind::Data, format!("\r\n{text}\r\n").as_bytes(), &mut out);
+        }
+    }
+
     /// Logs the end of channels as the recorder gives their digests.
     fn follow_closing(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         for closing in std::mem::take(&mut self.host.closing) {

@@ -14,11 +14,10 @@ use bartizan_ssh::transport::Transport;
 use bartizan_ssh::wire::userauth::{InfoRequest, Prompt};
 use bartizan_store::Vault;
 
-use super::ConnectError;
 use super::agent::Agent;
 use super::host_key::Verified;
+use super::{ConnectError, Errand};
 use crate::evidence::fingerprint;
-use crate::grant::Grant;
 use crate::keys::Keys;
 use crate::own::AgentDoor;
 use crate::pipe::InnerEnd;
@@ -79,21 +78,21 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Those of a session. The verdict on the host key is proof that the target may be shown them.
+    /// Those of a login on a target. The verdict on the host key is proof that the target may be shown them.
     ///
     /// # Errors
     /// When the vault cannot be read, or the cryptographic library fails.
-    pub(super) async fn of_session(
-        grant: &Grant,
+    pub(super) async fn of_errand(
+        errand: &Errand<'_>,
         keys: &Keys,
         vault: &Vault,
         _verified: Verified,
     ) -> Result<Self, ConnectError> {
-        let stored = vault.secret(&grant.target.name, &grant.login).await;
+        let stored = vault.secret(&errand.target.name, errand.login).await;
         let Some((credential, secret)) =
             stored.map_err(|error| ours("open the stored credential", &error))?
         else {
-            return Self::minted(grant, keys);
+            return Self::minted(errand, keys);
         };
         let by_agent = credential.kind == CredentialKind::Agent;
         let (offers, used, answer) = match credential.kind {
@@ -122,14 +121,14 @@ impl Credentials {
     /// When it is to log in and cannot: there is none, or it has no key.
     pub(super) async fn ask_agent(
         &mut self,
-        grant: &Grant,
+        errand: &Errand<'_>,
         door: Option<&AgentDoor>,
         transport: &Transport,
     ) -> Result<(), ConnectError> {
         if !self.by_agent {
             return Ok(());
         }
-        let (login, target) = (grant.login.to_string(), grant.target.name.clone());
+        let (login, target) = (errand.login.to_string(), errand.target.name.clone());
         let needed = || ConnectError::AgentNeeded { login: login.clone(), target: target.clone() };
         let stream = door.ok_or_else(needed)?.open().await.ok_or_else(needed)?;
         let mut agent = Agent::new(stream);
@@ -159,19 +158,19 @@ impl Credentials {
         signed.inspect_err(|error| tracing::debug!(%error, "a forwarded agent does not sign")).ok()
     }
 
-    fn minted(grant: &Grant, keys: &Keys) -> Result<Self, ConnectError> {
+    fn minted(errand: &Errand<'_>, keys: &Keys) -> Result<Self, ConnectError> {
         const WHAT: &str = "mint its credential";
         let key = PrivateKey::generate(KeyKind::Ed25519).map_err(|error| ours(WHAT, &error))?;
         let now = Timestamp::now().unix_seconds();
         let mut builder = CertificateBuilder::new(CertificateKind::User, key.public_key())
-            .key_id(format!("bartizan session={} person={}", grant.session, grant.who.person()))
-            .principal(grant.login.as_str())
+            .key_id(errand.key_id.clone())
+            .principal(errand.login.as_str())
             .valid(now.saturating_sub(BACKDATED_SECONDS), now + VALID_SECONDS);
         for name in EXTENSIONS {
             builder = builder.extension(name, Vec::new());
         }
         let certificate = builder.sign(&keys.user_ca.current()).map_err(|error| ours(WHAT, &error))?;
-        let own = keys.upstream_key(&grant.target.name).map_err(|error| ours(WHAT, &error))?;
+        let own = keys.upstream_key(&errand.target.name).map_err(|error| ours(WHAT, &error))?;
         let used = vec![
             Used::Certificate { serial: certificate.serial() },
             Used::DerivedKey(fingerprint(own.public_key())),

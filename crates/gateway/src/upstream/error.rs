@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bartizan_model::{Fingerprint, TargetName};
+use bartizan_model::event::{Body, Severity};
+use bartizan_model::{Fingerprint, TargetName, escape};
 use bartizan_ssh::key::CertificateError;
 
 use crate::hop::HopError;
@@ -159,6 +160,49 @@ impl ConnectError {
             | Self::Login(_)
             | Self::AuthProtocol(_) => "authenticate",
             Self::Ours { .. } => "internal",
+        }
+    }
+
+    /// What the log says of it.
+    pub(crate) fn event(&self) -> (Severity, Body) {
+        let severity = if self.host_key().is_some() { Severity::High } else { Severity::Notice };
+        let body = Body::UpstreamFail {
+            stage: self.stage().into(),
+            reason: escape(self.to_string().as_bytes()),
+            host_key: self.host_key(),
+        };
+        (severity, body)
+    }
+
+    /// What an operator can do, where the message does not say so itself.
+    pub(crate) const fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Resolve { .. } => Some(
+                "check the name in `bartizan target show`, and what the machine that Bartizan runs on resolves it to",
+            ),
+            Self::TimedOut { stage, .. } if matches!(stage.as_bytes(), b"resolve") => {
+                Some("check the resolver of the machine that Bartizan runs on")
+            }
+            Self::Dial { .. } => Some(
+                "check that an SSH server listens there, and that firewalls let Bartizan's machine through",
+            ),
+            Self::TimedOut { .. } | Self::Handshake(_) => Some(
+                "check that what answers there is an SSH server and not overloaded: `ssh -v` from Bartizan's machine",
+            ),
+            Self::HostCertificate { .. } => Some(
+                "its HostCertificate must be of that host CA, in time, and name the address that Bartizan dials",
+            ),
+            Self::BadRecord(_) => Some("remove the target and add it again with --host-key"),
+            Self::Login(_) | Self::AuthProtocol(_) => {
+                Some("the target's own log says more: journalctl -u ssh")
+            }
+            Self::Ours { .. } => Some("see the server's log"),
+            Self::AgentFailed { .. }
+            | Self::AgentNeeded { .. }
+            | Self::HostKeyChanged { .. }
+            | Self::PasswordExpired { .. }
+            | Self::Refused { .. }
+            | Self::StoredRefused { .. } => None,
         }
     }
 

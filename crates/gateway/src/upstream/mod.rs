@@ -9,13 +9,14 @@ mod credential;
 mod dial;
 mod error;
 mod host_key;
+mod probe;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_audit::Logged;
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{Target, Timestamp, escape};
+use bartizan_model::{LoginName, Target, Timestamp, escape};
 use bartizan_ssh::auth::client::{ClientAuth, ClientEvent};
 use bartizan_ssh::auth::{AuthError, Secret};
 use bartizan_ssh::key::HostIdentity;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 pub(crate) use dial::tune;
 pub(crate) use error::{ConnectError, HostCertificateFault};
+pub(crate) use probe::{Probe, test};
 
 use crate::evidence::fingerprint;
 use crate::grant::Grant;
@@ -51,6 +53,14 @@ pub(crate) struct Upstream {
     pub(crate) connected: Body,
 }
 
+/// Whom we log in as where, and what the certificate says it is for.
+struct Errand<'a> {
+    target: &'a Target,
+    login: &'a LoginName,
+    /// The certificate's key id, which the target's `sshd` logs.
+    key_id: String,
+}
+
 /// Dials the target of a logged grant, verifies its host key and logs in.
 ///
 /// # Errors
@@ -62,10 +72,8 @@ pub(crate) async fn connect(
     trail: &Trail,
 ) -> Result<Upstream, ConnectError> {
     let grant = grant.as_ref();
-    let stream = dial::dial(&grant.target).await?;
-    let address = stream
-        .peer_addr()
-        .map_err(|error| ConnectError::Ours { what: "use its socket", error: error.to_string() })?;
+    let stream = dial::connect(dial::resolve(&grant.target).await?).await?;
+    let address = stream.peer_addr().map_err(|error| dial::unusable(&error))?;
     let wanted = host_key::wanted_algorithms(&grant.target.host_key)?;
     let transport = Transport::client(shared.client_config(wanted), now())
         .map_err(|error| ConnectError::Handshake(error.into()))?;
@@ -76,7 +84,9 @@ pub(crate) async fn connect(
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "handshake", patience: HANDSHAKE }),
     };
-    let credential = match timeout(LOGIN, login(&mut hop, grant, agent, shared, verified)).await {
+    let key_id = format!("bartizan session={} person={}", grant.session, grant.who.person());
+    let errand = Errand { target: &grant.target, login: &grant.login, key_id };
+    let credential = match timeout(LOGIN, login(&mut hop, &errand, agent, shared, verified)).await {
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "authenticate", patience: LOGIN }),
     };
@@ -155,15 +165,15 @@ async fn pin(
 /// User authentication. Gives what was used, as `upstream.connect` says it.
 async fn login(
     hop: &mut Hop<TcpStream>,
-    grant: &Grant,
+    errand: &Errand<'_>,
     agent: Option<&AgentDoor>,
     shared: &Shared,
     verified: Verified,
 ) -> Result<String, ConnectError> {
     let session_id = hop.transport.session_id().unwrap_or_default().to_vec();
-    let mut credentials = Credentials::of_session(grant, &shared.keys, &shared.vault, verified).await?;
-    credentials.ask_agent(grant, agent, &hop.transport).await?;
-    let mut auth = ClientAuth::new(&session_id, grant.login.as_str(), credentials.take());
+    let mut credentials = Credentials::of_errand(errand, &shared.keys, &shared.vault, verified).await?;
+    credentials.ask_agent(errand, agent, &hop.transport).await?;
+    let mut auth = ClientAuth::new(&session_id, errand.login.as_str(), credentials.take());
     let (mut out, mut expired) = (Vec::new(), false);
     auth.start(&mut out);
     loop {
@@ -206,7 +216,7 @@ async fn login(
             Some(ClientEvent::Failure { left, .. }) => {
                 hop.disconnect(DisconnectReason::NoMoreAuthMethodsAvailable, "no more credentials", GOODBYE)
                     .await;
-                return Err(refused(grant, &credentials, &left, expired));
+                return Err(refused(errand, &credentials, &left, expired));
             }
             _ => {} // Banners of targets are not ours to show before the session.
         }
@@ -217,16 +227,16 @@ fn nonsense(error: AuthError) -> ConnectError {
     ConnectError::AuthProtocol(error.to_string())
 }
 
-fn refused(grant: &Grant, credentials: &Credentials, left: &str, expired: bool) -> ConnectError {
-    let (login, left) = (grant.login.to_string(), escape(left.as_bytes()));
+fn refused(errand: &Errand<'_>, credentials: &Credentials, left: &str, expired: bool) -> ConnectError {
+    let (login, left) = (errand.login.to_string(), escape(left.as_bytes()));
     match credentials.stored() {
         None => ConnectError::Refused { login, left },
-        Some(_) if expired => ConnectError::PasswordExpired { login, target: grant.target.name.clone() },
+        Some(_) if expired => ConnectError::PasswordExpired { login, target: errand.target.name.clone() },
         Some(used) => ConnectError::StoredRefused {
             what: used.to_string(),
             login,
             left,
-            target: grant.target.name.clone(),
+            target: errand.target.name.clone(),
         },
     }
 }

@@ -28,6 +28,7 @@ mod kills;
 mod limits;
 mod names;
 mod observe;
+mod operate;
 mod pty;
 mod record;
 mod refuse;
