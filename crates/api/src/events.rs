@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bartizan_audit::Reader;
 use bartizan_model::api::{EventSearch, IndexStatus, LogReading, Page};
 use bartizan_model::event::{Body, Severity};
-use bartizan_store::{EventQuery, IndexStore as _, Order};
+use bartizan_store::{EventQuery, IndexStore as _, InvalidSearch, Order};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
@@ -33,7 +33,7 @@ pub(crate) async fn search(
     let Query(search) = search?;
     state.append(state.event(Body::LogRead { query: describe(&search, peer) })).await?;
     state.index_is_current().await?;
-    let page = state.parts.store.events(&query(search)).await?;
+    let page = state.parts.store.events(&query(search)?).await?;
     let raw = |json: String| {
         RawValue::from_string(json)
             .map_err(|_| ApiError::unavailable("the index holds an event that is no JSON"))
@@ -53,9 +53,12 @@ fn describe(search: &EventSearch, peer: Peer) -> String {
     text[..text.floor_char_boundary(4096)].to_owned()
 }
 
-fn query(search: EventSearch) -> EventQuery {
-    EventQuery {
-        kind: search.kind,
+fn query(search: EventSearch) -> Result<EventQuery> {
+    let text = search.text.filter(|text| !text.is_empty()).map(|text| text.parse()).transpose();
+    Ok(EventQuery {
+        kind: search
+            .kind
+            .map(|kind| kind.strip_suffix(".*").map(|group| format!("{group}.")).unwrap_or(kind)),
         person: search.person,
         login: search.login,
         target: search.target,
@@ -65,11 +68,11 @@ fn query(search: EventSearch) -> EventQuery {
         outcome: search.outcome,
         since: search.since,
         until: search.until,
-        text: search.text,
+        text: text.map_err(|why: InvalidSearch| ApiError::invalid(why.to_string()))?,
         order: if search.oldest_first { Order::OldestFirst } else { Order::NewestFirst },
         after: search.after,
         limit: search.limit,
-    }
+    })
 }
 
 /// Notes that the log is read as a whole, by means that the server does not see.

@@ -309,9 +309,9 @@ pub struct SessionSearch {
     /// In this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<SessionState>,
-    /// From this address.
+    /// From an address of this network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<IpAddr>,
+    pub source: Option<SourceNetwork>,
     /// Started at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -329,7 +329,7 @@ pub struct SessionSearch {
 /// `GET /v1/events`: which events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSearch {
-    /// Of this type (`session.start`), or of all below it (`session.`).
+    /// Of this type (`session.start`), or of all below it (`session.` or `session.*`).
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Of this person.
@@ -344,9 +344,9 @@ pub struct EventSearch {
     /// In this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
-    /// From this address.
+    /// From an address of this network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<IpAddr>,
+    pub source: Option<SourceNetwork>,
     /// At least this severe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
@@ -359,7 +359,7 @@ pub struct EventSearch {
     /// Before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// With a value that contains this text.
+    /// With this in its values: words, beginnings (`word*`), exact texts (`"two words"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// From the start of the log instead of from its end.
@@ -376,7 +376,7 @@ pub struct EventSearch {
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The items in the order asked for.
+    /// The items in the order asked for; of a search for texts sometimes fewer than there are.
     pub items: Vec<T>,
     /// Set as `after` in the next request to go on; none when there is no more.
     pub next: Option<u64>,

@@ -282,6 +282,32 @@ impl SourceNetwork {
             _ => false,
         }
     }
+
+    /// The first and the last address. A network of IPv4-mapped IPv6 addresses counts as its IPv4 network.
+    pub fn range(&self) -> (IpAddr, IpAddr) {
+        let (first, last) = match self.address {
+            IpAddr::V4(ip) => {
+                let hosts = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                let first = u32::from(ip) & !hosts;
+                (IpAddr::V4(first.into()), IpAddr::V4((first | hosts).into()))
+            }
+            IpAddr::V6(ip) => {
+                let hosts = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                let first = u128::from(ip) & !hosts;
+                (IpAddr::V6(first.into()), IpAddr::V6((first | hosts).into()))
+            }
+        };
+        match (first.to_canonical(), last.to_canonical()) {
+            (first @ IpAddr::V4(_), last @ IpAddr::V4(_)) => (first, last),
+            _ => (first, last),
+        }
+    }
+}
+
+impl From<IpAddr> for SourceNetwork {
+    fn from(address: IpAddr) -> Self {
+        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
 }
 
 impl FromStr for SourceNetwork {
@@ -414,6 +440,21 @@ mod tests {
         }
         for refused in ["10.0.0.0/33", "x", "10.0.0.0/-1", "::/129", ""] {
             assert!(refused.parse::<SourceNetwork>().is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_network_has_a_first_and_a_last_address() {
+        for (network, first, last) in [
+            ("10.0.0.77", "10.0.0.77", "10.0.0.77"),
+            ("10.0.0.77/24", "10.0.0.0", "10.0.0.255"),
+            ("0.0.0.0/0", "0.0.0.0", "255.255.255.255"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0", "10.255.255.255"),
+            ("fd00::1/64", "fd00::", "fd00::ffff:ffff:ffff:ffff"),
+            ("::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        ] {
+            let range = network.parse::<SourceNetwork>().unwrap().range();
+            assert_eq!(range, (first.parse().unwrap(), last.parse().unwrap()), "{network}");
         }
     }
 

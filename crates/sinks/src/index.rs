@@ -7,8 +7,10 @@ use bartizan_audit::{Log, ReadError, Reader};
 use bartizan_store::{EventQuery, IndexEntry, IndexStore, StoreError};
 use tokio::sync::watch;
 
-/// Most entries that are applied in one transaction.
-const BATCH: usize = 256;
+/// Most entries that are applied in one transaction, …
+const BATCH: usize = 2048;
+/// … and bytes of them beyond which no more are added. Each transaction costs the index the same work again.
+const BATCH_BYTES: usize = 4 << 20;
 /// After each transaction the follower waits so long for more. A session makes some ten events within
 /// milliseconds, and a transaction for each would cost several times what one for all of them does.
 const GATHER: Duration = Duration::from_millis(50);
@@ -130,11 +132,7 @@ impl<S: IndexStore> IndexFollower<S> {
                 return Ok(());
             }
             let reader = self.reader.clone();
-            let entries = tokio::task::spawn_blocking(move || reader.read(next, BATCH)).await??;
-            let entries: Vec<IndexEntry> = entries
-                .into_iter()
-                .map(|entry| IndexEntry { index: entry.index, bytes: entry.bytes })
-                .collect();
+            let entries = tokio::task::spawn_blocking(move || gather(&reader, next)).await??;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -164,6 +162,20 @@ impl<S: IndexStore> IndexFollower<S> {
         }
         Ok(())
     }
+}
+
+/// Reads entries from index `from` on for one transaction. None means that there are no more.
+fn gather(reader: &Reader, from: u64) -> Result<Vec<IndexEntry>, ReadError> {
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while entries.len() < BATCH && bytes < BATCH_BYTES {
+        let read = reader.read(from + entries.len() as u64, BATCH - entries.len())?;
+        if read.is_empty() {
+            break;
+        }
+        bytes += read.iter().map(|entry| entry.bytes.len()).sum::<usize>();
+        entries.extend(read.into_iter().map(|entry| IndexEntry { index: entry.index, bytes: entry.bytes }));
+    }
+    Ok(entries)
 }
 
 /// Whether an index that expects entry `next` was made from this log: their last common entries are the same.

@@ -49,7 +49,7 @@ async fn queries(store: &Store) {
         ("newest", page()),
         ("by type", EventQuery { kind: Some("session.start".into()), ..page() }),
         ("by person", EventQuery { person: Some("person-7".parse().unwrap()), ..page() }),
-        ("text found nowhere", EventQuery { text: Some("no such words".into()), ..page() }),
+        ("text found nowhere", EventQuery { text: Some("no such words".parse().unwrap()), ..page() }),
     ] {
         let start = Instant::now();
         let found = store.events(&query).await.unwrap().items.len();

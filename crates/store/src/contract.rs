@@ -59,6 +59,8 @@ macro_rules! contract_tests {
             event_searches_are_filtered
             event_searches_are_paged_both_ways
             texts_are_found_as_they_are
+            pages_of_what_is_looked_at_join
+            times_are_found_although_a_clock_goes_back
             unknown_and_broken_entries_are_found
             the_index_is_rebuilt_from_zero
             a_wrapped_key_is_replaced_by_who_knows_it

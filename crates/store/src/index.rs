@@ -1,11 +1,11 @@
 //! The contract of the index: a projection of the audit log that can be searched.
 
-use std::net::IpAddr;
-
 use bartizan_model::event::{Outcome, Severity};
-use bartizan_model::{LoginName, PersonName, SessionId, SessionState, SessionSummary, TargetName, Timestamp};
+use bartizan_model::{
+    LoginName, PersonName, SessionId, SessionState, SessionSummary, SourceNetwork, TargetName, Timestamp,
+};
 
-use crate::StoreError;
+use crate::{SearchText, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -56,6 +56,9 @@ pub trait IndexStore: Clone + Send + Sync + 'static {
     fn session(&self, id: &SessionId) -> impl Future<Output = Result<Option<SessionSummary>>> + Send;
 
     /// Finds events.
+    ///
+    /// A page may hold fewer than were asked for, or none, although there are more: a search whose words are common
+    /// and whose exact text is rare looks at a bounded number of events each time. [`Page::next`] goes on from there.
     fn events(&self, query: &EventQuery) -> impl Future<Output = Result<Page<IndexedEvent>>> + Send;
 }
 
@@ -81,8 +84,8 @@ pub struct SessionQuery {
     pub target: Option<TargetName>,
     /// In this state.
     pub state: Option<SessionState>,
-    /// From this address, whatever the port.
-    pub source: Option<IpAddr>,
+    /// From an address of this network, whatever the port.
+    pub source: Option<SourceNetwork>,
     /// Started at this time or later.
     pub since: Option<Timestamp>,
     /// Started before this time.
@@ -106,8 +109,8 @@ pub struct EventQuery {
     pub target: Option<TargetName>,
     /// In this session.
     pub session: Option<SessionId>,
-    /// From this address, whatever the port.
-    pub source: Option<IpAddr>,
+    /// From an address of this network, whatever the port.
+    pub source: Option<SourceNetwork>,
     /// At least this severe.
     pub severity: Option<Severity>,
     /// With this outcome.
@@ -116,8 +119,8 @@ pub struct EventQuery {
     pub since: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
-    /// With a value that contains this text, whatever the case of its letters.
-    pub text: Option<String>,
+    /// With this in its values.
+    pub text: Option<SearchText>,
     /// In which order.
     pub order: Order,
     /// Go on after a page: its [`Page::next`].

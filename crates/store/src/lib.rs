@@ -24,9 +24,12 @@ mod index;
 mod number;
 mod postgres;
 mod projection;
+mod search;
 mod sqlite;
 mod store;
+mod terms;
 mod vault;
+mod words;
 
 pub use bartizan_model::DirectoryData;
 pub use directory::{
@@ -35,5 +38,6 @@ pub use directory::{
 pub use error::{RecordKind, StoreError};
 pub use index::{EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, SessionQuery};
 pub use postgres::{InvalidDatabase, PostgresOptions};
+pub use search::{InvalidSearch, SearchText};
 pub use store::Store;
 pub use vault::{MAX_SECRET_BYTES, MasterKey, Sealed, Secret, Vault, VaultStore, WrappedKey};

@@ -1,15 +1,18 @@
 //! What the index holds of an entry: pure, the same for every backend.
 //!
 //! Reading is lenient on purpose. An event of a type, a version or with a value that this program does not
-//! know still becomes a row with its JSON; only the columns that can be read are filled.
+//! know still becomes a row with its JSON; it is found by the fields that can be read.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use bartizan_model::event::{Body, Event, Severity};
+use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{SessionState, SessionSummary, Timestamp, escape};
 use serde_json::Value;
 
-/// The columns of one event.
+use crate::terms;
+
+/// What is kept of one event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EventRow {
     pub(crate) time: Timestamp,
@@ -20,8 +23,9 @@ pub(crate) struct EventRow {
     pub(crate) login: Option<String>,
     pub(crate) target: Option<String>,
     pub(crate) session: Option<String>,
-    pub(crate) source: Option<String>,
-    pub(crate) words: String,
+    pub(crate) source: Option<IpAddr>,
+    /// What it is found by: all of the above but the time, and its words.
+    pub(crate) terms: BTreeSet<String>,
     pub(crate) json: String,
     pub(crate) change: Option<SessionChange>,
 }
@@ -59,7 +63,12 @@ pub(crate) fn rank(severity: Severity) -> i64 {
     }
 }
 
-/// An address as the index compares it: an IPv4-mapped IPv6 address counts as its IPv4 address.
+/// An outcome as events write it.
+pub(crate) fn outcome(outcome: Outcome) -> String {
+    serde_json::to_string(&outcome).unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// An address as people compare it: an IPv4-mapped IPv6 address counts as its IPv4 address.
 pub(crate) fn address(ip: IpAddr) -> String {
     ip.to_canonical().to_string()
 }
@@ -80,9 +89,7 @@ fn readable(bytes: &[u8], value: &Value) -> EventRow {
     let text = |field: &str| value.get(field).and_then(Value::as_str).map(stored);
     let parsed = |field: &str| value.get(field).cloned().unwrap_or_default();
     let source = text("source").and_then(|s| s.parse::<SocketAddr>().ok());
-    let mut words = String::new();
-    collect_words(value, &mut words);
-    EventRow {
+    let mut row = EventRow {
         time: serde_json::from_value(parsed("time")).unwrap_or(Timestamp::from_unix_micros(0)),
         kind: text("type").unwrap_or_else(|| "unreadable".into()),
         // What cannot be ranked is not hidden from those who look for what is severe.
@@ -92,8 +99,8 @@ fn readable(bytes: &[u8], value: &Value) -> EventRow {
         login: text("login"),
         target: text("target"),
         session: text("session"),
-        source: source.map(|s| address(s.ip())),
-        words: stored(&words.to_lowercase()),
+        source: source.map(|s| s.ip()),
+        terms: BTreeSet::new(),
         json: String::from_utf8_lossy(bytes).into_owned(),
         change: match value.get("type").and_then(Value::as_str) {
             Some("session.start" | "session.end" | "break_glass.start" | "recording.remove") => {
@@ -101,28 +108,14 @@ fn readable(bytes: &[u8], value: &Value) -> EventRow {
             }
             _ => None,
         },
-    }
+    };
+    row.terms = terms::of(value, &row);
+    row
 }
 
 /// NUL is text in JSON, but not in every database.
 fn stored(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-fn collect_words(value: &Value, words: &mut String) {
-    match value {
-        Value::String(text) => {
-            words.push_str(text);
-            words.push('\n');
-        }
-        Value::Number(number) => {
-            words.push_str(&number.to_string());
-            words.push('\n');
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_words(item, words)),
-        Value::Object(fields) => fields.values().for_each(|field| collect_words(field, words)),
-        Value::Null | Value::Bool(_) => {}
-    }
 }
 
 fn session_change(event: Event) -> Option<SessionChange> {
@@ -173,7 +166,7 @@ mod tests {
             assert_eq!((row.kind.as_str(), row.severity), ("unreadable", rank(Severity::High)), "{bytes:?}");
             assert!(serde_json::from_str::<Value>(&row.json).is_ok(), "{}", row.json);
         }
-        assert!(project(b"\xff\x00not json").words.contains("\\xff\\x00not json"));
+        assert!(project(b"\xff\x00not json").terms.contains("json"));
     }
 
     #[test]
@@ -184,8 +177,11 @@ mod tests {
         );
         assert_eq!(row.kind, "moon.phase");
         assert_eq!(row.time.to_string(), "2026-11-21T08:30:00.000001Z");
-        assert_eq!((row.person.as_deref(), row.source.as_deref()), (Some("alice"), Some("10.0.0.1")));
-        assert!(row.words.contains("hunter\u{fffd}'s"));
+        assert_eq!(row.person.as_deref(), Some("alice"));
+        for term in ["hunter", "p=alice", "k=moon.phase", "k=moon.", "a=4:0a000001", "a=4:0"] {
+            assert!(row.terms.contains(term), "{term}: {:?}", row.terms);
+        }
+        assert!(!row.terms.contains("v=1"));
         assert_eq!(row.change, None);
     }
 }

@@ -135,13 +135,18 @@ impl Bartizan {
         self.cli(arguments).ok().text()
     }
 
-    /// Runs the command line with `--json` and reads its output.
+    /// Runs the command line with `--json` and reads its output; lines of events become an array.
     ///
     /// # Panics
     /// When it fails, or prints something else than JSON.
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> Value {
         let done = self.cli(&[arguments, &["--json"]].concat()).ok();
+        if arguments.starts_with(&["log", "search"]) {
+            let events = serde_json::Deserializer::from_slice(&done.stdout).into_iter::<Value>();
+            let events: Result<Vec<Value>, _> = events.collect();
+            return events.map(Value::Array).unwrap_or_else(|e| panic!("no JSON ({e}): {done}"));
+        }
         serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {done}"))
     }
 

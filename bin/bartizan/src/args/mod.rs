@@ -538,9 +538,9 @@ pub(crate) struct SessionList {
     /// In this state: live, ended, truncated.
     #[arg(long, value_parser = word::<SessionState>)]
     pub(crate) state: Option<SessionState>,
-    /// From this address.
-    #[arg(long)]
-    pub(crate) source: Option<IpAddr>,
+    /// From this address, or from this network (10.0.0.0/8).
+    #[arg(long, value_name = "ADDRESS|NETWORK")]
+    pub(crate) source: Option<SourceNetwork>,
     /// Started at this time (2026-12-31T18:00:00Z) or this long ago (2h, 7d), or later.
     #[arg(long, value_name = "TIME", value_parser = past)]
     pub(crate) since: Option<Timestamp>,
@@ -550,6 +550,9 @@ pub(crate) struct SessionList {
     /// Most sessions to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
+    /// List all there are.
+    #[arg(long, conflicts_with = "limit")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -633,6 +636,8 @@ impl Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
     /// Search events, the newest first. Searching is an event too.
+    ///
+    /// Every option narrows the search. With --json, each event is a line.
     Search(LogSearch),
     /// Print events as they happen.
     Tail {
@@ -700,7 +705,7 @@ pub(crate) enum Log {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogSearch {
-    /// Of this type (session.start), or of all that start so (session.).
+    /// Of this type (session.start), or of all of a group (session.*).
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<String>,
     /// Of this person.
@@ -715,9 +720,9 @@ pub(crate) struct LogSearch {
     /// In this session: its audit key, or the start of it.
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<IdPrefix>,
-    /// From this address.
-    #[arg(long)]
-    pub(crate) source: Option<IpAddr>,
+    /// From this address, or from this network (10.0.0.0/8).
+    #[arg(long, value_name = "ADDRESS|NETWORK")]
+    pub(crate) source: Option<SourceNetwork>,
     /// At least this severe: info, notice, warning, high.
     #[arg(long, value_parser = word::<Severity>)]
     pub(crate) severity: Option<Severity>,
@@ -730,7 +735,11 @@ pub(crate) struct LogSearch {
     /// Before this time.
     #[arg(long, value_name = "TIME", value_parser = past)]
     pub(crate) until: Option<Timestamp>,
-    /// With this text in one of its values.
+    /// With this in its values: words, which must all be there, in any order and case.
+    ///
+    /// A word may be a name, an address, a file or a part of one: `web-1`, `10.0.0.5`, `nginx`. `word*` is any word that
+    /// begins so. "Some words" in quotes are found as they are, spaces and signs included. Everything else means
+    /// itself: `-rf`, `root@web-1`, `/etc/nginx`.
     #[arg(long)]
     pub(crate) text: Option<String>,
     /// The oldest first.
@@ -739,6 +748,9 @@ pub(crate) struct LogSearch {
     /// Most events to print.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
+    /// Print all there are.
+    #[arg(long, conflicts_with = "limit")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -55,23 +55,21 @@ pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Fai
         limit: None,
         after: None,
     };
-    let mut events: Vec<Box<RawValue>> = Vec::new();
-    loop {
-        let missing = args.limit.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX));
-        query.limit = Some(missing.min(PAGE));
+    let mut missing = if args.all { u64::MAX } else { args.limit.into() };
+    while missing > 0 {
+        query.limit = Some(u32::try_from(missing).unwrap_or(PAGE).min(PAGE));
         let page: Page<Box<RawValue>> = context.client.find("/v1/events", &query).await?;
-        events.extend(page.items);
+        for event in &page.items {
+            print(context, event.get().as_bytes())?;
+        }
+        missing -= missing.min(page.items.len() as u64);
         query.after = page.next;
-        if query.after.is_none() || events.len() >= args.limit as usize {
+        // A page may hold fewer than were asked for, and there are more nevertheless.
+        if query.after.is_none() {
             break;
         }
     }
-    if context.out.json {
-        return context.out.value(&events);
-    }
-    context
-        .out
-        .text(&events.iter().map(|event| line(event.get().as_bytes(), context.out)).collect::<String>())
+    Ok(())
 }
 
 pub(crate) async fn tail(context: &Context, last: u64, wait: bool) -> Result<(), Failure> {

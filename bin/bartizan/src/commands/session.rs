@@ -32,13 +32,14 @@ pub(crate) async fn list(context: &Context, list: SessionList) -> Result<(), Fai
         after: None,
     };
     let mut sessions: Vec<SessionSummary> = Vec::new();
-    loop {
-        let missing = list.limit.saturating_sub(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
+    let most = if list.all { usize::MAX } else { list.limit as usize };
+    while sessions.len() < most {
+        let missing = u32::try_from(most - sessions.len()).unwrap_or(PAGE);
         search.limit = Some(missing.min(PAGE));
         let page: Page<SessionSummary> = context.client.find("/v1/sessions", &search).await?;
         sessions.extend(page.items);
         search.after = page.next;
-        if search.after.is_none() || sessions.len() >= list.limit as usize {
+        if search.after.is_none() {
             break;
         }
     }

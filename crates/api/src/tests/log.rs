@@ -118,7 +118,13 @@ async fn searches_find_what_is_durable_and_are_events_themselves() {
     let id = session(&api, Some(0)).await;
     let found = api.get(&format!("/v1/events?type=command&session={id}&person=alice&source=10.0.0.9")).await;
     assert_eq!(found["items"][0]["command"], "exit 7");
-    let found = api.get("/v1/events?type=channel.&oldest_first=true&limit=2").await;
+    let found = api.get("/v1/events?type=command&source=10.0.0.0/8&text=%22exit%207%22%20ali*").await;
+    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    let (same, found) = (
+        api.get("/v1/events?type=channel.*&oldest_first=true&limit=2").await,
+        api.get("/v1/events?type=channel.&oldest_first=true&limit=2").await,
+    );
+    assert_eq!(same["items"], found["items"]);
     assert_eq!(found["items"][1]["reason"], "not granted");
     assert!(found["next"].is_u64());
     let reads = api.get("/v1/events?type=log.read").await;
@@ -129,13 +135,16 @@ async fn searches_find_what_is_durable_and_are_events_themselves() {
     for bad in ["severity=odd", "limit=x", "session=1", "since=now", "source=x"] {
         assert_eq!(api.refused("GET", &format!("/v1/events?{bad}"), NOTHING).await.0, 400, "{bad}");
     }
+    let (status, why) = api.refused("GET", "/v1/events?text=*", NOTHING).await;
+    assert_eq!((status, why.as_str()), (422, "a search needs a letter or a digit"));
 }
 
 #[tokio::test]
 async fn a_search_longer_than_an_event_is_cut_not_lost() {
     let api = Api::start().await;
     let text = "x".repeat(20_000);
-    api.get(&format!("/v1/events?text={text}")).await;
+    let refused = api.refused("GET", &format!("/v1/events?text={text}"), NOTHING).await;
+    assert_eq!(refused.0, 422, "{}", refused.1);
     assert!(matches!(&api.events()[0].body, Body::LogRead { query } if query.len() == 4096));
 }
 

@@ -4,10 +4,16 @@ use sqlx::postgres::PgPool;
 
 use super::Result;
 use crate::StoreError;
-use crate::sqlite::STEPS;
+use crate::sqlite::{SEARCH, STEPS};
 
-/// What a step adds here, by its number.
-const BESIDE: [(usize, &str); 1] = [(2, include_str!("../../migrations/postgres/0002_index.sql"))];
+/// What a step adds here.
+const BESIDE: [(&str, &str); 2] = [
+    (
+        include_str!("../../migrations/0002_index.sql"),
+        include_str!("../../migrations/postgres/0002_index.sql"),
+    ),
+    (SEARCH, include_str!("../../migrations/postgres/0007_search.sql")),
+];
 
 /// The steps are written once, in what both databases understand; two words differ.
 fn translated(step: &str) -> String {
@@ -30,7 +36,7 @@ pub(super) async fn run(pool: &PgPool, shown: &str) -> Result<()> {
     }
     for (version, step) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(translated(step))).execute(&mut *change).await?;
-        for (_, more) in BESIDE.into_iter().filter(|(beside, _)| *beside == version) {
+        for (_, more) in BESIDE.into_iter().filter(|(beside, _)| *beside == step) {
             sqlx::raw_sql(more).execute(&mut *change).await?;
         }
         sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")

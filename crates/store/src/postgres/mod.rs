@@ -1,7 +1,7 @@
 //! The PostgreSQL backend, for several nodes or a database of its own machine.
 //!
 //! The SQL is the same text as SQLite's: those files are compiled a second time here, over this module's
-//! [`Connection`] and [`Database`]. What is PostgreSQL's own is in this file: how a transaction begins, how long it
+//! [`Connection`] and [`Database`]. What is PostgreSQL's own is in this file and in `search`: how a transaction begins, how long it
 //! waits, what it promises, and how changes are announced to other nodes.
 //!
 //! Writers take turns, as in SQLite: a transaction that changes something holds an advisory lock from its start, one
@@ -11,6 +11,9 @@
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/directory.rs"]
 mod directory;
+#[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
+#[path = "../sqlite/events.rs"]
+mod events;
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/index.rs"]
 mod index;
@@ -22,6 +25,7 @@ mod records;
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/rows.rs"]
 mod rows;
+mod search;
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/vault.rs"]
 mod vault;
@@ -185,11 +189,6 @@ async fn follow(mut listener: PgListener, pool: PgPool, generation: Arc<watch::S
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
-}
-
-/// Adds the condition that an event's words hold `pattern`, which is made by `like`. With trigrams it is an index's work.
-fn push_words(select: &mut sqlx::QueryBuilder<Database>, pattern: String) {
-    select.push(" AND words LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use bartizan_model::{SessionId, SessionState, SessionSummary, Timestamp};
 use sqlx::QueryBuilder;
 
-use super::{Connection, Database, Durability, Result, Store, push_words, sql, unsql};
-use crate::projection::{EventRow, SessionChange, SessionSummaryEnd, address, project, rank};
+use super::events::{forget, insert, page};
+use super::{Connection, Database, Durability, Result, Store, sql, unsql};
+use crate::projection::{SessionChange, SessionSummaryEnd, address, project};
+use crate::terms::{digits, range};
 use crate::{
     EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, RecordKind, SessionQuery,
     StoreError,
@@ -17,9 +19,10 @@ impl IndexStore for Store {
     }
 
     async fn apply(&self, entries: &[IndexEntry]) -> Result<u64> {
-        let rows: Vec<_> = entries.iter().map(|entry| (entry.index, project(&entry.bytes))).collect();
+        let entries = entries.to_vec();
         let this = self.clone();
         Self::detached(async move {
+            let rows: Vec<_> = entries.iter().map(|entry| (entry.index, project(&entry.bytes))).collect();
             let mut change = this.writer(Durability::Process).await?;
             let before = cursor(&mut change).await?;
             let known = rows.iter().take_while(|(position, _)| *position < before).count();
@@ -31,9 +34,7 @@ impl IndexStore for Store {
                 }
                 expected += 1;
             }
-            for chunk in rows.chunks(ROWS_A_STATEMENT) {
-                insert(&mut change, chunk).await?;
-            }
+            insert(&mut change, rows).await?;
             for (position, row) in rows {
                 match &row.change {
                     Some(SessionChange::Start(session)) => start(&mut change, *position, session).await?,
@@ -59,9 +60,8 @@ impl IndexStore for Store {
         let this = self.clone();
         Self::detached(async move {
             let mut change = this.writer(Durability::Process).await?;
-            for step in
-                ["DELETE FROM events", "DELETE FROM sessions", "UPDATE index_state SET next_position = 0"]
-            {
+            forget(&mut change).await?;
+            for step in ["DELETE FROM sessions", "UPDATE index_state SET next_position = 0"] {
                 sqlx::query(step).execute(&mut *change).await?;
             }
             Ok(change.commit().await?)
@@ -70,8 +70,12 @@ impl IndexStore for Store {
     }
 
     async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionSummary>> {
+        let mut read = self.reader().await?;
+        let Some(span) = span(&mut read, query.since, query.until).await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
         let mut select = QueryBuilder::new(SELECT_SESSIONS);
-        select.push(" WHERE 1 = 1");
+        select.push(" WHERE position >= ").push_bind(span.from).push(" AND position < ").push_bind(span.to);
         if let Some(prefix) = &query.id_prefix {
             // 'g' sorts right after the last digit of an id.
             select.push(" AND id >= ").push_bind(prefix.clone());
@@ -90,11 +94,13 @@ impl IndexStore for Store {
             select.push(" AND state = ").push_bind(state.to_string());
         }
         if let Some(source) = query.source {
-            select.push(" AND source_ip = ").push_bind(address(source));
+            let (first, last) = range(&source);
+            select.push(" AND source_key >= ").push_bind(first);
+            select.push(" AND source_key <= ").push_bind(last);
         }
         push_times(&mut select, "started", query.since, query.until);
-        let limit = push_page(&mut select, Order::NewestFirst, query.after, query.limit);
-        let mut read = self.reader().await?;
+        let limit = limit(query.limit);
+        push_page(&mut select, "position", Order::NewestFirst, query.after, limit + 1);
         let rows: Vec<SessionRow> = select.build_query_as().fetch_all(&mut *read).await?;
         let next = next(&rows, limit, |row| row.1);
         let items = rows.into_iter().take(limit).map(summary).collect::<Result<_>>()?;
@@ -110,54 +116,20 @@ impl IndexStore for Store {
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<IndexedEvent>> {
-        let mut select = QueryBuilder::new("SELECT position, json FROM events WHERE 1 = 1");
-        push_event_filters(&mut select, query);
-        let limit = push_page(&mut select, query.order, query.after, query.limit);
         let mut read = self.reader().await?;
-        let rows: Vec<(i64, String)> = select.build_query_as().fetch_all(&mut *read).await?;
-        let next = next(&rows, limit, |row| row.0);
-        let event = |(index, json)| IndexedEvent { index: unsql(index), json };
-        Ok(Page { items: rows.into_iter().take(limit).map(event).collect(), next })
+        page(&mut read, query).await
     }
 }
-
-/// Databases bound how many parameters a statement has: SQLite 32,766, PostgreSQL 65,535.
-const ROWS_A_STATEMENT: usize = 256;
 
 async fn cursor(db: &mut Connection) -> Result<u64> {
     Ok(unsql(sqlx::query_scalar("SELECT next_position FROM index_state").fetch_one(db).await?))
 }
 
-/// Inserts events by one statement, which costs less than one each.
-async fn insert(db: &mut Connection, rows: &[(u64, EventRow)]) -> Result<()> {
-    const INSERT: &str = "INSERT INTO events \
-                          (position, time, kind, severity, outcome, person, login, target, session, source, words, json) ";
-    let mut insert = QueryBuilder::new(INSERT);
-    insert.push_values(rows, |mut columns, (position, row)| {
-        columns
-            .push_bind(sql(*position))
-            .push_bind(sql(row.time.unix_micros()))
-            .push_bind(&row.kind)
-            .push_bind(row.severity)
-            .push_bind(&row.outcome)
-            .push_bind(&row.person)
-            .push_bind(&row.login)
-            .push_bind(&row.target)
-            .push_bind(&row.session)
-            .push_bind(&row.source)
-            .push_bind(&row.words)
-            .push_bind(&row.json);
-    });
-    // Of another length each time, so not worth a place among the prepared statements.
-    insert.build().persistent(false).execute(db).await?;
-    Ok(())
-}
-
 async fn start(db: &mut Connection, position: u64, session: &SessionSummary) -> Result<()> {
     // The first start counts, should a log ever hold two with one id.
     let insert = "INSERT INTO sessions \
-                  (id, position, person, login, target, state, way, source, source_ip, started, bytes_in, bytes_out) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0) ON CONFLICT DO NOTHING";
+                  (id, position, person, login, target, state, way, source, source_ip, source_key, started, bytes_in, \
+                  bytes_out) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0) ON CONFLICT DO NOTHING";
     sqlx::query(insert)
         .bind(session.id.to_string())
         .bind(sql(position))
@@ -168,6 +140,7 @@ async fn start(db: &mut Connection, position: u64, session: &SessionSummary) -> 
         .bind(session.way.to_string())
         .bind(session.source.to_string())
         .bind(address(session.source.ip()))
+        .bind(digits(session.source.ip()))
         .bind(sql(session.started.unix_micros()))
         .execute(db)
         .await?;
@@ -201,46 +174,40 @@ async fn removed(db: &mut Connection, id: &str, at: Timestamp) -> Result<()> {
     Ok(())
 }
 
-fn push_event_filters(select: &mut QueryBuilder<Database>, query: &EventQuery) {
-    match query.kind.as_deref() {
-        None => {}
-        Some(kind) if kind.ends_with('.') => {
-            select.push(" AND kind LIKE ").push_bind(format!("{}%", like(kind))).push(" ESCAPE '\\'");
-        }
-        Some(kind) => {
-            select.push(" AND kind = ").push_bind(kind.to_owned());
-        }
-    }
-    if let Some(person) = &query.person {
-        select.push(" AND person = ").push_bind(person.to_string());
-    }
-    if let Some(login) = &query.login {
-        select.push(" AND login = ").push_bind(login.to_string());
-    }
-    if let Some(target) = &query.target {
-        select.push(" AND target = ").push_bind(target.to_string());
-    }
-    if let Some(session) = query.session {
-        select.push(" AND session = ").push_bind(session.to_string());
-    }
-    if let Some(source) = query.source {
-        select.push(" AND source = ").push_bind(address(source));
-    }
-    if let Some(severity) = query.severity {
-        select.push(" AND severity >= ").push_bind(rank(severity));
-    }
-    if let Some(outcome) = query.outcome {
-        let word = serde_json::to_string(&outcome).unwrap_or_default();
-        select.push(" AND outcome = ").push_bind(word.trim_matches('"').to_owned());
-    }
-    if let Some(text) = query.text.as_deref().filter(|text| !text.is_empty()) {
-        let pattern = format!("%{}%", like(&text.replace('\0', "\u{fffd}").to_lowercase()));
-        push_words(select, pattern);
-    }
-    push_times(select, "time", query.since, query.until);
+/// Positions `from..to` that hold all events of a time, and some others where a clock went back.
+pub(super) struct Span {
+    pub(super) from: i64,
+    pub(super) to: i64,
 }
 
-fn push_times(
+/// How many positions one row of `event_times` stands for.
+pub(super) const POSITIONS_A_TIME: u64 = 1024;
+
+/// Finds the positions of a time; `None` when no event is of it.
+pub(super) async fn span(
+    db: &mut Connection,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<Option<Span>> {
+    let mut span = Span { from: 0, to: i64::MAX };
+    if let Some(since) = since {
+        let first = "SELECT MIN(first_position) FROM event_times WHERE latest >= $1";
+        let first: Option<i64> =
+            sqlx::query_scalar(first).bind(sql(since.unix_micros())).fetch_one(&mut *db).await?;
+        let Some(first) = first else { return Ok(None) };
+        span.from = first;
+    }
+    if let Some(until) = until {
+        let last = "SELECT MAX(first_position) FROM event_times WHERE earliest < $1";
+        let last: Option<i64> =
+            sqlx::query_scalar(last).bind(sql(until.unix_micros())).fetch_one(&mut *db).await?;
+        let Some(last) = last else { return Ok(None) };
+        span.to = last.saturating_add(sql(POSITIONS_A_TIME));
+    }
+    Ok(Some(span))
+}
+
+pub(super) fn push_times(
     select: &mut QueryBuilder<Database>,
     column: &'static str,
     since: Option<Timestamp>,
@@ -254,33 +221,33 @@ fn push_times(
     }
 }
 
-/// Adds order and bounds; asks for one row more than the page holds, to know whether there is a next page.
-fn push_page(
+/// How many items a page holds.
+pub(super) fn limit(asked: Option<u32>) -> usize {
+    asked.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE) as usize
+}
+
+/// Adds where to go on, order, and how many rows.
+pub(super) fn push_page(
     select: &mut QueryBuilder<Database>,
+    position: &'static str,
     order: Order,
     after: Option<u64>,
-    limit: Option<u32>,
-) -> usize {
+    rows: usize,
+) {
     let (beyond, order) = match order {
-        Order::NewestFirst => (" AND position < ", " ORDER BY position DESC"),
-        Order::OldestFirst => (" AND position > ", " ORDER BY position"),
+        Order::NewestFirst => (" < ", " DESC"),
+        Order::OldestFirst => (" > ", ""),
     };
     if let Some(after) = after {
-        select.push(beyond).push_bind(sql(after));
+        select.push(" AND ").push(position).push(beyond).push_bind(sql(after));
     }
-    let limit = limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    select.push(order).push(" LIMIT ").push_bind(i64::from(limit) + 1);
-    limit as usize
+    select.push(" ORDER BY ").push(position).push(order);
+    select.push(" LIMIT ").push_bind(sql(rows as u64));
 }
 
 /// The last position of the page, if rows beyond it were found.
-fn next<R>(rows: &[R], limit: usize, position: impl Fn(&R) -> i64) -> Option<u64> {
+pub(super) fn next<R>(rows: &[R], limit: usize, position: impl Fn(&R) -> i64) -> Option<u64> {
     rows.get(limit).and_then(|_| rows.get(limit - 1)).map(|row| unsql(position(row)))
-}
-
-/// Text as a LIKE pattern that matches only itself.
-fn like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 const SELECT_SESSIONS: &str = "SELECT id, position, person, login, target, state, way, source, started, ended, \

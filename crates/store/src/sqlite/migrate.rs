@@ -8,15 +8,21 @@ use super::Result;
 use crate::StoreError;
 
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
-/// PostgreSQL takes the same steps, with other words for two types, and what stands beside them in `migrations/postgres`.
-pub(crate) const STEPS: [&str; 6] = [
+/// PostgreSQL takes the same steps, with other words for two types. What one database alone understands stands beside
+/// them, in `migrations/sqlite` and `migrations/postgres`.
+pub(crate) const STEPS: [&str; 7] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
     include_str!("../../migrations/0004_roles.sql"),
     include_str!("../../migrations/0005_space.sql"),
     include_str!("../../migrations/0006_file_rules.sql"),
+    SEARCH,
 ];
+pub(crate) const SEARCH: &str = include_str!("../../migrations/0007_search.sql");
+
+/// What a step adds here.
+const BESIDE: [(&str, &str); 1] = [(SEARCH, include_str!("../../migrations/sqlite/0007_search.sql"))];
 
 /// Takes the steps that `path`'s database lacks, each in its own transaction.
 pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
@@ -32,6 +38,9 @@ pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
     for (version, step) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         let mut change = writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(step).execute(&mut *change).await?;
+        for (_, more) in BESIDE.into_iter().filter(|(beside, _)| *beside == step) {
+            sqlx::raw_sql(more).execute(&mut *change).await?;
+        }
         sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
             .bind(version)
             .execute(&mut *change)

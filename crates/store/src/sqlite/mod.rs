@@ -1,18 +1,21 @@
 //! The embedded backend: one SQLite file in WAL mode.
 //!
 //! One connection writes, a few read: a pool of writers is how "unable to open database file" and lock
-//! timeouts came about elsewhere. The SQL of `directory`, `index`, `rows` and `vault` is kept to what PostgreSQL
+//! timeouts came about elsewhere. The SQL of `directory`, `events`, `index`, `rows` and `vault` is kept to what PostgreSQL
 //! understands too (`$1` parameters, BIGINT, TEXT and BLOB, `ON CONFLICT`, `RETURNING`), because they are compiled for it
-//! as well (`crate::postgres`); what is SQLite's own stays in this file.
+//! as well (`crate::postgres`); what is SQLite's own stays in this
+//! file and in `search`.
 
 mod directory;
+mod events;
 mod index;
 mod migrate;
 mod records;
 mod rows;
+mod search;
 mod vault;
 
-pub(crate) use migrate::STEPS;
+pub(crate) use migrate::{SEARCH, STEPS};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -140,11 +143,6 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 type Database = Sqlite;
 /// Any connection inside a transaction.
 type Connection = SqliteConnection;
-
-/// Adds the condition that an event's words hold `pattern`, which is made by `like`.
-fn push_words(select: &mut sqlx::QueryBuilder<Database>, pattern: String) {
-    select.push(" AND words LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
-}
 
 #[cfg(test)]
 mod tests;

@@ -114,3 +114,55 @@ async fn each_transaction_sets_its_durability() {
         assert_eq!(synchronous, expected);
     }
 }
+
+/// Pages are read from the end of a list of positions: nothing is sorted, and no list is read to its other end.
+#[tokio::test]
+async fn searches_read_their_lists_backwards() {
+    let (store, _folder) = fresh().await;
+    let query = EventQuery {
+        person: Some("alice".parse().unwrap()),
+        text: Some("reboot web*".parse().unwrap()),
+        ..EventQuery::default()
+    };
+    let mut select = super::search::select_matching(&crate::terms::Terms::of(&query, true));
+    super::index::push_page(&mut select, super::search::POSITION, crate::Order::NewestFirst, Some(9), 100);
+    let explain = format!("EXPLAIN QUERY PLAN {}", select.sql().as_str());
+    let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+        .bind("\"p=alice\"")
+        .bind(9)
+        .bind(100)
+        .fetch_all(&store.0.writer)
+        .await
+        .unwrap();
+    let plan: Vec<String> = steps.into_iter().map(|step| step.3).collect();
+    assert_eq!(plan.len(), 2, "{plan:?}");
+    assert!(plan[0].starts_with("SCAN event_terms VIRTUAL TABLE"), "{plan:?}");
+    assert!(plan[1].starts_with("SEARCH events USING INTEGER PRIMARY KEY"), "{plan:?}");
+}
+
+/// What an older version indexed is not carried over: the log fills the index again.
+#[tokio::test]
+async fn an_index_of_an_older_version_is_emptied_and_the_directory_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bartizan.db");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE schema_version (version BIGINT NOT NULL)").execute(&pool).await.unwrap();
+    for (version, step) in (1_i64..).zip(super::STEPS).take_while(|(_, step)| *step != super::SEARCH) {
+        sqlx::raw_sql(step).execute(&pool).await.unwrap();
+        let taken = sqlx::query("INSERT INTO schema_version (version) VALUES ($1)").bind(version);
+        taken.execute(&pool).await.unwrap();
+    }
+    sqlx::raw_sql(
+        "INSERT INTO people VALUES ('alice', 'active', 1);
+         INSERT INTO events VALUES (0, 1, 'x', 0, 'success', NULL, NULL, NULL, NULL, NULL, 'x', '{}');
+         UPDATE index_state SET next_position = 1;",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.cursor().await.unwrap(), 0);
+    assert!(store.events(&EventQuery::default()).await.unwrap().items.is_empty());
+    assert_eq!(store.snapshot().await.unwrap().people, [person("alice")]);
+}

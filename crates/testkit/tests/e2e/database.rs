@@ -27,7 +27,7 @@ fn the_whole_way_on_postgresql() {
     let id = session["id"].as_str().unwrap().to_owned();
     assert_eq!(session["exit_status"], 7);
     let b = scene.bartizan();
-    let found = list(&b.json(&["log", "search", "--text", "ECHO hello"]));
+    let found = list(&b.json(&["log", "search", "--text", "ECHO hel* \"echo hello\""]));
     assert!(found.iter().any(|event| event["session"] == id.as_str()), "{found:#?}");
     assert!(b.say(&["session", "show", &id]).contains("echo hello"));
 
