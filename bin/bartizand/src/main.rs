@@ -14,6 +14,7 @@ mod keys;
 mod master;
 mod orphans;
 mod policies;
+mod retention;
 mod serve;
 mod wiring;
 

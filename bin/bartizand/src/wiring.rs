@@ -39,6 +39,7 @@ use crate::folder::Folder;
 use crate::master::MasterFile;
 use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
+use crate::retention::Janitor;
 use crate::serve::LogLevel;
 use crate::{database, keys};
 
@@ -72,6 +73,7 @@ pub(crate) struct Server {
     follower: JoinHandle<()>,
     stop_follower: watch::Sender<bool>,
     schedule: JoinHandle<()>,
+    retention: JoinHandle<()>,
 }
 
 /// Builds and starts the server. When it returns, `admin.sock` answers and SSH clients are accepted.
@@ -96,7 +98,19 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     let (rebuild, emptied) = follower.rebuild();
     let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
     let mut orphans = 0;
+    let janitor = Janitor {
+        node: config.node.clone(),
+        log: log.clone(),
+        store: store.clone(),
+        indexed: indexed.clone(),
+        recordings: recordings.clone(),
+        rules: config.retention.clone(),
+        // Nothing is archived yet, so nothing waits for it.
+        needed: |_| false,
+    };
     if caught_up(&log, indexed.clone()).await {
+        // Before orphans are looked for: what is half removed is none.
+        janitor.finish().await?;
         let closing = Closing { node: &config.node, log: &log, store: &store, recordings: &recordings };
         orphans = closing.run().await? as u64;
         if orphans > 0 {
@@ -154,6 +168,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     }
     let metrics = tokio::spawn(bartizan_api::serve_metrics(metrics, state.clone(), std::future::pending()));
     let schedule = tokio::spawn(activate_in_time(cas, log.clone(), config.node.clone()));
+    let retention = tokio::spawn(janitor.keep_on());
     let (stop_api, stopped) = oneshot::channel::<()>();
     let api = tokio::spawn(bartizan_api::serve(admin.listener, state, async move { drop(stopped.await) }));
     fs::rename(&admin.path, folder.socket())
@@ -178,6 +193,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         follower,
         stop_follower,
         schedule,
+        retention,
     })
 }
 
@@ -273,6 +289,8 @@ impl Server {
         }
         self.schedule.abort();
         self.metrics.abort();
+        // A removal that is under way is finished at the next start.
+        self.retention.abort();
         // Both ends of it may be gone already.
         let _ = self.stop_api.send(());
         let aborter = self.api.abort_handle();

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Timestamp;
+
 /// The id of a session, a UUIDv7: the *audit key* that people quote and every event of the session carries.
 ///
 /// Ids of later sessions sort after those of earlier ones (to the millisecond).
@@ -18,6 +20,13 @@ impl SessionId {
     #[expect(clippy::new_without_default, reason = "each call gives another id; a default would mislead")]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// When it was made, to the millisecond; `None` of an id that is no UUIDv7.
+    pub fn made(&self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let micros = seconds.checked_mul(1_000_000)?.checked_add(u64::from(nanos / 1000))?;
+        Some(Timestamp::from_unix_micros(micros))
     }
 }
 

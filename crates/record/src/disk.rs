@@ -47,6 +47,22 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// Whatever the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir(path)
+    }
 }
 
 /// An open file that is only ever appended to.

@@ -38,6 +38,7 @@ pub mod playback;
 mod queue;
 mod reader;
 mod recorder;
+mod remove;
 mod session;
 pub mod space;
 mod sync;
@@ -48,6 +49,7 @@ pub use meta::{ChannelDigests, Closed, MANIFEST, META, Manifest, ManifestChannel
 pub use orphan::Orphan;
 pub use reader::{Event, Events, RecordedChannel, RecordedSession, What};
 pub use recorder::{Answer, Gauge, Options, Recordings, SessionRecorder, Stats};
+pub use remove::Stored;
 pub use sync::MAX_LOGGED_FILES;
 
 /// Which bytes of a channel: from the client, or one of the target's two streams.

@@ -129,6 +129,15 @@ impl Recordings {
         Gauge(Arc::clone(&self.inner.hub))
     }
 
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.inner.syncers.disk()
+    }
+
+    /// Whether this process records the session.
+    pub(crate) fn is_open(&self, session: SessionId) -> bool {
+        lock(&self.inner.hub.open).contains(&session)
+    }
+
     /// Begins the recording of a session.
     ///
     /// # Durability

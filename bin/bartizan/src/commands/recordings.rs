@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bartizan_model::api::RecordingReading;
+use bartizan_model::api::{RecordingReading, SessionDetail};
 use bartizan_model::{SessionId, SessionSummary};
 use bartizan_record::{ReadError, RecordedSession};
 
@@ -11,7 +11,7 @@ use super::{Context, wait};
 use crate::args::IdPrefix;
 use crate::client::segment;
 use crate::failure::{Failure, Kind};
-use crate::out::note;
+use crate::out::{note, time};
 
 /// Where the recordings of a data folder are.
 pub(crate) fn folder(data: &Path) -> PathBuf {
@@ -28,7 +28,10 @@ pub(crate) fn open(
     how: &str,
 ) -> Result<(SessionId, RecordedSession), Failure> {
     let root = folder(&context.data);
-    let id = find(&root, prefix)?;
+    let id = match find(&root, prefix) {
+        Ok(id) => id,
+        Err(failure) => return Err(removed(context, prefix).unwrap_or(failure)),
+    };
     // Evidence before effect: nothing is read before the reading is on record.
     let reading = RecordingReading { how: how.to_owned() };
     let path = format!("/v1/sessions/{}/reads", segment(id));
@@ -40,6 +43,19 @@ pub(crate) fn open(
         Err(failure) => return Err(failure),
     }
     Ok((id, RecordedSession::open(root.join(id.to_string())).map_err(|e| unreadable(&e))?))
+}
+
+/// Why there is no recording, if a server runs that knows: retention removed it.
+fn removed(context: &Context, prefix: &IdPrefix) -> Option<Failure> {
+    let detail = wait(context.client.get::<SessionDetail>(&format!("/v1/sessions/{}", segment(prefix))));
+    let session = detail.ok()?.session;
+    let at = session.removed?;
+    let what =
+        format!("the recording of session {} was removed by retention at {} UTC", session.id, time(at));
+    Some(
+        Failure::failed(what)
+            .hint("`bartizan session show` has what the log keeps of it: lengths and digests"),
+    )
 }
 
 /// The ids of all sessions that have a folder, in order.

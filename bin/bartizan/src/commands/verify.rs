@@ -14,18 +14,35 @@ use std::path::Path;
 use aws_lc_rs::digest::{Context as Context256, SHA256};
 use bartizan_audit::{Checkpoint, Entry, Reader, VerifierKey};
 use bartizan_model::event::{Body, Event};
-use bartizan_model::{RecordingFile, SessionId, Sha256Hex};
+use bartizan_model::{RecordingFile, SessionId, Sha256Hex, Timestamp};
 use bartizan_record::{MANIFEST, Manifest, RecordedSession};
 use serde::Serialize;
 
 use super::prove::{self, Signed};
 use super::{Context, recordings};
 use crate::failure::{Failure, Kind};
-use crate::out::{cell, count, note};
+use crate::out::{cell, count, note, time};
 use crate::progress::Progress;
 
-/// Sessions of the log; those that ended, with the files that their end binds.
-type Sessions = BTreeMap<SessionId, Option<Vec<RecordingFile>>>;
+/// Sessions of the log.
+type Sessions = BTreeMap<SessionId, Known>;
+
+/// What the log says of a session's recording.
+#[derive(Debug, Default)]
+struct Known {
+    /// Of a session that ended: the files that its end binds.
+    bound: Option<Vec<RecordingFile>>,
+    /// When and why retention removed the recording.
+    removed: Option<(Timestamp, String)>,
+}
+
+/// A recording that retention removed.
+#[derive(Debug, Serialize)]
+struct Removed {
+    session: SessionId,
+    at: Timestamp,
+    reason: String,
+}
 
 /// What was checked, and what was found.
 #[derive(Debug, Default, Serialize)]
@@ -41,6 +58,8 @@ struct Report {
     recordings: u64,
     /// Files that were compared.
     files: u64,
+    /// Recordings that retention removed, by the log.
+    removed: Vec<Removed>,
     /// Sessions that have no end on record: they run, or the server was stopped hard and has not started since.
     open: Vec<SessionId>,
     /// Everything that does not verify.
@@ -112,6 +131,14 @@ fn text(report: &Report) -> String {
         let (recordings, files) = (count(report.recordings, "recording"), count(report.files, "file"));
         lines.push(format!("{recordings} compared with the log, {files}"));
     }
+    if let (Some(first), Some(last)) =
+        (report.removed.iter().map(|r| r.at).min(), report.removed.iter().map(|r| r.at).max())
+    {
+        let removed = count(report.removed.len() as u64, "recording");
+        let (first, last) = (time(first), time(last));
+        let when = if first == last { format!("on {first}") } else { format!("from {first} to {last}") };
+        lines.push(format!("{removed} removed by retention {when} UTC, as the log says"));
+    }
     if !report.open.is_empty() {
         let open = count(report.open.len() as u64, "session");
         lines.push(format!("{open} without an end on record (live?), not compared"));
@@ -136,11 +163,14 @@ fn verify(data: &Path, key: &VerifierKey, kept: Option<&Checkpoint>) -> Result<R
     let folders = recordings::all(&root)?;
     let Some(sessions) = read_log(&log, &reader, key, kept, &mut report) else { return Ok(report) };
     let mut progress = Progress::new("sessions", sessions.len() as u64);
-    for (id, bound) in &sessions {
+    for (id, known) in &sessions {
         progress.one();
-        match bound {
+        if let Some((at, reason)) = &known.removed {
+            report.removed.push(Removed { session: *id, at: *at, reason: reason.clone() });
+        }
+        match &known.bound {
             None => report.open.push(*id),
-            Some(files) => check_recording(&root, *id, files, &mut report),
+            Some(files) => check_recording(&root, *id, files, known.removed.is_some(), &mut report),
         }
     }
     for id in folders.into_iter().filter(|id| !sessions.contains_key(id)) {
@@ -187,8 +217,9 @@ fn check_entry(entry: &Entry, faults: &mut Vec<String>, sessions: &mut Sessions)
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&entry.bytes) {
         faults.push(format!("entry {}: is no event: {error}", entry.index));
     }
-    // Most events are of no session's start or end: reading those as well takes longer than all the rest.
-    if !entry.bytes.windows(9).any(|bytes| bytes == b"\"session.") {
+    // Most events are of no session's start or end, and of no removal: reading those as well takes longer than all the rest.
+    let about_recordings = |bytes: &[u8]| bytes == b"\"session." || bytes == b"\"recordin";
+    if !entry.bytes.windows(9).any(about_recordings) {
         return;
     }
     // Of events of a later version's types nothing is asked.
@@ -199,15 +230,22 @@ fn check_entry(entry: &Entry, faults: &mut Vec<String>, sessions: &mut Sessions)
         }
         // A later end replaces an earlier one: a recording that was closed at a restart is bound by a second.
         (Some(id), Body::SessionEnd { recording, .. }) => {
-            sessions.insert(id, Some(recording));
+            sessions.entry(id).or_default().bound = Some(recording);
+        }
+        (Some(id), Body::RecordingRemove { reason, .. }) => {
+            sessions.entry(id).or_default().removed = Some((event.time, reason));
         }
         _ => {}
     }
 }
 
-/// Compares the recording of one session with what its `session.end` binds.
-fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], report: &mut Report) {
+/// Compares the recording of one session with what its `session.end` binds. Of a recording that was `removed` nothing
+/// need be there, but what is there, because the removal goes on, is what the log says.
+fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], removed: bool, report: &mut Report) {
     let folder = root.join(id.to_string());
+    if removed && !folder.exists() {
+        return;
+    }
     report.recordings += 1;
     let mut fault = |what: String| report.faults.push(format!("session {id}: {what}"));
     if bound.is_empty() {
@@ -223,7 +261,9 @@ fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], report: 
             }
             Ok(_) => fault(format!("{} differs from what the log says", file.name)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                fault(format!("{} is missing", file.name))
+                if !removed {
+                    fault(format!("{} is missing", file.name));
+                }
             }
             Err(error) => fault(format!("{} cannot be read: {error}", file.name)),
         }
@@ -231,6 +271,7 @@ fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], report: 
     // Of long recordings the log binds the manifest only, and the manifest binds the rest.
     if let [only] = bound
         && only.name == MANIFEST
+        && !removed
     {
         match RecordedSession::open(&folder).and_then(|recording| recording.verify()) {
             Ok(differing) => {
@@ -239,7 +280,9 @@ fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], report: 
             Err(error) => fault(error.to_string()),
         }
     }
-    unbound(&folder, bound, &mut fault);
+    if !removed {
+        unbound(&folder, bound, &mut fault);
+    }
 }
 
 /// Names files in the folder that nothing binds.

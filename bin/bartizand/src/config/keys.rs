@@ -41,7 +41,7 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 5] = ["limits", "ssh", "session", "vault", "metrics"];
+pub(crate) const SECTIONS: [&str; 6] = ["limits", "ssh", "session", "recordings", "vault", "metrics"];
 
 /// Keys whose new values SIGHUP takes; the others need a restart.
 pub(crate) const RELOADED: [&str; 8] = [
@@ -161,6 +161,22 @@ pub(crate) const KEYS: &[Key] = &[
         consequence: "When the server is told to stop (SIGTERM), nothing new begins, `/readyz` says so, people at \
             terminals are told, and live sessions get so long to end by themselves; then they are ended, each with \
             its end on record. A second signal cuts it short. systemd's `TimeoutStopSec` must be longer by 20 s.",
+    },
+    Key {
+        name: "recordings.keep",
+        kind: Kind::Text,
+        unit: "days, such as \"400d\", at least \"1d\"",
+        default: "for ever",
+        consequence: "A recording is removed so long after its session's end. The audit log keeps all events, lengths \
+            and digests, and says when and why the recording was removed.",
+    },
+    Key {
+        name: "recordings.keep_size",
+        kind: Kind::Text,
+        unit: "a size, such as \"500GiB\" or \"2TiB\", at least \"1MiB\"",
+        default: "without bound",
+        consequence: "When recordings take more on the disk, the oldest of ended sessions are removed until they do \
+            not, each with an event. Live sessions are never touched, so more can be taken for a while.",
     },
     Key {
         name: "vault.master_key",

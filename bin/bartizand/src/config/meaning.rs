@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::written::{At, Value};
 use super::{Fault, Written};
+use crate::retention::Rules;
 
 /// A configuration that holds: every value is checked and has its unit.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) accept_env: Vec<String>,
     /// How long live sessions are waited for when the server stops.
     pub(crate) drain: Duration,
+    /// Which recordings are kept.
+    pub(crate) retention: Rules,
     /// Where the vault's master key is kept, where it is written.
     pub(crate) master_key: Option<PathBuf>,
     /// Where `/metrics` answers over TCP.
@@ -62,6 +65,10 @@ impl Config {
             key_exchange: read.key_exchange(),
             accept_env: read.accept_env(),
             drain: read.duration("session.drain", 30, 0, 86_400),
+            retention: Rules {
+                keep: read.text("recordings.keep", || None, |text| days(text).map(Some)),
+                keep_size: read.text("recordings.keep_size", || None, |text| size(text).map(Some)),
+            },
             master_key: read.text("vault.master_key", || None, |text| absolute(text).map(Some)),
             metrics_listen: read.listen("metrics.listen", &[]),
         }
@@ -360,6 +367,25 @@ fn seconds(text: &str) -> Option<u64> {
         return None;
     }
     number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Days, as written and as time.
+fn days(text: &str) -> Result<(String, Duration), String> {
+    let number = text.strip_suffix('d').filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    match number.and_then(|number| number.parse::<u64>().ok()) {
+        Some(days @ 1..=36_500) => Ok((text.to_owned(), Duration::from_secs(days * 86_400))),
+        Some(_) => Err(format!("is {}; it must be from 1d to 36500d", shown(text))),
+        None => Err(format!("is \"{}\", no number of days; write it like \"400d\"", shown(text))),
+    }
+}
+
+/// A size, as written and in bytes.
+fn size(text: &str) -> Result<(String, u64), String> {
+    match bartizan_record::space::parse_size(text) {
+        Some(bytes) if bytes >= 1 << 20 => Ok((text.to_owned(), bytes)),
+        Some(_) => Err(format!("is {}; it must be at least 1MiB", shown(text))),
+        None => Err(format!("is \"{}\", no size; write it like \"500GiB\"", shown(text))),
+    }
 }
 
 fn shown(text: &str) -> String {

@@ -92,6 +92,12 @@ impl Disk for FaultyDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.counter(to).run(|| SystemDisk.rename(from, to))
     }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.counter(path).run(|| SystemDisk.remove_file(path))
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.counter(path).run(|| SystemDisk.remove_dir(path))
+    }
     // These tests lose no power, so nothing has to wait for the disk itself.
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.counter(path).run(|| Ok(()))
@@ -533,4 +539,50 @@ async fn a_lenient_session_goes_on_without_its_files_and_still_knows_what_passed
             }
         }
     }
+}
+
+/// Whatever refuses while a recording is removed: what is left is closed still, and the next try ends it.
+#[tokio::test]
+async fn a_removal_that_fails_anywhere_goes_on_the_next_time() {
+    for fault in [Fault::Before, Fault::After] {
+        let mut failed = 0;
+        for at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let recordings = Recordings::open(folder.path(), untimed()).unwrap();
+            let (path, played) = play(&recordings).await;
+            played.unwrap();
+            drop(recordings);
+            let session = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let disk = Arc::new(FaultyDisk::new(at, fault, &name));
+            let recordings = Recordings::open_on(disk, folder.path(), untimed()).unwrap();
+            let stored = recordings.stored().unwrap();
+            assert!(stored.len() == 1 && stored[0].closed && stored[0].bytes > 0, "{stored:?}");
+            if recordings.remove(session).is_ok() {
+                assert!(failed >= 4, "{failed} operations were made to fail");
+                break;
+            }
+            failed += 1;
+            let left = recordings.stored().unwrap();
+            let empty = path.is_dir() && std::fs::read_dir(&path).unwrap().next().is_none();
+            assert!(left.is_empty() || left[0].closed || empty, "{fault:?} at {at}: {left:?}");
+            recordings.remove(session).unwrap();
+            assert!(!path.exists() && recordings.stored().unwrap().is_empty());
+            recordings.remove(session).unwrap();
+        }
+    }
+}
+
+/// Nothing that is being written is removed.
+#[tokio::test]
+async fn a_live_recording_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let recordings = Recordings::open(folder.path(), Options::default()).unwrap();
+    let meta = meta();
+    let session = meta.session;
+    let recorder = recordings.begin(meta, ALL).await.unwrap();
+    assert!(!recordings.stored().unwrap()[0].closed);
+    assert!(matches!(recordings.remove(session), Err(RecordError::Misused(_))));
+    recorder.finish(ms(1)).await.unwrap().unwrap();
+    assert!(recordings.folder(session).exists());
 }

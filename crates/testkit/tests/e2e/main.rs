@@ -32,6 +32,7 @@ mod operate;
 mod pty;
 mod record;
 mod refuse;
+mod retention;
 mod rotation;
 mod selftest;
 mod target;

@@ -208,3 +208,36 @@ fn entries_must_be_events() {
     assert_eq!((faults.len(), sessions.len()), (1, 0));
     assert!(faults[0].starts_with("entry 4: is no event"));
 }
+
+/// Retention's own removal is no fault, a part of it neither; without its event it is one.
+#[test]
+fn a_recording_is_gone_by_an_event_or_not_at_all() {
+    let data = Data::new(1);
+    fs::remove_dir_all(data.recording("")).unwrap();
+    let report = verify(data.folder.path(), &data.key, None).unwrap();
+    assert!(report.faults.iter().any(|fault| fault.ends_with("manifest.json is missing")), "{report:?}");
+
+    let data = Data::new(1);
+    let signer = Signer::from_seed(&"test/verify".parse::<Origin>().unwrap(), &[7; 32]).unwrap();
+    let options = LogOptions { signer: Some(signer), ..LogOptions::default() };
+    let log = Log::open(&data.folder.path().join("log"), options).unwrap().log;
+    let remove = Body::RecordingRemove { reason: "old".into(), bytes: 1, recording: Vec::new() };
+    log.submit(event(data.session, remove)).unwrap().wait_blocking().unwrap();
+    log.close().unwrap();
+    for name in ["meta.json", "manifest.json", ""] {
+        let report = verify(data.folder.path(), &data.key, None).unwrap();
+        assert!(report.faults.is_empty(), "before {name:?}: {report:?}");
+        assert_eq!((report.removed.len(), report.removed[0].reason.as_str()), (1, "old"));
+        assert!(text(&report).contains("1 recording removed by retention on "), "{}", text(&report));
+        match name {
+            "" => fs::remove_dir_all(data.recording("")).unwrap(),
+            name => fs::remove_file(data.recording(name)).unwrap(),
+        }
+    }
+    assert!(verify(data.folder.path(), &data.key, None).unwrap().faults.is_empty());
+    // What is left over is what it was.
+    fs::create_dir(data.recording("")).unwrap();
+    fs::write(data.recording("meta.json"), "forged").unwrap();
+    let faults = verify(data.folder.path(), &data.key, None).unwrap().faults;
+    assert!(faults.len() == 1 && faults[0].contains("meta.json has 6 bytes"), "{faults:?}");
+}
