@@ -19,10 +19,6 @@ const ROWS_A_STATEMENT: usize = 256;
 const LOOKS: usize = 4096;
 /// Events that are fetched at once to be looked at.
 const LOOKS_AT_ONCE: usize = 256;
-/// How many events are looked at for each that is wanted before all words that begin as asked are gathered. A beginning
-/// that is common is found so; gathering costs the more, the more events have such words.
-const LOOKS_AN_ITEM: usize = 8;
-
 type Row = (i64, String);
 
 /// Inserts events, by few statements, which costs less than one each.
@@ -71,12 +67,14 @@ pub(super) async fn page(db: &mut Connection, query: &EventQuery) -> Result<Page
     };
     let mut done = false;
     if text.beginnings().next().is_some() {
-        done = search.look(db, &Terms::of(query, false), text, limit, limit * LOOKS_AN_ITEM).await?;
+        // A beginning that is common is soon found by looking. One that is rare is gathered in the index, which costs
+        // the more, the more events have such words.
+        done = search.look(db, &Terms::of(query, false), text, limit, Patience::WhileFruitful).await?;
     }
     if !done && search.found.len() <= limit {
         let terms = Terms::of(query, true);
         if text.is_literal() {
-            done = search.look(db, &terms, text, limit, LOOKS).await?;
+            done = search.look(db, &terms, text, limit, Patience::Full).await?;
         } else {
             let rows = search.rows(db, &terms, limit + 1 - search.found.len()).await?;
             search.found.extend(rows);
@@ -92,6 +90,15 @@ fn event((index, json): Row) -> IndexedEvent {
     IndexedEvent { index: unsql(index), json }
 }
 
+/// How long events are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Until [`LOOKS`] are used up.
+    Full,
+    /// At most so long, and only while as many are found as fill the page by then.
+    WhileFruitful,
+}
+
 /// A search under way.
 struct Search<'a> {
     query: &'a EventQuery,
@@ -103,20 +110,20 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks at events that have `terms` until the page is full or `looks` are used up; true when there are no more.
+    /// Looks at events that have `terms` until the page is full or patience ends; true when there are no more.
     async fn look(
         &mut self,
         db: &mut Connection,
         terms: &Terms,
         text: &SearchText,
         limit: usize,
-        mut looks: usize,
+        patience: Patience,
     ) -> Result<bool> {
-        while looks > 0 && self.found.len() <= limit {
-            let wanted = looks.min(LOOKS_AT_ONCE);
-            let rows = self.rows(db, terms, wanted).await?;
-            let last = rows.len() < wanted;
-            looks -= rows.len().min(looks);
+        let mut looked = 0;
+        while looked < LOOKS && self.found.len() <= limit {
+            let rows = self.rows(db, terms, LOOKS_AT_ONCE).await?;
+            let last = rows.len() < LOOKS_AT_ONCE;
+            looked += rows.len();
             for row in rows {
                 self.after = Some(unsql(row.0));
                 if text.finds(&row.1) {
@@ -128,6 +135,9 @@ impl Search<'_> {
             }
             if last {
                 return Ok(true);
+            }
+            if patience == Patience::WhileFruitful && self.found.len() * LOOKS < limit * looked {
+                break;
             }
         }
         Ok(false)
