@@ -20,6 +20,7 @@ test=(
     "${demo[@]}"
     /usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so=openssh-tests
     psql=postgresql-client
+    strace=strace
     "/usr/lib/postgresql/*/bin/initdb=postgresql"
     rsync=rsync
     git=git

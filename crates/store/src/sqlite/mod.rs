@@ -145,4 +145,6 @@ type Database = Sqlite;
 type Connection = SqliteConnection;
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;
