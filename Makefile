@@ -1,7 +1,7 @@
 # The commands of this project; each is a script that can be read and run by itself.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test interop demo bench bench-log soak soak-kills lint fuzz-short deb clean
+.PHONY: help build test interop demo bench bench-log bench-search soak soak-kills lint fuzz-short deb clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +26,9 @@ bench-log: ## Measures the audit log with EVENTS (10,000,000) events in FOLDER, 
 	@cargo run --release --locked --quiet --package bartizan-audit --example append_throughput -- $(or $(FOLDER),target/bench-log)
 	@cargo run --release --locked --quiet --package bartizan-audit --example large_log -- $(or $(FOLDER),target/bench-log)/log $(or $(EVENTS),10000000)
 	@cargo run --release --locked --quiet --package bartizan-record --example seek
+
+bench-search: ## Measures searches over EVENTS (10,000,000) events in FOLDER, which stays
+	@cargo run --release --locked --quiet --package bartizan-store --example search_large -- $(or $(FOLDER),target/bench-search) $(or $(EVENTS),10000000)
 
 soak: build ## 100 transfers of 128 MiB each way, and 1,000 short sessions with the memory watched
 	@cargo build --release --locked --quiet --package bartizan-ssh --examples
