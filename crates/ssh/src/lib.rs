@@ -8,6 +8,7 @@
 //!   socket bytes ⇄ transport::Transport ⇄ payloads ⇄ auth::{ServerAuth, ClientAuth}   (until authenticated)
 //!                                                  ⇄ connection::Relay                 (two transports, passed through)
 //!                                                  ⇄ connection::Endpoint              (we own the channels)
+//!   bytes of a channel ⇄ sftp::Root ⇄ bytes of other channels                          (SFTP, served by other servers)
 //! ```
 //!
 //! What this crate must not know: people, targets, policy, recordings, files, tokio.
@@ -15,5 +16,6 @@
 pub mod auth;
 pub mod connection;
 pub mod key;
+pub mod sftp;
 pub mod transport;
 pub mod wire;
