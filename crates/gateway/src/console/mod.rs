@@ -6,6 +6,8 @@
 //!                                                                      server of ProxyJump ─► session::run
 //! ```
 //!
+//! The `sftp` subsystem opens its other face, the SFTP root ([`sftp`]): the same places as folders.
+//!
 //! Whoever is identified may open it; it shows what policy permits them, and opens sessions through the same
 //! stages as any other way in: each has its own audit key, decision, recording and end. The console itself is a
 //! recorded session, too ([`record`]), and fails closed as sessions do. It runs in a task of its own: whatever
@@ -20,6 +22,7 @@ mod pager;
 mod places;
 mod record;
 mod remote;
+mod sftp;
 mod shell;
 mod terminal;
 
@@ -36,6 +39,7 @@ use tokio::time::timeout;
 
 use self::record::Record;
 use self::remote::Servers;
+use self::sftp::SftpRoot;
 use self::shell::{Left, Shell};
 use self::terminal::Channel;
 use crate::mux::Streams;
@@ -55,6 +59,8 @@ pub(crate) enum Asked {
     Shell,
     /// One command of it.
     Command(Vec<u8>),
+    /// The SFTP root.
+    Sftp,
 }
 
 /// A client's terminal.
@@ -102,8 +108,16 @@ pub(crate) async fn serve(streams: Streams, console: Console) {
         Channel::new((main, error), console.terminal.is_some(), console.size.clone(), record.clone());
     // In a task of its own: should it panic, this console alone ends, and its end is on record.
     let mut lives = console.shared.live.enter(record.session);
-    let shell = Shell::new(console, channel, servers.clone());
-    let running = spawn_local(async move { (shell.run(&mut lives).await, lives) });
+    let running = match console.asked {
+        Asked::Sftp => {
+            let root = SftpRoot::new(console, channel, servers.clone());
+            spawn_local(async move { (root.run(&mut lives).await, lives) })
+        }
+        Asked::Shell | Asked::Command(_) => {
+            let shell = Shell::new(console, channel, servers.clone());
+            spawn_local(async move { (shell.run(&mut lives).await, lives) })
+        }
+    };
     // Among the live ones until its end is on record.
     let (left, broken, _lives) = running.await.map_or_else(
         |error| {

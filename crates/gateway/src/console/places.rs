@@ -59,6 +59,21 @@ impl Judge<'_> {
         places
     }
 
+    /// One login on a target, if it is permitted.
+    pub(super) fn login(&self, target: &TargetName, login: &LoginName) -> Option<Place> {
+        self.place(target, Some(login), login)
+    }
+
+    /// The logins of a target that are known and permitted: those that grants name, and the person's own name where a
+    /// grant is for any login.
+    pub(super) fn logins(&self, target: &Target) -> Vec<Place> {
+        let mut logins = self.directory.granted_logins(self.who.person(), target);
+        if logins.any {
+            logins.named.extend(LoginName::new(self.who.person().as_str()).ok());
+        }
+        logins.named.iter().filter_map(|login| self.login(&target.name, login)).collect()
+    }
+
     fn add(&self, target: &Target, places: &mut Vec<Place>) {
         let logins = self.directory.granted_logins(self.who.person(), target);
         let target = &target.name;

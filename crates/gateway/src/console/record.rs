@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_access::Authenticated;
 use bartizan_audit::LogError;
+use bartizan_decode::Observed;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_model::{
     CONSOLE, LoginName, PermissionSet, Recording, SessionId, TargetName, Timestamp, Way, escape,
@@ -130,6 +131,23 @@ impl Record {
         self.trail.note(body)?.await.map(drop)
     }
 
+    /// Logs that the SFTP root was asked for; durable when this returns.
+    pub(super) async fn subsystem(&self, name: &str) -> Result<(), LogError> {
+        let body = Body::Command {
+            channel: CHANNEL,
+            request: "subsystem".into(),
+            command: name.into(),
+            length: name.len() as u64,
+            pty: false,
+        };
+        self.trail.note(body)?.await.map(drop)
+    }
+
+    /// Logs what a decoder has seen.
+    pub(super) fn observed(&self, seen: Observed) -> Result<(), LogError> {
+        self.trail.log().submit(self.trail.event(seen.outcome, seen.severity, seen.body)).map(drop)
+    }
+
     /// Logs that something was refused.
     pub(super) fn denied(&self, action: &str, detail: String, reason: String) -> Result<(), LogError> {
         let body =
@@ -145,9 +163,24 @@ impl Record {
 
     /// Records bytes on their way to the person, when there is room for them.
     pub(super) async fn output(&self, stream: Stream, bytes: &[u8]) {
-        if !self.recorder.has_room() {
+        self.room().await;
+        self.output_now(stream, bytes);
+    }
+
+    /// Whether bytes may be recorded without waiting.
+    pub(super) fn has_room(&self) -> bool {
+        self.recorder.has_room()
+    }
+
+    /// Waits until bytes may be recorded.
+    pub(super) async fn room(&self) {
+        if !self.has_room() {
             self.recorder.room().await;
         }
+    }
+
+    /// Records bytes on their way to the person. The caller has seen that there is room.
+    pub(super) fn output_now(&self, stream: Stream, bytes: &[u8]) {
         self.bytes_out.update(|sum| sum + bytes.len() as u64);
         self.recorder.data(CHANNEL, stream, self.now(), bytes);
     }

@@ -104,6 +104,7 @@ impl Shell {
             }
             Asked::Shell if self.channel.has_terminal => self.interactive().await?,
             Asked::Shell => self.script().await?,
+            Asked::Sftp => {} // Another program.
         }
         Ok(self.status)
     }
@@ -422,7 +423,7 @@ pub(super) async fn changed(size: &mut watch::Receiver<WindowSize>) {
 }
 
 /// Waits until the console must end although the person is well; gives the reason.
-async fn ended_by_us(
+pub(super) async fn ended_by_us(
     record: &Record,
     shared: &Shared,
     who: &bartizan_access::Authenticated,

@@ -2,7 +2,8 @@
 //!
 //! The channels end here. A `direct-tcpip` channel to a known target is answered by an SSH server of ours inside
 //! it: the inner connection, whose session is recorded like any other. A session channel that asks for a shell or
-//! a command gets a [`console`]. Everything else is refused with a reason and an event.
+//! a command gets a [`console`], one that asks for SFTP the console's SFTP root. Everything else is refused with a
+//! reason and an event.
 
 mod agent;
 mod destination;

@@ -1,4 +1,4 @@
-//! What a client asked of a session channel before and while a console runs in it.
+//! What a client asked of a session channel before and while a console, or the SFTP root, runs in it.
 
 use bartizan_ssh::wire::connection::{RequestType, WindowSize};
 use tokio::sync::watch;
@@ -46,9 +46,14 @@ impl SessionChannel {
     pub(super) fn request<'a>(&mut self, request: &RequestType<'a>, settings: &Settings) -> Start<'a> {
         let granted = match *request {
             // A second program in one channel is no program (RFC 4254 §6.5).
-            RequestType::Shell | RequestType::Exec { .. } if self.is_running() => false,
+            RequestType::Shell | RequestType::Exec { .. } | RequestType::Subsystem { .. }
+                if self.is_running() =>
+            {
+                false
+            }
             RequestType::Shell => return Start::Program(Asked::Shell),
             RequestType::Exec { command } => return Start::Program(Asked::Command(command.to_vec())),
+            RequestType::Subsystem { name: b"sftp" } => return Start::Program(Asked::Sftp),
             RequestType::Subsystem { name } => return Start::Refused { action: "subsystem", detail: name },
             RequestType::PtyReq(ref pty) if !self.is_running() => {
                 let fits = pty.term.len() <= TERM_BYTES && pty.modes.0.len() <= MODES_BYTES;

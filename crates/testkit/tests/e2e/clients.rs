@@ -22,6 +22,7 @@ mod vscode;
 
 use crate::scene::{Options, Scene, Way};
 
+pub(crate) use sshfs::{Mount, can_mount};
 pub(crate) use tools::{Tunnel, python, source};
 
 /// What a client is asked to do; the columns of the matrix.

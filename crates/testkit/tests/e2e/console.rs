@@ -210,7 +210,7 @@ fn what_is_not_permitted_is_refused_with_the_reason() {
     let reasons: Vec<_> = scene.denied().iter().map(|event| event["reason"].clone()).collect();
     assert_eq!(reasons.len(), 3, "{reasons:#?}");
     // Subsystems and forwards of other kinds stay refused.
-    run(scene.client.ssh().args(["-s", "bastion", "sftp"])).fails().says(&["subsystem request failed"]);
+    run(scene.client.ssh().args(["-s", "bastion", "netconf"])).fails().says(&["subsystem request failed"]);
 }
 
 #[test]

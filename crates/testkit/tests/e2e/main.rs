@@ -35,5 +35,6 @@ mod refuse;
 mod retention;
 mod rotation;
 mod selftest;
+mod sftp_root;
 mod target;
 mod tour;

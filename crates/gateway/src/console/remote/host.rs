@@ -26,8 +26,15 @@ pub(super) struct Plan {
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// The person's agent, to be forwarded.
     pub(super) agent: Option<AgentDoor>,
-    /// `None` is a shell.
-    pub(super) command: Option<Vec<u8>>,
+    pub(super) program: Program,
+}
+
+/// What is to run.
+pub(super) enum Program {
+    Shell,
+    Command(Vec<u8>),
+    /// The SFTP server.
+    Sftp,
 }
 
 /// The client's side of one session.
@@ -83,6 +90,11 @@ impl RemoteHost {
         }
     }
 
+    /// Why the session was refused, if it was.
+    pub(super) fn refusal(&mut self) -> Option<String> {
+        self.refused.take()
+    }
+
     /// How it went. `lost`: why our server went away, if it did.
     pub(super) fn outcome(&mut self, lost: Option<String>) -> Outcome {
         let (status, signal) = (self.status.take(), self.signal.take());
@@ -98,7 +110,7 @@ impl RemoteHost {
         // Nothing is ever written to the session's standard error.
         streams.error.finish_writing();
         self.streams = Some(streams);
-        let Plan { pty, size, environment, agent, command } = &self.plan;
+        let Plan { pty, size, environment, agent, program } = &self.plan;
         let mut ask = |request: RequestType<'_>, want_reply| {
             // A channel that is gone needs nothing.
             let _ = channels.endpoint.request(channel, &request, want_reply, &mut channels.out);
@@ -112,9 +124,10 @@ impl RemoteHost {
         for (name, value) in environment {
             ask(RequestType::Env { name, value }, false);
         }
-        match command {
-            Some(command) => ask(RequestType::Exec { command }, true),
-            None => ask(RequestType::Shell, true),
+        match program {
+            Program::Command(command) => ask(RequestType::Exec { command }, true),
+            Program::Shell => ask(RequestType::Shell, true),
+            Program::Sftp => ask(RequestType::Subsystem { name: b"sftp" }, true),
         }
     }
 
@@ -122,6 +135,7 @@ impl RemoteHost {
     fn refused(&mut self, channel: ChannelKey, request: RequestKind, channels: &mut Channels) {
         let text = match request {
             RequestKind::Shell | RequestKind::Exec => "the session was refused",
+            RequestKind::Subsystem => "the target has no SFTP server, or does not let this login use it",
             RequestKind::PtyReq => "the target gives no terminal (without one: ssh -T)",
             RequestKind::AuthAgentReq => {
                 self.notice = Some("bartizan: your agent is not forwarded: no grant of agent\r\n".into());

@@ -6,10 +6,12 @@
 //!
 //! So the session has every stage of any other: its own audit key, decision, log, recording, host key, credential,
 //! relay, end. It costs what `ProxyJump` costs. What passes is in that session's recording and not in the console's.
+//! The SFTP root opens its sessions in the same way, by [`link`].
 
 mod client;
 mod copy;
 mod host;
+mod link;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -20,7 +22,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bartizan_model::{LoginName, TargetName, Way, escape};
+use bartizan_model::{LoginName, Target, TargetName, Way, escape};
 use bartizan_ssh::connection::endpoint::EndpointConfig;
 use bartizan_ssh::transport::DisconnectReason;
 use bartizan_ssh::wire::connection::WindowSize;
@@ -29,12 +31,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::client::LoginError;
 use self::copy::{Copy, End};
-use self::host::{Plan, RemoteHost};
+use self::host::{Plan, Program, RemoteHost};
+pub(super) use self::link::{Link, link};
 use super::shell::{Stop, changed};
 use super::terminal::Channel;
 use super::{BROKEN, Console};
-use crate::hop::HopError;
+use crate::hop::{Hop, HopError};
 use crate::mux::{Mux, MuxEnd, Streams};
 use crate::own::{Inner, serve_inner};
 
@@ -113,21 +117,9 @@ pub(super) async fn run(
         channel.complain(&format!("bartizan: there is no target named {target}; see: targets")).await?;
         return Ok(BROKEN);
     };
-    let (near, far) = duplex(PIPE);
-    let inner = Inner {
-        who: console.who.clone(),
-        source: console.source,
-        way: Way::Console,
-        target: found,
-        requested: target.as_str().to_owned(),
-        agent: console.agent.clone(),
-        trail: console.trail.clone(),
-        shared: console.shared.clone(),
-    };
     channel.record.mark(&format!("ssh {login}@{target}"));
-    let over = servers.start(far, inner);
-    let hop = match client::log_in(near, &login, &target, &console.shared).await {
-        Ok(hop) => hop,
+    let (over, hop) = match connect(console, servers, &login, found).await {
+        Ok(connected) => connected,
         Err(error) => {
             channel.complain(&format!("bartizan: {}", escape(error.to_string().as_bytes()))).await?;
             return Ok(BROKEN);
@@ -139,7 +131,7 @@ pub(super) async fn run(
         pty,
         environment: console.environment.clone(),
         agent: console.agent.clone().filter(|_| forward_agent),
-        command,
+        program: command.map_or(Program::Shell, Program::Command),
     };
     let raw = plan.pty.is_some();
     let config = EndpointConfig { window: WINDOW, max_channels: 64, ..EndpointConfig::default() };
@@ -153,6 +145,30 @@ pub(super) async fn run(
         let _ = timeout(GOODBYE, over).await;
     }
     tell(&outcome, &format!("{login}@{target}"), channel, capable && raw).await
+}
+
+/// Connects to our own inner server for a target, as a login there. The receiver hears when that is over.
+async fn connect(
+    console: &Console,
+    servers: &Servers,
+    login: &LoginName,
+    target: Target,
+) -> Result<(oneshot::Receiver<()>, Hop<DuplexStream>), LoginError> {
+    let (near, far) = duplex(PIPE);
+    let name = target.name.clone();
+    let inner = Inner {
+        who: console.who.clone(),
+        source: console.source,
+        way: Way::Console,
+        target,
+        requested: name.as_str().to_owned(),
+        agent: console.agent.clone(),
+        trail: console.trail.clone(),
+        shared: console.shared.clone(),
+    };
+    let over = servers.start(far, inner);
+    let hop = client::log_in(near, login, &name, &console.shared).await?;
+    Ok((over, hop))
 }
 
 /// Carries bytes both ways until the session is over.

@@ -13,6 +13,9 @@ that `make test` runs with the real client and a real OpenSSH server; it also lo
 every byte in the audit log. The page is written from the tests' own list; a cell without a test or a reason does not
 compile. After a change: `BARTIZAN_UPDATE_DOCS=1 make test` writes it anew.
 
+The SFTP root (`sftp alice@bastion`, `/web-1/root/…`) is gone around in by OpenSSH's `sftp` and `scp`, `psftp`, Paramiko, rclone and
+sshfs; those tests are in `crates/testkit/tests/e2e/sftp_root.rs`.
+
 | client | shell | exec | upload | download | forward |
 |---|---|---|---|---|---|
 ";

@@ -10,7 +10,7 @@ use super::tools;
 use crate::scene::{Scene, text};
 
 /// The target's folder as a folder here; unmounted when dropped.
-struct Mount {
+pub(crate) struct Mount {
     at: PathBuf,
     _sshfs: Server,
 }
@@ -18,17 +18,28 @@ struct Mount {
 impl Mount {
     #[track_caller]
     fn new(scene: &Scene, far: &Path) -> Self {
+        Self::of(scene, &format!("{}:{}", scene.host(), far.display()))
+    }
+
+    /// Mounts what `sshfs` takes as its source.
+    #[track_caller]
+    pub(crate) fn of(scene: &Scene, far: &str) -> Self {
         let at = scene.folder().join("mounted");
         fs::create_dir(&at).unwrap();
         let mut sshfs = Command::new("sshfs");
         sshfs.args(["-f", "-o", &format!("ssh_command={}", scene.client.ssh_line())]);
-        sshfs.arg(format!("{}:{}", scene.host(), far.display())).arg(&at);
+        sshfs.arg(far).arg(&at);
         let mut sshfs = Server::spawn(&mut sshfs);
         eventually("the folder is mounted", || {
             assert!(sshfs.is_running(), "sshfs ended:\n{}", sshfs.log());
             fs::read_to_string("/proc/self/mounts").unwrap().contains(text(&at)).then_some(())
         });
         Self { at, _sshfs: sshfs }
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn at(&self) -> &Path {
+        &self.at
     }
 }
 
@@ -43,7 +54,7 @@ impl Drop for Mount {
 
 /// Whether file systems of programs can be mounted here.
 #[expect(clippy::print_stderr, reason = "the runner shows it: a test that is skipped says why")]
-fn can_mount() -> bool {
+pub(crate) fn can_mount() -> bool {
     let can = fs::File::options().read(true).write(true).open("/dev/fuse").is_ok();
     if !can {
         eprintln!("skipped: /dev/fuse cannot be opened here");
