@@ -24,7 +24,7 @@ use bartizan_model::{Target, escape};
 use bartizan_ssh::connection::ChannelKey;
 use bartizan_ssh::connection::endpoint::{EndpointConfig, EndpointEvent};
 use bartizan_ssh::transport::DisconnectReason;
-use bartizan_ssh::wire::connection::{ChannelType, OpenFailureReason, RequestType};
+use bartizan_ssh::wire::connection::{ChannelType, GlobalRequestType, OpenFailureReason, RequestType};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -151,8 +151,11 @@ impl MuxHost for Own {
                     let _ = channels.endpoint.reply(channel, ok, &mut channels.out);
                 }
             }
-            EndpointEvent::GlobalRequest { want_reply: true, .. } => {
-                channels.endpoint.reply_global(None, &mut channels.out);
+            EndpointEvent::GlobalRequest { request_type, want_reply } => {
+                if want_reply {
+                    channels.endpoint.reply_global(None, &mut channels.out);
+                }
+                self.listens_for_nobody(&request_type)?;
             }
             EndpointEvent::Opened { channel } => self.agent.opened(channel, channels),
             EndpointEvent::OpenFailed { channel, .. } => self.agent.refused(channel),
@@ -239,6 +242,17 @@ impl Own {
         };
         self.inner.spawn_local(console::serve(streams, console));
         Ok(true)
+    }
+
+    /// Notes that a port or a socket was to be forwarded to the client, which this connection does for nobody.
+    fn listens_for_nobody(&mut self, request: &GlobalRequestType<'_>) -> Result<(), LogFailed> {
+        let detail = match request {
+            GlobalRequestType::TcpipForward { .. } => "tcpip-forward",
+            GlobalRequestType::StreamlocalForward { .. } => "streamlocal-forward@openssh.com",
+            _ => return Ok(()),
+        };
+        let text = "bartizan: nothing is forwarded here; forward by a session on a target".to_owned();
+        self.note(Refused { action: "forward:remote".into(), detail: detail.into(), text })
     }
 
     /// Logs a refusal, as long as there are not too many.

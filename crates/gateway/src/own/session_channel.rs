@@ -55,6 +55,7 @@ impl SessionChannel {
             RequestType::Exec { command } => return Start::Program(Asked::Command(command.to_vec())),
             RequestType::Subsystem { name: b"sftp" } => return Start::Program(Asked::Sftp),
             RequestType::Subsystem { name } => return Start::Refused { action: "subsystem", detail: name },
+            RequestType::X11Req(_) => return Start::Refused { action: "x11", detail: b"forwarding" },
             RequestType::PtyReq(ref pty) if !self.is_running() => {
                 let fits = pty.term.len() <= TERM_BYTES && pty.modes.0.len() <= MODES_BYTES;
                 self.terminal = fits.then(|| Terminal {
