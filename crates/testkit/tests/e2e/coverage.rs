@@ -1,4 +1,5 @@
 //! The coverage matrix: each type of channel, with a terminal and without, by each way in, is recorded or refused.
+//! What the console and the SFTP root open is a way of its own.
 //!
 //! `docs/coverage.md` is made of the list below: `COVERAGE_UPDATE=1 scripts/test.sh coverage` writes it anew, and the test
 //! fails while it says something else. A type without a way, or a way without a test, does not compile.
@@ -32,6 +33,8 @@ struct Row {
     /// With a terminal (`pty-req`).
     pty: bool,
     outcome: Outcome,
+    /// What becomes of it where the person's own connection is used: the console and the SFTP root.
+    console: Outcome,
     /// The type of event that says what happened, besides those of every channel.
     event: &'static str,
 }
@@ -39,14 +42,18 @@ struct Row {
 /// Makes the list, and for each row a test by each way in. Each names a function of [`drive`] that gives a mark: bytes
 /// that pass through the channel and nowhere else.
 macro_rules! coverage {
-    ($($name:ident: $what:literal, pty: $pty:literal, $outcome:ident, $event:literal;)*) => {
-        const ROWS: &[Row] = &[$(Row { what: $what, pty: $pty, outcome: $outcome, event: $event }),*];
+    ($($name:ident: $what:literal, pty: $pty:literal, $outcome:ident, console: $console:ident, $event:literal;)*) => {
+        const ROWS: &[Row] =
+            &[$(Row { what: $what, pty: $pty, outcome: $outcome, console: $console, event: $event }),*];
 
         mod proxy_jump {
             $(#[test] fn $name() { super::check($crate::scene::Way::ProxyJump, stringify!($name), super::drive::$name); })*
         }
         mod user_name {
             $(#[test] fn $name() { super::check($crate::scene::Way::UserName, stringify!($name), super::drive::$name); })*
+        }
+        mod console {
+            $(#[test] fn $name() { super::check($crate::scene::Way::Console, stringify!($name), super::from_console::$name); })*
         }
 
         fn row(name: &str) -> &'static Row {
@@ -57,30 +64,34 @@ macro_rules! coverage {
 }
 
 coverage! {
-    shell_with_terminal: "session: shell", pty: true, Terminal, "command";
-    shell: "session: shell", pty: false, Bytes, "command";
-    exec_with_terminal: "session: exec", pty: true, Terminal, "command";
-    exec: "session: exec", pty: false, Bytes, "command";
-    subsystem_with_terminal: "session: subsystem", pty: true, Terminal, "command";
-    subsystem: "session: subsystem", pty: false, Bytes, "command";
-    sftp: "session: sftp, scp", pty: false, Bytes, "transfer";
-    scp: "session: scp by its old protocol", pty: false, Bytes, "transfer";
-    rsync: "session: rsync", pty: false, Bytes, "rsync.end";
-    git: "session: git", pty: false, Bytes, "git.end";
-    direct_tcpip: "direct-tcpip (`-L`, `-W`)", pty: false, Bytes, "channel.close";
-    dynamic: "direct-tcpip (`-D`)", pty: false, Bytes, "channel.close";
-    forwarded_tcpip: "forwarded-tcpip (`-R`)", pty: false, Bytes, "forward.listen";
-    streamlocal: "direct-streamlocal, forwarded-streamlocal", pty: false, Bytes, "forward.listen";
-    x11: "x11", pty: false, Bytes, "channel.request";
-    agent: "auth-agent", pty: false, Bytes, "agent.request";
-    tun: "tun", pty: false, Refused, "channel.open";
-    unknown: "any other type", pty: false, Refused, "channel.open";
+    shell_with_terminal: "session: shell", pty: true, Terminal, console: Terminal, "command";
+    shell: "session: shell", pty: false, Bytes, console: Bytes, "command";
+    exec_with_terminal: "session: exec", pty: true, Terminal, console: Terminal, "command";
+    exec: "session: exec", pty: false, Bytes, console: Bytes, "command";
+    subsystem_with_terminal: "session: subsystem", pty: true, Terminal, console: Refused, "command";
+    subsystem: "session: subsystem", pty: false, Bytes, console: Refused, "command";
+    sftp: "session: sftp, scp", pty: false, Bytes, console: Bytes, "transfer";
+    scp: "session: scp by its old protocol", pty: false, Bytes, console: Bytes, "transfer";
+    rsync: "session: rsync", pty: false, Bytes, console: Bytes, "rsync.end";
+    git: "session: git", pty: false, Bytes, console: Bytes, "git.end";
+    direct_tcpip: "direct-tcpip (`-L`, `-W`)", pty: false, Bytes, console: Refused, "channel.close";
+    dynamic: "direct-tcpip (`-D`)", pty: false, Bytes, console: Refused, "channel.close";
+    forwarded_tcpip: "forwarded-tcpip (`-R`)", pty: false, Bytes, console: Refused, "forward.listen";
+    streamlocal: "direct-streamlocal, forwarded-streamlocal", pty: false, Bytes, console: Refused, "forward.listen";
+    x11: "x11", pty: false, Bytes, console: Refused, "channel.request";
+    agent: "auth-agent", pty: false, Bytes, console: Bytes, "agent.request";
+    tun: "tun", pty: false, Refused, console: Refused, "channel.open";
+    unknown: "any other type", pty: false, Refused, console: Refused, "channel.open";
 }
 
 mod drive {
     use super::*;
 
     const MARK: &str = "seen-by-nobody-else";
+
+    /// Signs something on the target with the key that is in the agent at home.
+    pub(super) const SIGN: &str =
+        "ssh-add -L >key.pub && echo text | ssh-keygen -q -Y sign -n test -f key.pub >/dev/null";
 
     /// `ssh OPTIONS HOST COMMAND`, with something to read.
     fn ssh(scene: &Scene, options: &[&str], command: &[&str], input: &str) -> String {
@@ -177,9 +188,7 @@ mod drive {
     pub(super) fn agent(scene: &Scene) -> String {
         let agent = agent::Agent::start(scene);
         let socket = format!("IdentityAgent={}", agent.socket);
-        // Signs something on the target with the key that is in the agent at home.
-        let sign = "ssh-add -L >key.pub && echo text | ssh-keygen -q -Y sign -n test -f key.pub >/dev/null";
-        run(scene.client.ssh().args(["-A", "-o", &socket, scene.host(), sign])).ok();
+        run(scene.client.ssh().args(["-A", "-o", &socket, scene.host(), SIGN])).ok();
         // The answer to the request for identities names the key as it was made.
         "id_alice".into()
     }
@@ -188,6 +197,135 @@ mod drive {
         let way = if scene.way() == Way::ProxyJump { "jump" } else { "name" };
         let mut open = python();
         open.arg(source("channel_open.py")).args([way, &scene.bartizan().port().to_string()]);
+        run(open.arg(scene.key.private()).arg(scene.target.login()).args(kind)).ok().says(&["bartizan: "]);
+        kind[0].into()
+    }
+
+    pub(super) fn tun(scene: &Scene) -> String {
+        open(scene, &["tun@openssh.com", "1", "0"])
+    }
+
+    pub(super) fn unknown(scene: &Scene) -> String {
+        open(scene, &["made-up@example.com"])
+    }
+}
+
+/// The same from the console: by `ssh bastion ssh web-1 …`, and by the SFTP root. Where it is refused, the mark is the
+/// action of the refusal.
+mod from_console {
+    use super::*;
+
+    const MARK: &str = "seen-by-nobody-else";
+
+    fn ssh(scene: &Scene, options: &[&str], line: &str, input: &str) -> String {
+        run_with_input(scene.client.ssh().args(options).args(["bastion", line]), input.as_bytes()).ok();
+        MARK.into()
+    }
+
+    pub(super) fn shell_with_terminal(scene: &Scene) -> String {
+        ssh(scene, &["-tt"], "ssh web-1", &format!("echo {MARK}\nexit\n"))
+    }
+
+    pub(super) fn shell(scene: &Scene) -> String {
+        ssh(scene, &["-T"], "ssh web-1", &format!("echo {MARK}\nexit\n"))
+    }
+
+    pub(super) fn exec_with_terminal(scene: &Scene) -> String {
+        ssh(scene, &["-tt"], "ssh web-1 echo seen-by-nobody-else", "")
+    }
+
+    pub(super) fn exec(scene: &Scene) -> String {
+        ssh(scene, &["-T"], "ssh web-1 cat", MARK)
+    }
+
+    /// Something of OpenSSH that is refused.
+    fn refused(scene: &Scene, arguments: &[&str], action: &str) -> String {
+        run(scene.client.ssh().args(arguments)).fails();
+        action.into()
+    }
+
+    pub(super) fn subsystem_with_terminal(scene: &Scene) -> String {
+        refused(scene, &["-tt", "-s", "bastion", "says"], "subsystem")
+    }
+
+    pub(super) fn subsystem(scene: &Scene) -> String {
+        refused(scene, &["-T", "-s", "bastion", "says"], "subsystem")
+    }
+
+    pub(super) fn sftp(scene: &Scene) -> String {
+        let (file, copy) = (scene.folder().join("file"), scene.folder().join("copy"));
+        std::fs::write(&file, MARK).unwrap();
+        let there = format!("bastion:/web-1/{}{}", scene.target.login(), text(&copy));
+        run(scene.client.scp().args(["-s", "-q", text(&file), &there])).ok();
+        MARK.into()
+    }
+
+    /// The old protocol, spoken by hand: `scp` itself cannot be told to go by the console.
+    pub(super) fn scp(scene: &Scene) -> String {
+        let line = format!("ssh web-1 scp -t {}", text(&scene.folder().join("copy")));
+        ssh(scene, &["-T"], &line, &format!("C0644 {} file\n{MARK}\0", MARK.len()))
+    }
+
+    /// What programs that take a command line for `ssh` are given.
+    fn by_console(scene: &Scene) -> String {
+        format!("{} bastion ssh", scene.client.ssh_line())
+    }
+
+    pub(super) fn rsync(scene: &Scene) -> String {
+        let (file, copy) = (scene.folder().join("file"), scene.folder().join("copy"));
+        std::fs::write(&file, MARK).unwrap();
+        let there = format!("web-1:{}", text(&copy));
+        run(Command::new("rsync").args(["-We", &by_console(scene), text(&file), &there])).ok();
+        MARK.into()
+    }
+
+    pub(super) fn git(scene: &Scene) -> String {
+        let repository = scene.folder().join("repository");
+        run(Command::new("git").args(["init", "-q", "--bare", text(&repository)])).ok();
+        let mut git = Command::new("git");
+        git.args(["ls-remote", &format!("ssh://web-1{}", text(&repository))]).env("HOME", scene.folder());
+        git.env("GIT_SSH_COMMAND", by_console(scene)).env("GIT_SSH_VARIANT", "simple");
+        run(&mut git).ok();
+        "agent=git/".into()
+    }
+
+    pub(super) fn direct_tcpip(scene: &Scene) -> String {
+        refused(scene, &["-W", "127.0.0.1:1", "bastion"], "forward:local")
+    }
+
+    /// To the server the same channel as of `-L`.
+    pub(super) fn dynamic(scene: &Scene) -> String {
+        direct_tcpip(scene)
+    }
+
+    pub(super) fn forwarded_tcpip(scene: &Scene) -> String {
+        let port = ["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1", "bastion", "whoami"];
+        refused(scene, &port, "forward:remote")
+    }
+
+    pub(super) fn streamlocal(scene: &Scene) -> String {
+        let socket = ["-o", "ExitOnForwardFailure=yes", "-R", "/nowhere:127.0.0.1:1", "bastion", "whoami"];
+        refused(scene, &socket, "forward:remote")
+    }
+
+    pub(super) fn x11(scene: &Scene) -> String {
+        let mut ssh = scene.client.ssh();
+        // The client warns, and goes on without.
+        run(ssh.env("DISPLAY", "127.0.0.1:7").args(["-Y", "bastion", "whoami"])).ok();
+        "x11".into()
+    }
+
+    pub(super) fn agent(scene: &Scene) -> String {
+        let agent = agent::Agent::start(scene);
+        let socket = format!("IdentityAgent={}", agent.socket);
+        let line = format!("ssh -A web-1 {}", drive::SIGN);
+        run(scene.client.ssh().args(["-A", "-o", &socket, "bastion", &line])).ok();
+        "id_alice".into()
+    }
+
+    fn open(scene: &Scene, kind: &[&str]) -> String {
+        let mut open = python();
+        open.arg(source("channel_open.py")).args(["own", &scene.bartizan().port().to_string()]);
         run(open.arg(scene.key.private()).arg(scene.target.login()).args(kind)).ok().says(&["bartizan: "]);
         kind[0].into()
     }
@@ -214,16 +352,23 @@ fn scene(way: Way) -> Scene {
 fn check(way: Way, name: &str, drive: fn(&Scene) -> String) {
     let (scene, row) = (scene(way), row(name));
     let mark = drive(&scene);
+    let console = way == Way::Console;
+    let outcome = if console { row.console } else { row.outcome };
+    if console && outcome == Refused {
+        let refusal = || scene.denied().into_iter().find(|event| event["action"] == mark.as_str());
+        assert_eq!(eventually("the refusal", refusal)["type"], "access.deny");
+        return;
+    }
     scene.ended_session();
     eventually("the event", || Some(scene.events(row.event)).filter(|events| !events.is_empty()));
-    if row.outcome == Refused {
+    if outcome == Refused {
         let denied = scene.denied();
         let refusal = denied.iter().find(|event| event["kind"] == mark.as_str());
         assert_eq!(refusal.unwrap_or_else(|| panic!("{denied:#?}"))["type"], "channel.open");
         return;
     }
     let kept = recordings_with(&scene.bartizan().data().join("recordings"), &mark);
-    let ending = if row.outcome == Terminal { ".cast.zst" } else { ".bytes.zst" };
+    let ending = if outcome == Terminal { ".cast.zst" } else { ".bytes.zst" };
     assert!(kept.iter().any(|file| text(file).ends_with(ending)), "{mark} is in {kept:?}");
     let closed = scene.events("channel.close");
     let passed = |event: &serde_json::Value| {
@@ -251,21 +396,24 @@ fn the_document_says_what_the_tests_show() {
         "# Coverage\n\nWhat passes through Bartizan is recorded or refused. This table is made of the list that the end-to-end tests\n\
          go through (`crates/testkit/tests/e2e/coverage.rs`), each cell with stock clients against a real OpenSSH server; every\n\
          one has to hold for the tests to pass.\n\n\
-         | channel | terminal | ProxyJump | user name | event besides `channel.open` and `channel.close` |\n|---|---|---|---|---|\n",
+         The console's column is of what is opened from it (`ssh alice@bastion ssh root@web-1`) and from the SFTP root; what is\n\
+         refused there is refused on the person's own connection, with an `access.deny` event.\n\n\
+         | channel | terminal | ProxyJump | user name | console | event besides `channel.open` and `channel.close` |\n\
+         |---|---|---|---|---|---|\n",
     );
-    for Row { what, pty, outcome, event } in ROWS {
-        let cell = match outcome {
+    for Row { what, pty, outcome, console, event } in ROWS {
+        let [cell, console] = [outcome, console].map(|outcome| match outcome {
             Terminal => "recorded: terminal",
             Bytes => "recorded: bytes",
             Refused => "refused",
-        };
+        });
         let pty = if *pty { "yes" } else { "no" };
         let event = if event.starts_with("channel.") && *event != "channel.request" {
             "–".into()
         } else {
             format!("`{event}`")
         };
-        writeln!(table, "| {what} | {pty} | {cell} | {cell} | {event} |").unwrap();
+        writeln!(table, "| {what} | {pty} | {cell} | {cell} | {console} | {event} |").unwrap();
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/coverage.md");
     if std::env::var_os("COVERAGE_UPDATE").is_some() {

@@ -21,6 +21,8 @@ pub(crate) enum Way {
     ProxyJump,
     /// `ssh root@web-1@bartizan`.
     UserName,
+    /// `ssh alice@bartizan`, and `ssh root@web-1` there.
+    Console,
 }
 
 /// Makes tests of functions that take a [`Way`]: `everywhere` by all four, `bartizan` by our two.
@@ -91,7 +93,7 @@ impl Scene {
         let mut scene = Self { client, target, key, way, bartizan: None, folder };
         match way {
             Way::Direct | Way::OpenSshJump => scene.without_bartizan(),
-            Way::ProxyJump | Way::UserName => scene.through_bartizan(options),
+            Way::ProxyJump | Way::UserName | Way::Console => scene.through_bartizan(options),
         }
         scene
     }
@@ -137,6 +139,7 @@ impl Scene {
             Way::OpenSshJump => "jumped",
             Way::ProxyJump => "web-1",
             Way::UserName => "by-name",
+            Way::Console => "bastion",
         }
     }
 

@@ -1,4 +1,4 @@
-"""Opens a channel of any type: `channel_open.py jump|name PORT KEY LOGIN TYPE [UINT32…]`.
+"""Opens a channel of any type: `channel_open.py jump|name|own PORT KEY LOGIN TYPE [UINT32…]`.
 
 Exits with 0 when it is refused as administratively prohibited (RFC 4254 §5.1); Paramiko logs with which words.
 """
@@ -24,6 +24,8 @@ if way == "jump":
     outer = connect("alice")
     through = outer.get_transport().open_channel("direct-tcpip", ("web-1", 22), ("127.0.0.1", 0))
     client = connect(login, through)
+elif way == "own":
+    client = connect("alice")
 else:
     client = connect(f"{login}@web-1")
 
