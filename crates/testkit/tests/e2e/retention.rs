@@ -32,7 +32,7 @@ fn the_oldest_recordings_go_by_size_and_the_log_says_so() {
     });
     let b = scene.bartizan();
     let report = b.say(&["log", "verify"]);
-    assert!(report.contains("recordings removed by retention from ") && report.contains("verifies"), "{report}");
+    assert!(report.contains(" recordings removed by retention ") && report.contains("verifies"), "{report}");
     let removals = list(&b.json(&["log", "search", "--type", "recording.*", "--oldest-first"]));
     let of: Vec<_> = removals.iter().map(|event| event["session"].as_str().unwrap()).collect();
     assert_eq!(of, ids[..of.len()], "the oldest first, each once");
