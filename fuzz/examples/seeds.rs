@@ -30,6 +30,7 @@ fn main() {
     authentication();
     connection();
     keys();
+    sftp_root();
 }
 
 fn seed(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -501,4 +502,68 @@ fn keygen(arguments: &[&str]) {
     }
     let status = command.arg("-q").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(status.unwrap().success(), "ssh-keygen {arguments:?}");
+}
+
+/// Conversations with an SFTP root: pieces of the client (0), answers to its questions (3, 4), and packets of the places'
+/// servers (5, and 8 more for the second).
+fn sftp_root() {
+    let packet = |who: u8, kind: u8, parts: &[&[u8]]| [&[who, kind], parts.concat().as_slice()].concat();
+    let path = |kind: u8, id: u32, path: &[u8], tail: &[u8]| {
+        packet(0, kind, &[&id.to_be_bytes(), &string(path), tail])
+    };
+    let version = |who: u8| {
+        let names = ["posix-rename@openssh.com", "statvfs@openssh.com", "copy-data"];
+        let extensions: Vec<u8> =
+            names.iter().flat_map(|name| [string(name.as_bytes()), string(b"1")].concat()).collect();
+        packet(who, 2, &[&[0, 0, 0, 3], &extensions])
+    };
+    let ours = |n: u64| string(&n.to_be_bytes());
+    let listing = [
+        path(16, 1, b".", b""),
+        path(17, 2, b"/web-1", b""),
+        vec![4],
+        path(11, 3, b"/", b""),
+        [&[4], &b"web-1"[..]].concat(),
+        packet(0, 12, &[&[0, 0, 0, 4], &ours(1)]),
+        packet(0, 4, &[&[0, 0, 0, 5], &ours(1)]),
+    ];
+    seed("sftp_root", "listing", joined(listing));
+    let file = [
+        path(3, 1, b"/web-1/root/etc/hosts", &[0, 0, 0, 1, 0, 0, 0, 0]),
+        version(5),
+        packet(5, 102, &[&[0; 4], &string(b"h")]),
+        packet(0, 5, &[&[0, 0, 0, 2], &ours(3), &[0; 12]]),
+        packet(5, 103, &[&[0, 0, 0, 1], &string(b"127.0.0.1")]),
+        path(19, 3, b"/web-1/root/link", b""),
+        packet(5, 104, &[&[0, 0, 0, 2, 0, 0, 0, 1], &string(b"/etc"), &string(b""), &[0; 4]]),
+        packet(0, 4, &[&[0, 0, 0, 4], &ours(3)]),
+        packet(5, 101, &[&[0, 0, 0, 3, 0, 0, 0, 0], &string(b""), &string(b"")]),
+    ];
+    seed("sftp_root", "file", joined(file));
+    let two = |kind: u8, from: &[u8], to: &[u8]| path(kind, 7, from, &string(to));
+    let places = [
+        path(17, 1, b"/web-1/root/a", b""),
+        path(17, 2, b"/db-1/root/b", b""),
+        path(17, 3, b"/db-2/root/../../db-1/x/c", b""),
+        version(5),
+        version(13),
+        two(18, b"/web-1/root/a", b"/db-1/root/a"),
+        two(18, b"/web-1/root/a", b"/web-1/root/b"),
+        two(20, b"/web-1/root/a", b"/web-1/root/b"),
+        packet(
+            0,
+            200,
+            &[
+                &[0, 0, 0, 8],
+                &string(b"posix-rename@openssh.com"),
+                &string(b"/web-1/root/a"),
+                &string(b"/web-1/root/b"),
+            ],
+        ),
+        packet(0, 200, &[&[0, 0, 0, 9], &string(b"copy-data"), &ours(1), &[0; 16], &ours(2), &[0; 8]]),
+        vec![7],
+        packet(13, 105, &[&[0; 8]]),
+        packet(6, 255, &[&[255; 4]]),
+    ];
+    seed("sftp_root", "places", joined(places));
 }
