@@ -182,10 +182,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
         if self.hop.transport.wants_rekey() {
             self.hop.transport.start_rekey().map_err(HopError::from)?;
         }
+        let full = self.hop.transport.outgoing().len() >= HIGH_WATER;
         if let Poll::Ready(Err(error)) = self.hop.poll_flush(cx) {
             return Err(error.into());
         }
-        Ok(moved)
+        // What the tasks could not send then is sent now: nothing else will wake us for it.
+        Ok(moved || full && self.hop.transport.outgoing().len() < HIGH_WATER)
     }
 
     /// Reads what the peer sent, until nothing more comes or it does not take our answers.

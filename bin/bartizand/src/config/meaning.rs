@@ -97,6 +97,7 @@ impl Config {
             |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let seconds = |time: Duration| format!("{} s", time.as_secs());
         let path = |path: Option<&PathBuf>| path.map_or("-".to_owned(), |path| path.display().to_string());
+        let written = |text: Option<&String>| text.map_or("-".to_owned(), Clone::clone);
         let (database, password_file) = match &self.database {
             Database::Sqlite => ("sqlite".to_owned(), None),
             Database::Postgres { options, password_file } => (options.to_string(), password_file.as_ref()),
@@ -116,6 +117,8 @@ impl Config {
             ("ssh.key_exchange", methods.join(", ")),
             ("session.accept_env", self.accept_env.join(", ")),
             ("session.drain", seconds(self.drain)),
+            ("recordings.keep", written(self.retention.keep.as_ref().map(|(written, _)| written))),
+            ("recordings.keep_size", written(self.retention.keep_size.as_ref().map(|(written, _)| written))),
             ("vault.master_key", path(self.master_key.as_ref())),
             ("metrics.listen", addresses(&self.metrics_listen)),
         ]

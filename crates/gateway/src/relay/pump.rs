@@ -2,7 +2,8 @@
 //!
 //! One hand-written poll, because both hops, the recorder's room and a held request must be looked at together
 //! and in order. Backpressure is here: an end is not read while the other end's send buffer is above
-//! [`HIGH_WATER`], while the other end exchanges keys, while the recorder has no room, or while its request is held.
+//! [`HIGH_WATER`] (and a good deal more while it exchanges keys itself), while the other end exchanges keys, while the
+//! recorder has no room, or while its request is held.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -28,6 +29,10 @@ use crate::hop::{Hop, HopError, at, now};
 /// Bytes in one end's send buffer above which the other end is not read. With one packet more they fit a
 /// pooled buffer.
 const HIGH_WATER: usize = 240 * 1024;
+/// So many bytes more may wait for the other end while an end exchanges keys. What it sent before stands in the way of its
+/// half of the exchange, and the other end may be waiting for what this one is not sent until then: both saturated,
+/// they would wait for each other for ever. More than this is never on the way from one that means well.
+const REKEY_ROOM: usize = 16 * 1024 * 1024;
 /// Bytes in a send buffer that are worth a system call: written before more is read.
 const WORTH_WRITING: usize = 96 * 1024;
 /// Turns before other connections of the worker get theirs.
@@ -177,12 +182,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         self.greet();
         self.follow_closing(cx)?;
         self.rekey()?;
-        if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
-            return Err(Stop::Client(error));
-        }
-        if let Poll::Ready(Err(error)) = self.target.poll_flush(cx) {
-            return Err(Stop::Target(error));
-        }
+        moved |= relieve(&mut self.client, cx).map_err(Stop::Client)?;
+        moved |= relieve(&mut self.target, cx).map_err(Stop::Target)?;
         match self.host.failure.take() {
             Some(failure) => Err(Stop::Failure(failure)),
             None => Ok(moved),
@@ -333,6 +334,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 }
 
+/// Writes what waits for an end. True when so much waited that the other was not read, and no longer does: then it is to be
+/// looked at again, as nothing else will wake us for it.
+fn relieve<S: AsyncRead + AsyncWrite + Unpin>(
+    hop: &mut Hop<S>,
+    cx: &mut Context<'_>,
+) -> Result<bool, HopError> {
+    let much = hop.transport.outgoing().len() >= WORTH_WRITING;
+    if let Poll::Ready(Err(error)) = hop.poll_flush(cx) {
+        return Err(error);
+    }
+    Ok(much && hop.transport.outgoing().len() < WORTH_WRITING)
+}
+
 /// Reads `from` and passes on what it sent.
 fn carry<F, T>(
     side: Side,
@@ -352,7 +366,12 @@ where
         Side::Target => Stop::Target(error),
     };
     let mut moved = false;
-    while to.transport.can_send() && to.transport.outgoing().len() < HIGH_WATER && !relay.is_held(side) {
+    while to.transport.can_send() && !relay.is_held(side) {
+        let waiting = to.transport.outgoing().len();
+        let rekeying = from.transport.rekey_in_progress();
+        if waiting >= if rekeying { HIGH_WATER + REKEY_ROOM } else { HIGH_WATER } {
+            break;
+        }
         match from.transport.poll(host.clock()).map_err(|error| lost(side, error.into()))? {
             // After success they are ignored without a word (RFC 4252 §5.1).
             Some(Incoming::Packet([number, ..])) if side == Side::Client && USERAUTH.contains(number) => {}
@@ -378,7 +397,7 @@ where
                 return Err(lost(side, HopError::Disconnected { reason, description: description.to_vec() }));
             }
             Some(_) => moved = true,
-            None if to.transport.outgoing().len() >= WORTH_WRITING => break,
+            None if waiting >= WORTH_WRITING && !rekeying => break,
             None => match from.poll_fill(cx) {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(error)) => return Err(lost(side, error)),

@@ -28,6 +28,7 @@ fn hostile(scene: &Scene, words: &[&str]) -> Finished {
         Way::Direct | Way::OpenSshJump => ("direct", scene.target.port()),
         Way::ProxyJump => ("jump", scene.bartizan().port()),
         Way::UserName => ("name", scene.bartizan().port()),
+        Way::Console => panic!("Paramiko has no console"),
     };
     let mut client: Command = python();
     client.arg(source("hostile_client.py"));
