@@ -93,11 +93,15 @@ pub(super) fn flush(channel: &mut Channel, out: &mut impl Output) {
     let (client, target, backlog) = (&channel.ends.client, &channel.ends.target, &mut channel.backlog);
     let room = i64::from(target.window) + target.kept + backlog.length as i64;
     let mut room = usize::try_from(room).unwrap_or(0);
+    let number = client.number.filter(|_| client.told < Progress::Closed);
+    let most = client.maximum_packet.max(1) as usize;
     while let Some((kind, chunk)) = backlog.chunks.front_mut().filter(|_| room > 0) {
-        let fitting = chunk.len().min(room).min(client.maximum_packet.max(1) as usize);
-        let data = &chunk[..fitting];
-        if let Some(recipient_channel) = client.number.filter(|_| client.told < Progress::Closed) {
-            out.to(Side::Client, &data_message(recipient_channel, *kind, data).to_payload());
+        let fitting = chunk.len().min(room);
+        // Cut off once for all its packets, which may be of one byte.
+        if let Some(recipient_channel) = number {
+            for data in chunk[..fitting].chunks(most) {
+                out.to(Side::Client, &data_message(recipient_channel, *kind, data).to_payload());
+            }
         }
         (room, backlog.length) = (room - fitting, backlog.length - fitting);
         if fitting == chunk.len() {
