@@ -136,7 +136,6 @@ fn recover(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::infinite_loop, reason = "it is killed")]
 fn append_until_killed(folder: &Path) -> Result<()> {
     let log = open(folder)?;
     loop {

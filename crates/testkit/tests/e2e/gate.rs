@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bartizan_testkit::{Finished, Pattern, eventually, run};
@@ -47,7 +47,7 @@ fn grant(scene: &Scene, allow: &str, rules: &[&str]) {
     scene.bartizan().say(&[&add[..], rules].concat());
 }
 
-fn below(folder: &PathBuf) -> String {
+fn below(folder: &Path) -> String {
     format!("{}/**", folder.display())
 }
 
