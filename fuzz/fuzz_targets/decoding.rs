@@ -14,7 +14,13 @@ pub fn decode(command: &[u8], input: &[u8]) {
 }
 
 fn observed(command: &[u8], input: &[u8], chunk: impl Fn(u8) -> usize) -> Vec<Observed> {
-    let options = Options { window_bytes: 1 << 12, names_bytes: 1 << 14, in_flight: 64, handles: 16, ..Options::default() };
+    let options = Options {
+        window_bytes: 1 << 12,
+        names_bytes: 1 << 14,
+        in_flight: 64,
+        handles: 16,
+        ..Options::default()
+    };
     let mut decoder = Decoder::for_exec(0, command, &options).expect("a known program");
     let mut seen = Vec::new();
     for piece in pieces(input) {
