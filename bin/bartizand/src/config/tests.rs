@@ -84,6 +84,9 @@ fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
         [session]
         accept_env = ["LANG"]
         drain = "5m"
+        [recordings]
+        keep = "400d"
+        keep_size = "500GiB"
         [vault]
         master_key = "/etc/master"
         [metrics]

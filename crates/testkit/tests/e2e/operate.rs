@@ -53,9 +53,10 @@ fn metrics_tell_what_happened_and_name_nobody(way: Way) {
         scene.host(),
     ]))
     .fails();
-    eventually("three sessions have ended", || {
+    eventually("three sessions have ended, and a checkpoint was published", || {
         let (_, text) = ask(scene.bartizan(), "/metrics");
-        text.contains("\nbartizan_sessions_ended_total{outcome=\"ended\"} 3\n").then_some(())
+        let ended = text.contains("\nbartizan_sessions_ended_total{outcome=\"ended\"} 3\n");
+        (ended && text.contains("\nbartizan_log_checkpoint_age_seconds ")).then_some(())
     });
     let b = scene.bartizan();
     let (status, text) = ask(b, "/metrics");
