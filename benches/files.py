@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -152,6 +153,11 @@ def forwards(peers, path, opt):
     if server is peers.proxy:
         peers.restart()
         server = peers.proxy
+    # Each is a descriptor of the client, of the server and of the target, which inherit this, and two of ours.
+    wanted, (now, most) = 4 * opt.forwards + 256, resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and wanted > most:
+        raise Failure(f"{wanted} open files are needed and {most} allowed: raise ulimit -Hn")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
     port, connections = free_port(), []
     with Holder() as holder:
         *argv, alias = peers.ssh(path, Peers.PATHS[path])[:-1]
@@ -162,10 +168,11 @@ def forwards(peers, path, opt):
             connections.append(connect(port))
             server.settled_cpu()
             before = server.memory()
-            while len(connections) <= opt.forwards:
+            # No more than that in all: a connection has 1,000 channels at most.
+            while len(connections) < opt.forwards:
                 connections.append(connect(port))
             server.settled_cpu()
-            yield "open forward", "KiB", (server.memory() - before) / 1024 / opt.forwards
+            yield "open forward", "KiB", (server.memory() - before) / 1024 / (opt.forwards - 1)
         finally:
             for connection in connections:
                 connection.close()
