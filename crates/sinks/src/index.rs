@@ -17,7 +17,7 @@ const GATHER: Duration = Duration::from_millis(50);
 /// After a failure the follower waits so long, then twice as long each time …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// … up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why the index could not be followed from the start.
 #[derive(Debug, thiserror::Error)]

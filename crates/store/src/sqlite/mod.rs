@@ -24,7 +24,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
 use crate::StoreError;
@@ -82,6 +82,7 @@ impl Store {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                .after_release(|connection, _| Box::pin(is_clean(connection)))
         };
         let writer = pool().max_connections(1).min_connections(1).connect_with(options.clone()).await?;
         migrate::run(&writer, path).await?;
@@ -128,6 +129,14 @@ impl Store {
         });
         Ok(())
     }
+}
+
+/// Whether a connection that is given back can be used again. On a full or failing disk SQLite ends a transaction by itself,
+/// which leaves sqlx believing that there is one still: every later transaction on that connection would fail.
+async fn is_clean(connection: &mut SqliteConnection) -> std::result::Result<bool, sqlx::Error> {
+    // After what was queued before, such as a rollback.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Makes the file before SQLite does, which would let others read it. Its WAL inherits the mode.

@@ -166,3 +166,14 @@ async fn an_index_of_an_older_version_is_emptied_and_the_directory_is_kept() {
     assert!(store.events(&EventQuery::default()).await.unwrap().items.is_empty());
     assert_eq!(store.snapshot().await.unwrap().people, [person("alice")]);
 }
+
+/// What SQLite does by itself when the disk is full ends the transaction, not the store.
+#[tokio::test]
+async fn a_transaction_that_sqlite_ended_by_itself_does_not_hinder_the_next() {
+    let (store, _folder) = fresh().await;
+    let mut change = store.writer(super::Durability::Full).await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut *change).await.unwrap();
+    drop(change);
+    store.add_person(&person("alice"), &[]).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().people, [person("alice")]);
+}
