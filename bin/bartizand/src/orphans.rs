@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bartizan_audit::Log;
+use bartizan_audit::{Log, Urgency};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{NodeId, RecordingFile, SessionId, SessionState, SessionSummary, Timestamp};
 use bartizan_record::{Closed, Orphan, RecordedSession, Recordings};
@@ -178,7 +178,8 @@ impl Closing<'_> {
     }
 
     async fn append(&self, event: Event) -> Result<(), Failure> {
-        self.log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
+        let pending = self.log.submit_as(event, Urgency::Closing).map_err(Failure::new)?;
+        pending.await.map(drop).map_err(Failure::new)
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use bartizan_audit::Log;
+use bartizan_audit::{Log, Urgency};
 use bartizan_model::event::{Body, Event, Severity};
 use bartizan_model::{NodeId, SessionId, SessionState, Timestamp};
 use bartizan_record::{Recordings, Stored};
@@ -170,7 +170,9 @@ impl Janitor {
             session: end.session,
             ..Event::new(&self.node, now, body)
         };
-        self.log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
+        // It makes room.
+        let pending = self.log.submit_as(event, Urgency::Emergency).map_err(Failure::new)?;
+        pending.await.map(drop).map_err(Failure::new)
     }
 
     async fn remove(&self, session: SessionId) -> Result<(), Failure> {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bartizan_audit::Logged;
+use bartizan_audit::{Logged, Urgency};
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_model::{
     AuthorizedKey, Grant, LoginName, Person, PersonState, Role, RoleName, Target, TargetName, TrustedCa,
@@ -66,7 +66,7 @@ pub(crate) async fn make<C: Change>(state: &Arc<ApiState>, peer: Peer, change: C
         let description = change.describe();
         let mut event = state.event(description.body(description.value.clone(), peer));
         event.severity = Severity::Notice;
-        let logged = state.parts.log.append_for(event, change).await?;
+        let logged = state.parts.log.append_as(event, Urgency::Emergency, change).await?;
         match apply(&state.parts.store, logged).await {
             Ok(done) => Ok(done),
             Err(error) => {
@@ -123,8 +123,8 @@ pub(crate) async fn record<C: Recorded>(state: &Arc<ApiState>, peer: Peer, chang
             (event.target, event.login) = story.place().unzip();
             event
         };
-        let logged =
-            state.parts.log.append_for(event(Outcome::Success, Severity::Notice, None), change).await?;
+        let told = event(Outcome::Success, Severity::Notice, None);
+        let logged = state.parts.log.append_as(told, Urgency::Emergency, change).await?;
         match C::apply(logged).await {
             Ok(done) => Ok(done),
             Err(error) => {

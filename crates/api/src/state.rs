@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::Policies;
-use bartizan_audit::Log;
+use bartizan_audit::{Log, Urgency};
 use bartizan_model::api::{IndexStatus, TargetTestStep};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::metric::Meter;
@@ -127,7 +127,7 @@ impl ApiState {
 
     /// Makes an event durable.
     pub(crate) async fn append(&self, event: Event) -> Result<()> {
-        self.parts.log.submit(event)?.await?;
+        self.parts.log.submit_as(event, Urgency::Emergency)?.await?;
         Ok(())
     }
 

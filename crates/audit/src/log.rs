@@ -228,6 +228,11 @@ impl Log {
         Ok(Logged::new(receipt, value))
     }
 
+    /// True while the disk has no room for the journal to grow, so that [`Urgency::Ordinary`] events are refused.
+    pub fn is_full(&self) -> bool {
+        self.inner.shared.stats.full.load(Ordering::Relaxed)
+    }
+
     /// True when so much waits for the disk that those who can should produce less.
     pub fn congested(&self) -> bool {
         self.inner.shared.queue.congested()

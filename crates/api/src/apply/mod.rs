@@ -25,7 +25,7 @@ use axum::extract::rejection::{QueryRejection, StringRejection};
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use bartizan_audit::Logged;
+use bartizan_audit::{Logged, Urgency};
 use bartizan_model::api::{ApplyLine, ApplyOptions, ApplyProgress, ApplyReport, DiffOp, FileFault};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{DirectoryData, Timestamp};
@@ -158,7 +158,7 @@ async fn make(
     let of = plan.changes.len();
     for (n, batch) in plan.changes.chunks(BATCH).enumerate() {
         teller.progress("logging the changes", n * BATCH, of).await;
-        let mut last = None;
+        let mut logged = Vec::with_capacity(batch.len());
         for change in batch {
             let action = match change.diff.op {
                 DiffOp::Add => "add",
@@ -172,11 +172,10 @@ async fn make(
                 value: change.value.clone(),
                 by: peer.to_string(),
             };
-            last = Some(state.parts.log.submit(noticed(state, body))?);
+            logged.push(state.parts.log.submit_as(noticed(state, body), Urgency::Emergency)?);
         }
-        if let Some(last) = last {
-            // Durable in order: with the last of the batch all of them are.
-            last.await?;
+        for event in logged {
+            event.await?;
         }
     }
     teller.progress("writing the directory", of, of).await;
@@ -188,7 +187,8 @@ async fn make(
         by: peer.to_string(),
     };
     let told = json!({ "added": report.added, "changed": report.changed, "removed": report.removed });
-    let logged = state.parts.log.append_for(noticed(state, whole(told)), plan.writes.clone()).await?;
+    let log = &state.parts.log;
+    let logged = log.append_as(noticed(state, whole(told)), Urgency::Emergency, plan.writes.clone()).await?;
     if let Err(error) = write_all(&state.parts.store, generation, logged).await {
         let told = json!({ "error": error.to_string(), "changed": "nothing" });
         let mut event = state.event(whole(told));
