@@ -14,13 +14,22 @@ use tempfile::TempDir;
 
 use crate::process::Server;
 use crate::sshd::free_port;
-use crate::{Finished, eventually, run};
+use crate::{Finished, SmallDisk, eventually, run};
 
 /// What a test wants of its Bartizan.
 #[derive(Clone, Debug, Default)]
 pub struct BartizanOptions {
     /// Lines added at the end of `bartizan.toml`.
     pub config: String,
+    /// The data folder is on a file system of its own with so many MiB.
+    pub disk_mib: Option<u32>,
+}
+
+impl BartizanOptions {
+    /// These lines at the end of `bartizan.toml`.
+    pub fn written(config: impl Into<String>) -> Self {
+        Self { config: config.into(), ..Self::default() }
+    }
 }
 
 /// `bartizand init` and `serve` in a temporary folder on a free loopback port; ended when dropped.
@@ -28,7 +37,9 @@ pub struct BartizanOptions {
 pub struct Bartizan {
     server: Server,
     port: u16,
-    folder: TempDir,
+    data: PathBuf,
+    disk: Option<SmallDisk>,
+    _folder: TempDir,
 }
 
 impl Bartizan {
@@ -48,14 +59,15 @@ impl Bartizan {
         // The port is free when it is chosen; when somebody else takes it first, choose again.
         for _ in 0..20 {
             let folder = tempfile::Builder::new().prefix("testkit-bartizan-").tempdir().unwrap();
-            let (data, port) = (folder.path().join("data"), free_port("127.0.0.1"));
-            let mut init = Command::new(program("bartizand"));
-            run(init.arg("init").arg("--data").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]))
-                .ok();
+            let disk = options.disk_mib.map(SmallDisk::new);
+            let parent = disk.as_ref().map_or(folder.path(), SmallDisk::path);
+            let (data, port) = (parent.join("data"), free_port("127.0.0.1"));
+            let mut init = bartizand(disk.as_ref(), "init", &data);
+            run(init.args(["--listen", &format!("127.0.0.1:{port}")])).ok();
             let mut config = fs::OpenOptions::new().append(true).open(data.join("bartizan.toml")).unwrap();
             config.write_all(options.config.as_bytes()).unwrap();
-            let server = serve(&data);
-            let mut bartizan = Self { server, port, folder };
+            let server = Server::spawn(&mut bartizand(disk.as_ref(), "serve", &data));
+            let mut bartizan = Self { server, port, data, disk, _folder: folder };
             if bartizan.is_up() {
                 return bartizan;
             }
@@ -83,7 +95,15 @@ impl Bartizan {
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
+    }
+
+    /// The data folder's own file system.
+    ///
+    /// # Panics
+    /// When it was not asked for.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("disk_mib")
     }
 
     /// The SSH port.
@@ -184,9 +204,13 @@ impl Bartizan {
         self.server.kill();
     }
 
+    fn serve(&self) -> Server {
+        Server::spawn(&mut bartizand(self.disk.as_ref(), "serve", &self.data))
+    }
+
     /// Starts the server again, and kills it `after` a time, wherever it is then.
     pub fn start_and_kill(&mut self, after: Duration) {
-        self.server = serve(&self.data());
+        self.server = self.serve();
         std::thread::sleep(after);
         self.server.kill();
     }
@@ -196,13 +220,22 @@ impl Bartizan {
     /// # Panics
     /// With the server's log, when it does not come up.
     pub fn start_again(&mut self) {
-        self.server = serve(&self.data());
+        self.server = self.serve();
         assert!(self.is_up(), "bartizand does not start again:\n{}", self.log());
     }
 }
 
-fn serve(data: &Path) -> Server {
-    Server::spawn(Command::new(program("bartizand")).arg("serve").arg("--data").arg(data))
+/// `bartizand DO --data DATA`, where its disk is mounted.
+fn bartizand(disk: Option<&SmallDisk>, what: &str, data: &Path) -> Command {
+    let (mut command, data) = match disk {
+        None => (Command::new(program("bartizand")), data.to_owned()),
+        Some(disk) => {
+            let (command, root) = disk.command(&program("bartizand"));
+            (command, root.join("data"))
+        }
+    };
+    command.arg(what).arg("--data").arg(data);
+    command
 }
 
 /// The path of one of the two programs.

@@ -23,6 +23,7 @@
 
 mod bartizan;
 mod client;
+mod disk;
 mod keygen;
 mod pattern;
 mod postgres;
@@ -33,6 +34,7 @@ mod sshd;
 
 pub use bartizan::{Bartizan, BartizanOptions, programs, target_folder};
 pub use client::SshClient;
+pub use disk::SmallDisk;
 pub use keygen::{Certify, KeyPair, KeyType};
 pub use pattern::{Pattern, sha256};
 pub use postgres::PostgresServer;

@@ -166,7 +166,7 @@ fn a_stop_in_order_is_on_record_and_takes_the_socket_away() {
 
 #[test]
 fn the_server_speaks_plainly_on_standard_error() {
-    let bartizan = Bartizan::with(&BartizanOptions { config: "log_level = \"debug\"\n".into() });
+    let bartizan = Bartizan::with(&BartizanOptions::written("log_level = \"debug\"\n"));
     // The last line comes right after the socket.
     let log = eventually("the server says that it is ready", || {
         Some(bartizan.log()).filter(|log| log.contains(" ready "))

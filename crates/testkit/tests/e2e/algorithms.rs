@@ -29,7 +29,7 @@ fn with_nist_curves(way: Way) -> Scene {
         "ecdh-sha2-nistp384",
         "ecdh-sha2-nistp521",
     ];
-    let bartizan = BartizanOptions { config: format!("\n[ssh]\nkey_exchange = {methods:?}\n") };
+    let bartizan = BartizanOptions::written(format!("\n[ssh]\nkey_exchange = {methods:?}\n"));
     let mut scene = Scene::with(way, &Options { bartizan, ..Options::default() });
     KeyPair::generate(&scene.bartizan().data().join("keys"), "host_ecdsa", KeyType::EcdsaP256);
     scene.bartizan_mut().stop();

@@ -14,7 +14,7 @@ fn on(server: &PostgresServer, database: &str) -> Options {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let url = server.database(database);
     let config = format!("database = \"{url}\"\ndatabase_password_file = \"{}\"\n", file.display());
-    Options { bartizan: BartizanOptions { config }, ..Options::default() }
+    Options { bartizan: BartizanOptions::written(config), ..Options::default() }
 }
 
 /// Person, target, grant, session, search, a stored key, and all of it again after a crash.

@@ -70,7 +70,7 @@ fn ssh_audit_finds_no_fault(way: Way) {
 
 fn ssh_audit_has_nothing_to_say_of_post_quantum_key_exchange_alone(way: Way) {
     let config = "\n[ssh]\nkey_exchange = [\"mlkem768x25519-sha256\"]\n".to_owned();
-    let bartizan = BartizanOptions { config };
+    let bartizan = BartizanOptions::written(config);
     let scene = Scene::with(way, &Options { bartizan, ..Options::default() });
     // The system's client cannot come in any more; the newer one can.
     scene.exec("true").fails().says(&["no matching key exchange"]);

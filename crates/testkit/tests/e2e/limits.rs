@@ -45,7 +45,7 @@ fn a_thousand_half_open_connections_stop_no_login() {
 #[test]
 fn one_source_cannot_take_all_places() {
     raise_file_limit();
-    let bartizan = BartizanOptions { config: "\n[limits]\nhalf_open_per_source = 10\n".into() };
+    let bartizan = BartizanOptions::written("\n[limits]\nhalf_open_per_source = 10\n");
     let scene = Scene::with(Way::UserName, &Options { bartizan, ..Options::default() });
     let server = SocketAddr::from(([127, 0, 0, 1], scene.bartizan().port()));
     let greedy = Ipv4Addr::new(127, 0, 9, 9);
@@ -80,7 +80,7 @@ fn one_source_cannot_take_all_places() {
 
 #[test]
 fn a_login_that_takes_too_long_is_closed() {
-    let bartizan = BartizanOptions { config: "\n[limits]\nlogin_grace = \"1s\"\n".into() };
+    let bartizan = BartizanOptions::written("\n[limits]\nlogin_grace = \"1s\"\n");
     let scene = Scene::with(Way::UserName, &Options { bartizan, ..Options::default() });
     let mut stream = TcpStream::connect(("127.0.0.1", scene.bartizan().port())).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();

@@ -20,12 +20,12 @@ ways! {
 }
 
 fn configured(config: &str) -> Options {
-    Options { bartizan: BartizanOptions { config: config.into() }, ..Options::default() }
+    Options { bartizan: BartizanOptions::written(config), ..Options::default() }
 }
 
 /// What `GET path` gives on the listener for metrics: status line and body.
 #[track_caller]
-fn ask(bartizan: &Bartizan, path: &str) -> (String, String) {
+pub(crate) fn ask(bartizan: &Bartizan, path: &str) -> (String, String) {
     let log = bartizan.log();
     let address =
         log.split("metrics address=").nth(1).expect("a listener for metrics").split_whitespace().next();
@@ -37,7 +37,7 @@ fn ask(bartizan: &Bartizan, path: &str) -> (String, String) {
     (head.lines().next().unwrap().to_owned(), body.to_owned())
 }
 
-const WITH_METRICS: &str = "\n[metrics]\nlisten = [\"127.0.0.1:0\"]\n";
+pub(crate) const WITH_METRICS: &str = "\n[metrics]\nlisten = [\"127.0.0.1:0\"]\n";
 
 fn metrics_tell_what_happened_and_name_nobody(way: Way) {
     let scene = Scene::with(way, &configured(WITH_METRICS));
