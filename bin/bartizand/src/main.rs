@@ -16,6 +16,7 @@ mod orphans;
 mod policies;
 mod retention;
 mod serve;
+mod space;
 mod wiring;
 
 use std::io::Write as _;

@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, CaKeeper as _, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
-use bartizan_audit::{Log, LogOptions, Opened, Reader};
+use bartizan_audit::{Log, LogOptions, Opened, Reader, Urgency};
 use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings, TargetTests};
 use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
-use bartizan_record::space::{Space, Watermarks};
+use bartizan_record::space::Space;
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
 use bartizan_ssh::key::{PrivateKey, PublicKey};
@@ -41,6 +41,7 @@ use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
 use crate::retention::Janitor;
 use crate::serve::LogLevel;
+use crate::space::SpaceWatch;
 use crate::{database, keys};
 
 /// With an index that makes no progress for so long, the server starts without closing old sessions.
@@ -74,6 +75,7 @@ pub(crate) struct Server {
     stop_follower: watch::Sender<bool>,
     schedule: JoinHandle<()>,
     retention: JoinHandle<()>,
+    watch: JoinHandle<()>,
 }
 
 /// Builds and starts the server. When it returns, `admin.sock` answers and SSH clients are accepted.
@@ -85,7 +87,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     let policies = watch::Sender::new(PolicyFiles::read(&folder.policies())?.policies);
     let admin = bind_admin(folder)?;
     let metrics = bind_metrics(&config.metrics_listen).await?;
-    let space = Space::watch(folder.path(), Watermarks::default())
+    let space = Space::watch(folder.path(), config.watermarks)
         .map_err(|e| Failure::new(format!("cannot measure the space of {}: {e}", folder.path().display())))?;
     let store = database::open(folder, &config.database).await?;
     let master = MasterFile::find(folder, config);
@@ -124,10 +126,13 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         store: store.clone(),
         vault: vault.clone(),
         recordings: recordings.clone(),
+        space: space.clone(),
         keys: keys.clone(),
         policies: policies.subscribe(),
     };
     note(&log, &config.node, start_event(&config.listen)).await?;
+    let mut watch = SpaceWatch::new(config.node.clone(), log.clone(), space.clone());
+    watch.look().await;
     let gateway = match bartizan_gateway::start(&config.listen, settings(config), parts).await {
         Ok(gateway) => gateway,
         Err(error) => {
@@ -169,6 +174,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     let metrics = tokio::spawn(bartizan_api::serve_metrics(metrics, state.clone(), std::future::pending()));
     let schedule = tokio::spawn(activate_in_time(cas, log.clone(), config.node.clone()));
     let retention = tokio::spawn(janitor.keep_on());
+    let watch = tokio::spawn(watch.keep_on());
     let (stop_api, stopped) = oneshot::channel::<()>();
     let api = tokio::spawn(bartizan_api::serve(admin.listener, state, async move { drop(stopped.await) }));
     fs::rename(&admin.path, folder.socket())
@@ -194,6 +200,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         stop_follower,
         schedule,
         retention,
+        watch,
     })
 }
 
@@ -241,7 +248,8 @@ impl Server {
                 let body = Body::ServerReload { policies: 0, reason, changed, restart };
                 let mut event = Event::new(&self.node, Timestamp::now(), body);
                 (event.severity, event.outcome) = (Severity::Warning, Outcome::Failure);
-                return self.log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new);
+                let pending = self.log.submit_as(event, Urgency::Emergency).map_err(Failure::new)?;
+                return pending.await.map(drop).map_err(Failure::new);
             }
         };
         let taken = self.config.reloaded(&config);
@@ -291,6 +299,7 @@ impl Server {
         self.metrics.abort();
         // A removal that is under way is finished at the next start.
         self.retention.abort();
+        self.watch.abort();
         // Both ends of it may be gone already.
         let _ = self.stop_api.send(());
         let aborter = self.api.abort_handle();
@@ -441,7 +450,7 @@ fn start_event(listen: &[SocketAddr]) -> Body {
 async fn note(log: &Log, node: &NodeId, body: Body) -> Result<(), Failure> {
     let mut event = Event::new(node, Timestamp::now(), body);
     event.severity = Severity::Notice;
-    log.submit(event).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
+    log.submit_as(event, Urgency::Closing).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
 }
 
 /// Bartizan's own CAs, user and host.

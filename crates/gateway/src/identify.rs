@@ -193,7 +193,9 @@ pub(crate) async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
                 match admit(&key, shared, source) {
                     Ok((who, address)) => {
                         asked.accept()?;
-                        let trail = trail.identified(who.person().clone(), who.method().to_owned());
+                        let urgent = shared.directory().has_break_glass(&who);
+                        let trail =
+                            trail.identified(who.person().clone(), who.method().to_owned()).urgent(urgent);
                         // Durable with the events that follow, before anything is reached.
                         let _pending = trail.note(accepted(&key, &who, client_of(hop)))?;
                         asked.send(hop)?;

@@ -7,6 +7,7 @@ use bartizan_access::{Directory, Policies};
 use bartizan_audit::Log;
 use bartizan_model::NodeId;
 use bartizan_record::Recordings;
+use bartizan_record::space::Space;
 use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
 use bartizan_ssh::transport::{Algorithms, ClientConfig, KexMethod, ServerConfig};
 use bartizan_store::{Store, Vault};
@@ -29,6 +30,8 @@ pub struct Parts {
     pub vault: Vault,
     /// The recordings.
     pub recordings: Recordings,
+    /// The space for them, which somebody else measures: below the mark nothing begins but by break-glass grants.
+    pub space: Space,
     /// The gateway's keys.
     pub keys: Keys,
     /// Operators' own policies; live sessions are judged again when they change.
@@ -117,6 +120,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) recordings: Recordings,
+    pub(crate) space: Space,
     pub(crate) keys: Keys,
     /// What they count.
     pub(crate) counts: Arc<Counts>,
@@ -136,13 +140,14 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(parts: Parts, signals: Signals) -> Self {
         let Signals { current, directory, draining, stopping } = signals;
-        let Parts { node, log, store, vault, recordings, keys, policies: _ } = parts;
+        let Parts { node, log, store, vault, recordings, space, keys, policies: _ } = parts;
         Self {
             node,
             log,
             store,
             vault,
             recordings,
+            space,
             keys,
             counts: Arc::default(),
             current,

@@ -47,9 +47,12 @@ pub(crate) enum Refusal {
     /// The server drains.
     #[error("the server is stopping; please try again in a moment")]
     Stopping,
+    /// There is too little space, so nothing new begins.
+    #[error("no session can start: the disk for recordings is nearly full ({0}); please tell an operator")]
+    Space(String),
     /// The log can't be written, so nothing new is allowed.
     #[error("the audit log cannot be written, so no session can start; please tell an operator")]
-    Log(#[from] LogError),
+    Log(LogError),
     /// The recording can't be written.
     #[error(
         "the recording cannot be written (disk full or failing), so no session can start; please tell an operator"
@@ -63,6 +66,26 @@ pub(crate) enum Refusal {
         /// Why.
         error: ConnectError,
     },
+}
+
+impl From<LogError> for Refusal {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Full => Self::Space("the audit log has no room".into()),
+            error => Self::Log(error),
+        }
+    }
+}
+
+impl Refusal {
+    /// The reason for `session.end`, of a session that had begun.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Record(error) => format!("recording failed: {error}"),
+            Self::Log(error) => format!("audit log failed: {error}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Explains, and ends the connection.

@@ -15,14 +15,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bartizan_access::{Action, Authenticated, Decision, Request};
-use bartizan_audit::{LogError, Logged};
+use bartizan_audit::{LogError, Logged, Pending};
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{LoginName, SessionId, Target, TargetName, Timestamp, Way};
+use bartizan_model::{GrantId, LoginName, RecordingFile, SessionId, Target, TargetName, Timestamp, Way};
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder};
 use bartizan_ssh::key::HostKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_local;
 
+use crate::emergency::{self, EndPromise};
 use crate::grant::Grant;
 use crate::hop::Hop;
 use crate::identify::client_of;
@@ -69,24 +70,27 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         return refuse::explain(client, &refusal).await;
     }
     let (target_trail, authorized) = authorize(&visit, session, &shared);
-    let grant = match authorized {
-        Ok(grant) => grant,
+    let Authorized { grant, emergency } = match authorized {
+        Ok(authorized) => authorized,
         Err(refusal) => return refuse::explain(client, &refusal).await,
     };
     let trail = target_trail.in_session(session);
-    let lives = shared.live.enter(session);
+    if emergency.is_some() {
+        trail.declare_emergency();
+    }
+    let (lives, promise) = (shared.live.enter(session), EndPromise::new(&trail));
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,
         Err(error) => return refuse::explain(client, &error.into()).await,
     };
-    let recorder = match open_recording(grant.as_ref(), client_name, &shared).await {
+    let recorder = match record(&grant, emergency, client_name, &shared, &trail).await {
         Ok(recorder) => Rc::new(recorder),
-        Err(error) => {
-            close(None, Ended::before_relay(format!("recording failed: {error}")), started, &trail).await;
-            return refuse::explain(client, &error.into()).await;
+        Err(refusal) => {
+            close(None, Ended::before_relay(refusal.reason()), started, &trail).await;
+            return refuse::explain(client, &refusal).await;
         }
     };
-    let upstream = match connect(&grant, visit.agent.as_ref(), &shared, &trail).await {
+    let (upstream, connected) = match connect(&grant, visit.agent.as_ref(), &shared, &trail).await {
         Ok(upstream) => upstream,
         Err(refusal) => {
             close(Some(&recorder), Ended::before_relay(refusal.to_string()), started, &trail).await;
@@ -100,6 +104,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         started,
         host_keys: visit.host_keys,
         lives,
+        promise,
+        connected,
         shared,
     };
     // In a task of its own: should it panic, this session alone ends, and its end is on record.
@@ -121,8 +127,15 @@ pub(crate) fn drain_notice(patience: Duration) -> Option<String> {
     (seconds > 0).then(notice)
 }
 
+/// What policy permits, and on which terms.
+struct Authorized {
+    grant: Grant,
+    /// What fails, where the session passes by break-glass grants alone.
+    emergency: Option<String>,
+}
+
 /// Asks policy about the resolved target. Gives the trail towards it too, as far as it is known.
-fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Result<Grant, Refusal>) {
+fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Result<Authorized, Refusal>) {
     let directory = shared.directory();
     let (name, found) = match &visit.destination {
         Destination::Named(name) => (name, directory.target(name).cloned()),
@@ -155,6 +168,19 @@ fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Resu
             return (trail, Err(refusal));
         }
     };
+    let emergency = emergency::shortage(shared);
+    let permit = match &emergency {
+        None => permit,
+        Some(reason) => match emergency::pass(&directory, &visit.who, &request, &permit) {
+            Some(permit) => permit,
+            None => {
+                let deny = deny_event(format!("space: {reason}"), Vec::new());
+                let refusal = || Refusal::Space(reason.clone());
+                let refusal = trail.denied(deny).map_or_else(Refusal::Log, |_| refusal());
+                return (trail, Err(refusal));
+            }
+        },
+    };
     let body = Body::AccessPermit { rules: permit.rules().to_vec(), allow: permit.allow().clone() };
     if let Err(error) = trail.note(body) {
         return (trail, Err(error.into()));
@@ -162,7 +188,7 @@ fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Resu
     let Visit { who, login, way, source, .. } = visit;
     let grant =
         Grant { session, who: who.clone(), login: login.clone(), target, permit, way: *way, source: *source };
-    (trail, Ok(grant))
+    (trail, Ok(Authorized { grant, emergency }))
 }
 
 fn deny_event(reason: String, rules: Vec<bartizan_model::GrantId>) -> Body {
@@ -178,7 +204,33 @@ async fn log_start(grant: Grant, client: &str, trail: &Trail) -> Result<Logged<G
         input: grant.permit.recording().input,
         client: client.to_owned(),
     };
-    trail.log().append_for(trail.event(Outcome::Success, Severity::Info, body), grant).await
+    trail.append_for(Severity::Info, body, grant).await
+}
+
+/// Begins the recording. A session that passes by break-glass grants goes on where it fails; which of the two it is, is
+/// durable before anything is reached.
+async fn record(
+    grant: &Logged<Grant>,
+    emergency: Option<String>,
+    client: String,
+    shared: &Shared,
+    trail: &Trail,
+) -> Result<SessionRecorder, Refusal> {
+    let grant = grant.as_ref();
+    let recorder = open_recording(grant, client, shared).await?;
+    let lapsed = recorder.lapsed();
+    let Some(reason) = emergency.or_else(|| lapsed.as_ref().map(ToString::to_string)) else {
+        return Ok(recorder);
+    };
+    let directory = shared.directory();
+    let permit = emergency::pass(&directory, &grant.who, &emergency::request(grant), &grant.permit);
+    let rules: Vec<GrantId> = match (permit, lapsed) {
+        (Some(permit), _) => permit.rules().to_vec(),
+        (None, Some(error)) => return Err(error.into()),
+        (None, None) => return Err(Refusal::Space(reason)),
+    };
+    emergency::declare(trail, &rules, reason, recorder.lapsed().is_none())?.await?;
+    Ok(recorder)
 }
 
 async fn open_recording(
@@ -197,20 +249,25 @@ async fn open_recording(
         node: shared.node.clone(),
         client,
     };
-    shared.recordings.begin(meta, grant.permit.recording()).await
+    let policy = grant.permit.recording();
+    if grant.permit.break_glass().is_empty() {
+        shared.recordings.begin(meta, policy).await
+    } else {
+        shared.recordings.begin_lenient(meta, policy).await
+    }
 }
 
-/// Connects upstream, and logs how that went.
+/// Connects upstream, and logs how that went; gives what waits for the disk.
 async fn connect(
     grant: &Logged<Grant>,
     agent: Option<&AgentDoor>,
     shared: &Shared,
     trail: &Trail,
-) -> Result<Upstream, Refusal> {
+) -> Result<(Upstream, Pending), Refusal> {
     match upstream::connect(grant, agent, shared, trail).await {
         Ok(upstream) => {
-            let _pending = trail.note(upstream.connected.clone())?;
-            Ok(upstream)
+            let pending = trail.note(upstream.connected.clone())?;
+            Ok((upstream, pending))
         }
         Err(error) => {
             let (severity, body) = error.event();
@@ -222,16 +279,22 @@ async fn connect(
 
 /// Closes the recording and logs the end, durably.
 pub(crate) async fn close(recorder: Option<&SessionRecorder>, ended: Ended, started: Instant, trail: &Trail) {
-    let recording = match recorder {
-        Some(recorder) => recorder.finish(started.elapsed()).await.map_err(|error| error.to_string()),
-        None => Ok(Vec::new()),
+    let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let Closed { files, failure } = match recorder {
+        Some(recorder) => close_recording(recorder, started.elapsed()).await,
+        None => Closed { files: Vec::new(), failure: None },
     };
-    let (truncated, reason) = match &recording {
-        Ok(_) => (ended.truncated, ended.reason),
+    let (truncated, reason) = match failure {
+        None => (ended.truncated, ended.reason),
         // The session ended because of this very error.
-        Err(_) if ended.truncated => (true, ended.reason),
-        Err(error) => (true, format!("{}; the recording could not be closed: {error}", ended.reason)),
+        Some(_) if ended.truncated => (true, ended.reason),
+        Some(error) => (true, format!("{}; the recording is not whole: {error}", ended.reason)),
     };
+    let mut events = Vec::new();
+    if trail.is_emergency() {
+        let recorded = recorder.is_some() && !truncated;
+        events.push((Outcome::Success, Severity::High, Body::BreakGlassEnd { recorded, duration_us }));
+    }
     let (outcome, severity) = match ended.relayed {
         _ if truncated => (Outcome::Failure, Severity::High),
         false => (Outcome::Failure, Severity::Notice),
@@ -239,18 +302,41 @@ pub(crate) async fn close(recorder: Option<&SessionRecorder>, ended: Ended, star
     };
     let body = Body::SessionEnd {
         reason,
-        duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        duration_us,
         bytes_in: ended.bytes_in,
         bytes_out: ended.bytes_out,
         exit_status: ended.exit_status,
         truncated,
-        recording: recording.unwrap_or_default(),
+        recording: files,
     };
-    let logged = match trail.log().submit(trail.event(outcome, severity, body)) {
-        Ok(pending) => pending.await.map(drop),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = logged {
-        tracing::error!(%error, "the end of a session could not be logged");
+    events.push((outcome, severity, body));
+    for (outcome, severity, body) in events {
+        let logged = match trail.closing(outcome, severity, body) {
+            Ok(pending) => pending.await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = logged {
+            tracing::error!(%error, "the end of a session could not be logged");
+        }
+    }
+}
+
+/// What became of a recording.
+struct Closed {
+    /// Its files, for `session.end` to bind.
+    files: Vec<RecordingFile>,
+    /// Why it is not whole.
+    failure: Option<RecordError>,
+}
+
+/// Closes a recording, as truncated where it is not whole.
+async fn close_recording(recorder: &SessionRecorder, elapsed: Duration) -> Closed {
+    match recorder.finish(elapsed).await {
+        Ok(files) => Closed { files, failure: None },
+        Err(error) => {
+            // What cannot be closed even so is closed at the next start.
+            let files = recorder.close_truncated().await.unwrap_or_default();
+            Closed { files, failure: Some(error) }
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bartizan_audit::{Log, LogError, Pending};
+use bartizan_audit::{Log, LogError, Logged, Pending, Urgency};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{LoginName, PersonName, SessionId, TargetName, Timestamp};
 
@@ -16,6 +17,10 @@ pub(crate) struct Trail {
     log: Log,
     counts: Arc<Counts>,
     template: Event,
+    /// Of somebody who may put things right: events are logged also on a full disk.
+    urgent: bool,
+    /// Set once the session passes by a break-glass grant alone; shared by all trails of the session.
+    emergency: Arc<AtomicBool>,
 }
 
 impl Trail {
@@ -25,7 +30,13 @@ impl Trail {
         let mut template =
             Event::new(&shared.node, Timestamp::now(), Body::ConnectionRefuse { reason: String::new() });
         template.source = source;
-        Self { log: shared.log.clone(), counts: shared.counts.clone(), template }
+        Self {
+            log: shared.log.clone(),
+            counts: shared.counts.clone(),
+            template,
+            urgent: false,
+            emergency: Arc::default(),
+        }
     }
 
     /// The same, with the person known and how they proved it.
@@ -49,10 +60,28 @@ impl Trail {
         self
     }
 
-    /// The same, in a session.
+    /// The same, in a session that begins. It is urgent once an emergency is declared.
     pub(crate) fn in_session(mut self, session: SessionId) -> Self {
         self.template.session = Some(session);
+        self.urgent = false;
+        self.emergency = Arc::default();
         self
+    }
+
+    /// The same, with events that are logged also on a full disk, if `urgent`.
+    pub(crate) const fn urgent(mut self, urgent: bool) -> Self {
+        self.urgent = urgent;
+        self
+    }
+
+    /// The session passes by break-glass grants alone from now on, and its events are logged also on a full disk.
+    pub(crate) fn declare_emergency(&self) {
+        self.emergency.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the session passes by break-glass grants alone.
+    pub(crate) fn is_emergency(&self) -> bool {
+        self.emergency.load(Ordering::Relaxed)
     }
 
     /// The log itself.
@@ -72,7 +101,7 @@ impl Trail {
     /// # Errors
     /// When the log can't be written: nothing may go on.
     pub(crate) fn note(&self, body: Body) -> Result<Pending, LogError> {
-        self.log.submit(self.event(Outcome::Success, Severity::Info, body))
+        self.submit(Outcome::Success, Severity::Info, body)
     }
 
     /// Queues an event of something refused by policy.
@@ -80,7 +109,7 @@ impl Trail {
     /// # Errors
     /// When the log can't be written.
     pub(crate) fn denied(&self, body: Body) -> Result<Pending, LogError> {
-        self.log.submit(self.event(Outcome::Denied, Severity::Notice, body))
+        self.submit(Outcome::Denied, Severity::Notice, body)
     }
 
     /// Queues an event of something that failed.
@@ -88,6 +117,49 @@ impl Trail {
     /// # Errors
     /// When the log can't be written.
     pub(crate) fn failed(&self, severity: Severity, body: Body) -> Result<Pending, LogError> {
-        self.log.submit(self.event(Outcome::Failure, severity, body))
+        self.submit(Outcome::Failure, severity, body)
+    }
+
+    /// Queues any event.
+    ///
+    /// # Errors
+    /// When the log can't be written.
+    pub(crate) fn submit(
+        &self,
+        outcome: Outcome,
+        severity: Severity,
+        body: Body,
+    ) -> Result<Pending, LogError> {
+        self.log.submit_as(self.event(outcome, severity, body), self.urgency())
+    }
+
+    /// Queues the end of something that was begun: it has its room also on a full disk.
+    ///
+    /// # Errors
+    /// When the log can't be written.
+    pub(crate) fn closing(
+        &self,
+        outcome: Outcome,
+        severity: Severity,
+        body: Body,
+    ) -> Result<Pending, LogError> {
+        self.log.submit_as(self.event(outcome, severity, body), Urgency::Closing)
+    }
+
+    /// Logs an event and, once it is durable, marks `value` with it.
+    ///
+    /// # Errors
+    /// When the log can't be written, or has no room.
+    pub(crate) async fn append_for<T>(
+        &self,
+        severity: Severity,
+        body: Body,
+        value: T,
+    ) -> Result<Logged<T>, LogError> {
+        self.log.append_as(self.event(Outcome::Success, severity, body), self.urgency(), value).await
+    }
+
+    fn urgency(&self) -> Urgency {
+        if self.urgent || self.is_emergency() { Urgency::Emergency } else { Urgency::Ordinary }
     }
 }

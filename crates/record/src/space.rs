@@ -38,6 +38,15 @@ impl Mark {
     }
 }
 
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = ["", "KiB", "MiB", "GiB", "TiB"];
+        let unit = (self.bytes.trailing_zeros() / 10).min(4);
+        let unit = if self.bytes == 0 { 0 } else { unit };
+        write!(f, "{}%, {}{}", self.percent, self.bytes >> (10 * unit), units[unit as usize])
+    }
+}
+
 /// A text that is no mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a share and a size, such as \"20%, 5GiB\": the smaller counts")]
@@ -289,6 +298,9 @@ mod tests {
     fn marks_are_read_strictly_and_reasons_read_well() {
         assert_eq!("20%, 5GiB".parse(), Ok(Mark { percent: 20, bytes: 5 << 30 }));
         assert_eq!("0%,512MiB".parse(), Ok(Mark { percent: 0, bytes: 512 << 20 }));
+        for text in ["20%, 5GiB", "0%, 0", "7%, 1536MiB", "5%, 1"] {
+            assert_eq!(text.parse::<Mark>().unwrap().to_string(), text);
+        }
         for bad in ["", "20%", "5GiB", "91%, 5GiB", "20%, five", "20, 5GiB", "-1%, 1", "20%, 99999999TiB"] {
             assert_eq!(bad.parse::<Mark>(), Err(InvalidMark), "{bad}");
         }

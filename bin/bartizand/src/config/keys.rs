@@ -41,7 +41,8 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 6] = ["limits", "ssh", "session", "recordings", "vault", "metrics"];
+pub(crate) const SECTIONS: [&str; 7] =
+    ["limits", "ssh", "session", "recordings", "space", "vault", "metrics"];
 
 /// Keys whose new values SIGHUP takes; the others need a restart.
 pub(crate) const RELOADED: [&str; 8] = [
@@ -177,6 +178,22 @@ pub(crate) const KEYS: &[Key] = &[
         default: "without bound",
         consequence: "When recordings take more on the disk, the oldest of ended sessions are removed until they do \
             not, each with an event. Live sessions are never touched, so more can be taken for a while.",
+    },
+    Key {
+        name: "space.low",
+        kind: Kind::Text,
+        unit: "a share of the data folder's file system, at most 90%, and a size: the smaller counts",
+        default: "\"20%, 5GiB\"",
+        consequence: "With less than that free, `space.low` is logged and `/metrics` says so: somebody should act.",
+    },
+    Key {
+        name: "space.full",
+        kind: Kind::Text,
+        unit: "the same, and not more than `space.low`",
+        default: "\"5%, 1GiB\"",
+        consequence: "With less than that free, new sessions are refused and told why, `/readyz` fails and `space.full` is \
+            logged. Break-glass grants pass, with events of their own. Live sessions go on until they cannot be recorded. \
+            What their ends need is reserved ahead. With an eighth more free it is over by itself (`space.ok`).",
     },
     Key {
         name: "vault.master_key",

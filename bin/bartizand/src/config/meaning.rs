@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bartizan_model::NodeId;
+use bartizan_record::space::{Mark, Watermarks};
 use bartizan_ssh::transport::KexMethod;
 use bartizan_store::PostgresOptions;
 use tracing_subscriber::EnvFilter;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     /// Which recordings are kept.
     pub(crate) retention: Rules,
+    /// Below which free space somebody should act, and new sessions are refused.
+    pub(crate) watermarks: Watermarks,
     /// Where the vault's master key is kept, where it is written.
     pub(crate) master_key: Option<PathBuf>,
     /// Where `/metrics` answers over TCP.
@@ -69,6 +72,7 @@ impl Config {
                 keep: read.text("recordings.keep", || None, |text| days(text).map(Some)),
                 keep_size: read.text("recordings.keep_size", || None, |text| size(text).map(Some)),
             },
+            watermarks: read.watermarks(),
             master_key: read.text("vault.master_key", || None, |text| absolute(text).map(Some)),
             metrics_listen: read.listen("metrics.listen", &[]),
         }
@@ -119,6 +123,8 @@ impl Config {
             ("session.drain", seconds(self.drain)),
             ("recordings.keep", written(self.retention.keep.as_ref().map(|(written, _)| written))),
             ("recordings.keep_size", written(self.retention.keep_size.as_ref().map(|(written, _)| written))),
+            ("space.low", self.watermarks.low.to_string()),
+            ("space.full", self.watermarks.full.to_string()),
             ("vault.master_key", path(self.master_key.as_ref())),
             ("metrics.listen", addresses(&self.metrics_listen)),
         ]
@@ -271,6 +277,19 @@ impl Reading<'_> {
             }
         }
         addresses
+    }
+
+    fn watermarks(&mut self) -> Watermarks {
+        let mark = |text: &str| text.parse::<Mark>().map_err(|why| format!("is \"{}\": {why}", shown(text)));
+        let default = Watermarks::default();
+        let low = self.text("space.low", || default.low, mark);
+        let full = self.text("space.full", || default.full, mark);
+        if (full.percent > low.percent || full.bytes > low.bytes)
+            && let Some(At { line, .. }) = self.written.text("space.full").or(self.written.text("space.low"))
+        {
+            self.fault(line, "space.full", &format!("is {full}, more than space.low, which is {low}"));
+        }
+        Watermarks { low, full }
     }
 
     fn key_exchange(&mut self) -> Vec<KexMethod> {

@@ -87,6 +87,9 @@ fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
         [recordings]
         keep = "400d"
         keep_size = "500GiB"
+        [space]
+        low = "30%, 100GiB"
+        full = "10%, 20GiB"
         [vault]
         master_key = "/etc/master"
         [metrics]

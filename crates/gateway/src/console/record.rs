@@ -4,13 +4,14 @@
 //! begun before anything is shown; every command is durable before it is carried out. What a session shows that
 //! the console's `ssh` opens is in that session's own recording; here a mark says which.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bartizan_access::Authenticated;
-use bartizan_audit::LogError;
+use bartizan_audit::{LogError, Pending};
 use bartizan_decode::Observed;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_model::{
@@ -19,6 +20,7 @@ use bartizan_model::{
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder, Stream};
 
 use super::{Console, Terminal};
+use crate::emergency::{self, EndPromise, Receipts};
 use crate::parts::Shared;
 use crate::relay::Ended;
 use crate::session;
@@ -38,6 +40,8 @@ pub(super) enum NoConsole {
     Log(#[from] LogError),
     #[error("the recording cannot be written ({0}), so no console can open; please tell an operator")]
     Record(#[from] RecordError),
+    #[error("no console can open: the disk for recordings is nearly full ({0}); please tell an operator")]
+    Space(String),
     #[error("internal error")]
     Name,
 }
@@ -50,6 +54,9 @@ pub(super) struct Record {
     trail: Trail,
     recorder: SessionRecorder,
     clock: Instant,
+    /// Events that nothing waits for one by one; the next command does.
+    receipts: RefCell<Receipts>,
+    promise: EndPromise,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
 }
@@ -71,7 +78,15 @@ impl Record {
             // Refused either way.
             drop(trail.denied(body));
         })?;
+        if let Some(reason) = emergency::shortage(shared) {
+            let (action, detail, rules) = ("console".into(), None, Vec::new());
+            let deny = Body::AccessDeny { action, detail, reason: format!("space: {reason}"), rules };
+            drop(trail.denied(deny));
+            return Err(NoConsole::Space(reason));
+        }
         let trail = trail.in_session(session);
+        let promise = EndPromise::new(&trail);
+        promise.opened();
         let policy = Recording::default();
         let start = Body::SessionStart {
             way: Way::Console,
@@ -92,7 +107,9 @@ impl Record {
             }
         };
         let (bytes_in, bytes_out) = Default::default();
-        let record = Self { session, started, trail, recorder, clock, bytes_in, bytes_out };
+        let receipts = RefCell::default();
+        let record =
+            Self { session, started, trail, recorder, clock, receipts, promise, bytes_in, bytes_out };
         record.open_channel(terminal.as_ref())?;
         Ok(Rc::new(record))
     }
@@ -106,7 +123,7 @@ impl Record {
             detail: None,
             reason: None,
         };
-        drop(self.trail.note(open)?);
+        self.queued(self.trail.note(open)?);
         if let Some(Terminal { term, size, .. }) = terminal {
             let request = Body::ChannelRequest {
                 channel: CHANNEL,
@@ -114,7 +131,7 @@ impl Record {
                 detail: Some(format!("{} {}x{}", escape(term), size.cols, size.rows)),
                 reason: None,
             };
-            drop(self.trail.note(request)?);
+            self.queued(self.trail.note(request)?);
             self.recorder.set_pty(CHANNEL, term, size.cols, size.rows, self.now());
         }
         Ok(())
@@ -124,8 +141,18 @@ impl Record {
         self.clock.elapsed()
     }
 
-    /// Logs a command; durable when this returns.
+    fn queued(&self, event: Pending) {
+        self.receipts.borrow_mut().push(event);
+    }
+
+    /// Waits for all events so far.
+    async fn settled(&self) -> Result<(), LogError> {
+        poll_fn(|cx| self.receipts.borrow_mut().poll(cx, &self.promise)).await
+    }
+
+    /// Logs a command; durable when this returns, with all before it.
     pub(super) async fn command(&self, line: &[u8]) -> Result<(), LogError> {
+        self.settled().await?;
         let command = escape(&line[..line.len().min(LINE_BYTES)]);
         let body = Body::ConsoleCommand { command, length: line.len() as u64 };
         self.trail.note(body)?.await.map(drop)
@@ -145,14 +172,16 @@ impl Record {
 
     /// Logs what a decoder has seen.
     pub(super) fn observed(&self, seen: Observed) -> Result<(), LogError> {
-        self.trail.log().submit(self.trail.event(seen.outcome, seen.severity, seen.body)).map(drop)
+        self.queued(self.trail.submit(seen.outcome, seen.severity, seen.body)?);
+        Ok(())
     }
 
     /// Logs that something was refused.
     pub(super) fn denied(&self, action: &str, detail: String, reason: String) -> Result<(), LogError> {
         let body =
             Body::AccessDeny { action: action.into(), detail: Some(detail), reason, rules: Vec::new() };
-        self.trail.denied(body).map(drop)
+        self.queued(self.trail.denied(body)?);
+        Ok(())
     }
 
     /// Records bytes that the person sent to the console.
@@ -215,16 +244,19 @@ impl Record {
                 exit_signal: None,
                 duration_us: u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX),
             };
-            if let Err(error) =
-                self.trail.log().submit(self.trail.event(Outcome::Success, Severity::Info, body))
-            {
-                tracing::error!(%error, "the end of a console's channel could not be logged");
+            match self.trail.closing(Outcome::Success, Severity::Info, body) {
+                Ok(pending) => self.receipts.borrow_mut().push_end(pending),
+                Err(error) => tracing::error!(%error, "the end of a console's channel could not be logged"),
             }
         }
+        let (truncated, reason) = match self.settled().await {
+            Ok(()) => (broken || self.recorder.failed().is_some(), reason),
+            Err(error) => (true, format!("{reason}; not all of it is logged: {error}")),
+        };
         let ended = Ended {
             reason,
             relayed: true,
-            truncated: broken || self.recorder.failed().is_some(),
+            truncated,
             exit_status,
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),

@@ -191,7 +191,7 @@ impl Host {
         if let Some(reason) = refused {
             if self.may_note() {
                 let event = change.event(ForwardState::Refused, Some(reason));
-                self.submit(Outcome::Denied, Severity::Notice, event);
+                self.tell(Outcome::Denied, Severity::Notice, event);
             }
             return GlobalVerdict::Refuse;
         }

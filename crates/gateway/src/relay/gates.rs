@@ -133,7 +133,7 @@ impl Host {
             Err(broken) => {
                 let what = "an SFTP channel was ended: it could not be judged".to_owned();
                 let body = Body::Anomaly { what, detail: format!("{from}: {broken}") };
-                self.submit(Outcome::Denied, Severity::Warning, body);
+                self.tell(Outcome::Denied, Severity::Warning, body);
                 DataVerdict::End { text: format!("bartizan: this SFTP channel cannot be judged: {broken}") }
             }
         }
@@ -152,6 +152,6 @@ impl Host {
             reason,
             rules,
         };
-        self.submit(Outcome::Denied, Severity::Warning, body);
+        self.tell(Outcome::Denied, Severity::Warning, body);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bartizan_access::Asked;
@@ -25,6 +26,7 @@ use super::host_keys::OwnHostKeys;
 use super::judge::{Denied, Judge, name_of, text_of};
 use super::observe::Observers;
 use crate::counts::Counts;
+use crate::emergency::{self, EndPromise, Receipts};
 use crate::hop::now;
 use crate::trail::Trail;
 
@@ -124,6 +126,9 @@ pub(super) struct Host {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) host_keys: OwnHostKeys,
+    /// Events that nothing waits for one by one.
+    pub(super) receipts: Receipts,
+    promise: EndPromise,
     observers: Observers,
     pub(super) gates: Gates,
 }
@@ -136,6 +141,7 @@ impl Host {
         counts: Arc<Counts>,
         started: Instant,
         host_keys: OwnHostKeys,
+        promise: EndPromise,
     ) -> Self {
         Self {
             judge,
@@ -156,6 +162,8 @@ impl Host {
             bytes_in: 0,
             bytes_out: 0,
             host_keys,
+            receipts: Receipts::default(),
+            promise,
             observers: Observers::default(),
             gates: Gates::default(),
         }
@@ -212,7 +220,11 @@ impl Host {
     }
 
     pub(super) fn submit(&mut self, outcome: Outcome, severity: Severity, body: Body) -> Option<Pending> {
-        match self.trail.log().submit(self.trail.event(outcome, severity, body)) {
+        self.queued(self.trail.submit(outcome, severity, body))
+    }
+
+    fn queued(&mut self, event: Result<Pending, LogError>) -> Option<Pending> {
+        match event {
             Ok(pending) => Some(pending),
             Err(error) => {
                 self.failure.get_or_insert(error.into());
@@ -221,19 +233,51 @@ impl Host {
         }
     }
 
+    /// Queues an event that nothing waits for; the session ends if it is refused.
+    pub(super) fn tell(&mut self, outcome: Outcome, severity: Severity, body: Body) {
+        let pending = self.submit(outcome, severity, body);
+        pending.into_iter().for_each(|pending| self.receipts.push(pending));
+    }
+
     pub(super) fn note(&mut self, body: Body) {
-        self.submit(Outcome::Success, Severity::Info, body);
+        self.tell(Outcome::Success, Severity::Info, body);
     }
 
     /// Logs what the decoders have seen.
     fn observed(&mut self) {
         for seen in self.observers.take() {
-            self.submit(seen.outcome, seen.severity, seen.body);
+            self.tell(seen.outcome, seen.severity, seen.body);
         }
     }
 
     fn denied(&mut self, body: Body) {
-        self.submit(Outcome::Denied, Severity::Notice, body);
+        self.tell(Outcome::Denied, Severity::Notice, body);
+    }
+
+    /// Logs the end of a channel, which has its room also on a full disk.
+    pub(super) fn channel_over(&mut self, body: Body) {
+        let pending = self.queued(self.trail.closing(Outcome::Success, Severity::Info, body));
+        pending.into_iter().for_each(|pending| self.receipts.push_end(pending));
+    }
+
+    /// Looks what became of events that nothing waits for.
+    ///
+    /// # Errors
+    /// When one was refused: what it told of has happened, so the session must end.
+    pub(super) fn poll_receipts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LogError>> {
+        self.receipts.poll(cx, &self.promise)
+    }
+
+    /// Goes on although nothing can be kept any more, if break-glass grants permit it. Nothing may pass before the
+    /// event is durable.
+    ///
+    /// # Errors
+    /// When the session must end.
+    pub(super) fn goes_on_unrecorded(&mut self, error: RecordError) -> Result<Pending, Failure> {
+        match self.judge.break_glass() {
+            None => Err(error.into()),
+            Some(rules) => Ok(emergency::declare(&self.trail, &rules, error.to_string(), false)?),
+        }
     }
 
     /// Takes one from the budget of cheap events; the last one says that there are more.
@@ -244,7 +288,7 @@ impl Host {
                 self.notes = 0;
                 let what = "more requests than are logged one by one".to_owned();
                 let detail = format!("{NOTES} of unknown or repeated kinds were logged, later ones are not");
-                self.submit(Outcome::Success, Severity::Notice, Body::Anomaly { what, detail });
+                self.tell(Outcome::Success, Severity::Notice, Body::Anomaly { what, detail });
                 false
             }
             _ => {
@@ -254,26 +298,9 @@ impl Host {
         }
     }
 
-    /// Logs that a channel was asked for; `reason` says why it is refused.
-    fn open_event(
-        &mut self,
-        from: Side,
-        ordinal: u32,
-        open: &ChannelOpen<'_>,
-        reason: Option<String>,
-    ) -> Option<Pending> {
-        let body = Body::ChannelOpen {
-            channel: ordinal,
-            kind: open.channel_type.name().to_owned(),
-            from: from.to_string(),
-            detail: describe::channel(&open.channel_type),
-            reason,
-        };
-        if matches!(&body, Body::ChannelOpen { reason: Some(_), .. }) {
-            self.submit(Outcome::Denied, Severity::Notice, body)
-        } else {
-            self.submit(Outcome::Success, Severity::Info, body)
-        }
+    /// Logs that a channel was asked for, and why it is refused.
+    fn refused_event(&mut self, from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: String) {
+        self.denied(open_body(from, ordinal, open, Some(reason)));
     }
 
     fn request_event(&mut self, key: ChannelKey, request: &RequestType<'_>, reason: Option<String>) {
@@ -430,10 +457,12 @@ impl RelayHost for Host {
         };
         if let Err(reason) = verdict {
             let text = format!("bartizan: {reason}");
-            self.open_event(from, ordinal(key), open, Some(reason));
+            self.refused_event(from, ordinal(key), open, reason);
             return OpenVerdict::prohibited(text);
         }
-        let receipt = self.open_event(from, ordinal(key), open, None);
+        self.promise.opened();
+        let receipt =
+            self.submit(Outcome::Success, Severity::Info, open_body(from, ordinal(key), open, None));
         let kind = open.channel_type.name().to_owned();
         self.recorder.open_channel(ordinal(key), &kind, self.now);
         self.observers.opens(key, ordinal(key), &open.channel_type);
@@ -456,7 +485,10 @@ impl RelayHost for Host {
                 self.held = Some(Held { message: HeldMessage::Open, receipt });
                 OpenVerdict::Hold
             }
-            _ => OpenVerdict::Pass,
+            receipt => {
+                receipt.into_iter().for_each(|receipt| self.receipts.push(receipt));
+                OpenVerdict::Pass
+            }
         }
     }
 
@@ -531,7 +563,7 @@ impl RelayHost for Host {
 
     fn channel_refused(&mut self, from: Side, open: &ChannelOpen<'_>, why: Refusal) {
         if self.may_note() {
-            self.open_event(from, u32::MAX, open, Some(format!("{why:?}")));
+            self.refused_event(from, u32::MAX, open, format!("{why:?}"));
         }
     }
 
@@ -580,6 +612,17 @@ impl RelayHost for Host {
             exit_signal: channel.exit_signal,
             duration: self.now.saturating_sub(channel.opened),
         });
+    }
+}
+
+/// The event that a channel was asked for; `reason` says why it is refused.
+fn open_body(from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: Option<String>) -> Body {
+    Body::ChannelOpen {
+        channel: ordinal,
+        kind: open.channel_type.name().to_owned(),
+        from: from.to_string(),
+        detail: describe::channel(&open.channel_type),
+        reason,
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use bartizan_access::{Action, Asked, Decision, DenyReason, Directory, Permit, Request, classify};
 use bartizan_model::{GrantId, Permission, Timestamp};
 
+use crate::emergency;
 use crate::grant::Grant;
 use crate::parts::Shared;
+use crate::trail::Trail;
 
 /// How long a change of the wall clock may go unnoticed.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
@@ -45,11 +47,13 @@ pub(super) struct Denied {
 pub(super) struct Judge {
     shared: Arc<Shared>,
     grant: Grant,
+    /// Tells whether the session is an emergency.
+    trail: Trail,
 }
 
 impl Judge {
-    pub(super) const fn new(shared: Arc<Shared>, grant: Grant) -> Self {
-        Self { shared, grant }
+    pub(super) const fn new(shared: Arc<Shared>, grant: Grant, trail: Trail) -> Self {
+        Self { shared, grant, trail }
     }
 
     /// Whether the session may still be, and so open another channel.
@@ -115,10 +119,22 @@ impl Judge {
         self.shared.directory()
     }
 
+    /// The break-glass grants by which the session may go on when it cannot be recorded any more; none, if it may not.
+    pub(super) fn break_glass(&self) -> Option<Vec<GrantId>> {
+        let permit = self.ask(Action::Continue).ok()?;
+        let (directory, request) = (self.shared.directory(), emergency::request(&self.grant));
+        emergency::pass(&directory, &self.grant.who, &request, &permit).map(|permit| permit.rules().to_vec())
+    }
+
     pub(super) fn ask(&self, action: Action) -> Result<Permit, Denied> {
         let Grant { who, login, target, source, .. } = &self.grant;
         let request = Request { target: &target.name, login, action, source: source.ip() };
-        match self.shared.directory().judge(who, &request, Timestamp::now()) {
+        let (directory, now) = (self.shared.directory(), Timestamp::now());
+        let decision = match self.trail.is_emergency() {
+            false => directory.judge(who, &request, now),
+            true => directory.judge_break_glass(who, &request, now),
+        };
+        match decision {
             Decision::Permit(permit) => Ok(permit),
             Decision::Deny(denial) => {
                 let reason = match (denial.reason, action) {

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bartizan_audit::{LogError, Pending};
+use bartizan_model::SessionId;
 use bartizan_record::SessionRecorder;
 use bartizan_ssh::connection::relay::{Relay, RelayLimits, Side};
 use bartizan_ssh::key::HostKey;
@@ -30,6 +32,7 @@ use self::host::{Failure, Host};
 use self::host_keys::OwnHostKeys;
 use self::judge::Judge;
 use self::pump::{Both, Pump, Stop};
+use crate::emergency::EndPromise;
 use crate::grant::Grant;
 use crate::hop::{Hop, HopError};
 use crate::live::Lives;
@@ -66,6 +69,10 @@ pub(crate) struct Session {
     pub(crate) host_keys: Vec<HostKey>,
     /// Its place among the live sessions.
     pub(crate) lives: Lives,
+    /// Room in the log for its end.
+    pub(crate) promise: EndPromise,
+    /// The event of the connection to the target.
+    pub(crate) connected: Pending,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -75,16 +82,15 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     target: Hop<TcpStream>,
     session: Session,
 ) -> Ended {
-    let Session { grant, trail, recorder, started, host_keys, mut lives, shared } = session;
-    let greeting = shared
-        .settings()
-        .banner
-        .then(|| format!("NOTE: this session is recorded. Audit key: {}\r\n", grant.session));
+    let Session { grant, trail, recorder, started, host_keys, mut lives, promise, connected, shared } =
+        session;
+    let greeting = shared.settings().banner.then(|| greeting(&trail, &recorder, grant.session));
     let own_keys = OwnHostKeys::new(host_keys, client.transport.session_id().unwrap_or_default());
-    let judge = Judge::new(shared.clone(), grant);
+    let judge = Judge::new(shared.clone(), grant, trail.clone());
     let watch = judge.clone();
     let counts = shared.counts.clone();
-    let host = Host::new(judge, trail.clone(), recorder.clone(), counts, started, own_keys);
+    let mut host = Host::new(judge, trail.clone(), recorder.clone(), counts, started, own_keys, promise);
+    host.receipts.push(connected);
     let mut pump = Box::new(Pump::new(client, target, Relay::new(RelayLimits::default()), host, greeting));
     pump.announce_host_keys();
 
@@ -99,7 +105,14 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
         });
         let (mut draining, mut told) = (pin!(shared.draining()), false);
+        let (mut lapse, mut lapsed) = (pin!(recorder.lapse()), recorder.lapsed().is_some());
         poll_fn(|cx| {
+            if !lapsed && let Poll::Ready(error) = lapse.as_mut().poll(cx) {
+                lapsed = true;
+                if let Err(failure) = pump.goes_on_unrecorded(error) {
+                    return Poll::Ready(Stop::Failure(failure));
+                }
+            }
             if !told && let Poll::Ready(patience) = draining.as_mut().poll(cx) {
                 told = true;
                 if let Some(notice) = session::drain_notice(patience) {
@@ -119,9 +132,20 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let reason = farewell(&mut pump, stop).await;
     let logged = pump.log_closed().await;
-    let truncated = logged.is_err() || recorder.failed().is_some();
+    let truncated = logged.is_err() || recorder.failed().is_some() || recorder.lapsed().is_some();
     let Host { exit_status, bytes_in, bytes_out, .. } = pump.host;
     Ended { reason, relayed: true, truncated, exit_status, bytes_in, bytes_out }
+}
+
+/// What a person at a terminal is told first.
+fn greeting(trail: &Trail, recorder: &SessionRecorder, session: SessionId) -> String {
+    let kept = match recorder.lapsed() {
+        None => "this session is recorded",
+        Some(_) => "this session cannot be recorded; what it does is logged",
+    };
+    let how =
+        if trail.is_emergency() { " It passes by a break-glass grant, and operators are told." } else { "" };
+    format!("NOTE: {kept}.{how} Audit key: {session}\r\n")
 }
 
 /// Tells both ends what each has to know, in that order, and gives the reason for the log.
@@ -184,6 +208,12 @@ impl Words {
             Stop::Failure(Failure::Record(error)) => (
                 format!("recording failed: {error}"),
                 "bartizan: this session ends because its recording cannot be written (disk full or failing). \
+                 Please tell an operator."
+                    .to_owned(),
+            ),
+            Stop::Failure(Failure::Log(LogError::Full)) => (
+                format!("audit log failed: {}", LogError::Full),
+                "bartizan: this session ends because the disk is full and nothing more can be logged. \
                  Please tell an operator."
                     .to_owned(),
             ),

@@ -5,12 +5,14 @@
 //! [`HIGH_WATER`] (and a good deal more while it exchanges keys itself), while the other end exchanges keys, while the
 //! recorder has no room, or while its request is held.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bartizan_record::{Answer, ChannelDigests, SessionRecorder};
+use bartizan_audit::{LogError, Pending};
+use bartizan_record::{Answer, ChannelDigests, RecordError, SessionRecorder};
 use bartizan_ssh::connection::ConnectionError;
 use bartizan_ssh::connection::relay::{
     DataKind, Flow, GlobalVerdict, OpenVerdict, Output, Relay, RelayError, RequestVerdict, Side,
@@ -77,6 +79,8 @@ pub(super) struct Pump<S> {
     /// Channels that are over and whose digests the recorder still owes.
     closing: Vec<(Closing, Answer<ChannelDigests>)>,
     greeting: Option<String>,
+    /// Nothing is read until this event is durable.
+    before_more: Option<Pending>,
 }
 
 /// Sends to either end while neither is borrowed.
@@ -141,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             timer_at: Duration::MAX,
             closing: Vec::new(),
             greeting,
+            before_more: None,
         }
     }
 
@@ -175,7 +180,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         self.keep_time(cx)?;
         let mut moved = self.settle_held(cx)?;
-        if self.may_read(cx) {
+        if let Poll::Ready(Err(error)) = self.host.poll_receipts(cx) {
+            return Err(Stop::Failure(error.into()));
+        }
+        if self.may_read(cx).map_err(|error| Stop::Failure(error.into()))? {
             moved |= self.carry(Side::Client, cx)?;
             moved |= self.carry(Side::Target, cx)?;
         }
@@ -190,21 +198,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
+    /// Lets the session go on although nothing of it is kept any more, if it may, and tells people at terminals.
+    ///
+    /// # Errors
+    /// When it must end.
+    pub(super) fn goes_on_unrecorded(&mut self, error: RecordError) -> Result<(), Failure> {
+        self.before_more = Some(self.host.goes_on_unrecorded(error)?);
+        self.tell(
+            "bartizan: this session cannot be recorded any more (disk full or failing). It goes on by a break-glass \
+             grant; what it does is logged, and operators are told.",
+        );
+        Ok(())
+    }
+
     /// True unless what passes could not be recorded or logged fast enough.
-    fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
+    fn may_read(&mut self, cx: &mut Context<'_>) -> Result<bool, LogError> {
+        if let Some(event) = &mut self.before_more {
+            match Pin::new(event).poll(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(receipt) => drop(receipt?),
+            }
+            self.before_more = None;
+        }
         if !self.host.recorder.has_room() {
             let recorder: Rc<SessionRecorder> = self.host.recorder.clone();
             let room = self.room.get_or_insert_with(|| Box::pin(async move { recorder.room().await }));
             if room.as_mut().poll(cx).is_pending() {
-                return false;
+                return Ok(false);
             }
             self.room = None;
         }
         if self.host.congested() {
             self.wake_at(now() + CONGESTION_PAUSE, cx);
-            return false;
+            return Ok(false);
         }
-        true
+        Ok(true)
     }
 
     /// Reads one end and passes on what it sent, until nothing more comes or the other end has enough.
@@ -266,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                 Poll::Pending => break,
                 Poll::Ready(Ok(digests)) => {
                     let (closing, _) = self.closing.remove(0);
-                    self.host.note(closing.event(digests));
+                    self.host.channel_over(closing.event(digests));
                 }
                 Poll::Ready(Err(error)) => return Err(Stop::Failure(error.into())),
             }
@@ -328,8 +356,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
         for (closing, digests) in self.closing.drain(..) {
             let digests = digests.await?;
-            self.host.note(closing.event(digests));
+            self.host.channel_over(closing.event(digests));
         }
+        poll_fn(|cx| self.host.poll_receipts(cx)).await?;
         self.host.failure.take().map_or(Ok(()), Err)
     }
 }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_audit::Logged;
-use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::event::{Body, Severity};
 use bartizan_model::{LoginName, Target, Timestamp, escape};
 use bartizan_ssh::auth::client::{ClientAuth, ClientEvent};
 use bartizan_ssh::auth::{AuthError, Secret};
@@ -147,10 +147,8 @@ async fn pin(
 ) -> Result<Verified, ConnectError> {
     let ours = |what, error: &dyn std::fmt::Display| ConnectError::Ours { what, error: error.to_string() };
     let host_key = fingerprint(shown.key());
-    let event = trail.event(Outcome::Success, Severity::Notice, Body::HostKeyFirstUse { host_key });
-    let pending =
-        trail.log().submit(event).map_err(|error| ours("log the first use of its host key", &error))?;
-    pending.await.map_err(|error| ours("log the first use of its host key", &error))?;
+    let logged = trail.append_for(Severity::Notice, Body::HostKeyFirstUse { host_key }, ()).await;
+    logged.map_err(|error| ours("log the first use of its host key", &error))?;
     let line = shown.key().to_openssh("");
     match shared.store.pin_host_key(&target.name, line.trim()).await {
         Ok(PinOutcome::Pinned(_)) => Ok(Verified::FirstUse),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bartizan_audit::Logged;
 use bartizan_model::api::{TargetTestStep, TestOutcome};
-use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::event::{Body, Severity};
 use bartizan_model::{HostKeyTrust, LoginName, Target, escape};
 use bartizan_ssh::transport::{DisconnectReason, Transport};
 use tokio::sync::mpsc;
@@ -35,10 +35,10 @@ pub(crate) struct Probe {
 
 /// Logs a test, makes it, and logs how it went. What is dialled is dialled after the log has it.
 pub(crate) async fn test(probe: Probe, shared: &Shared) {
-    let trail = Trail::new(shared, None).at(probe.target.name.clone(), probe.login.clone());
-    let event = trail.event(Outcome::Success, Severity::Notice, Body::TargetTest { by: probe.by.clone() });
+    let trail = Trail::new(shared, None).at(probe.target.name.clone(), probe.login.clone()).urgent(true);
+    let body = Body::TargetTest { by: probe.by.clone() };
     let mut steps = Steps { tell: probe.steps.clone(), since: Instant::now() };
-    let probe = match trail.log().append_for(event, probe).await {
+    let probe = match trail.append_for(Severity::Notice, body, probe).await {
         Ok(probe) => probe,
         Err(error) => {
             let error = ConnectError::Ours { what: "log the test", error: error.to_string() };

@@ -10,6 +10,7 @@ use bartizan_model::{
     AuthorizedKey, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, LoginName, NodeId, Person, PersonName,
     PersonState, Recording, Target, TargetName, TargetSelector, Timestamp,
 };
+use bartizan_record::space::{Mark, Space, Watermarks};
 use bartizan_record::{Options, Recordings};
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey, PublicKey};
 use bartizan_store::{DirectoryStore as _, MasterKey, Store, Vault};
@@ -67,7 +68,11 @@ impl Fixture {
         let vault = runtime.block_on(Vault::open(store.clone(), &master)).unwrap();
         let policies = tokio::sync::watch::channel(bartizan_access::Policies::default()).1;
         let (log, store) = (log.clone(), store.clone());
-        let parts = Parts { node, log: log.clone(), store: store.clone(), vault, recordings, keys, policies };
+        // However little the machine has: these tests are not about space.
+        let never = Mark { percent: 0, bytes: 0 };
+        let space = Space::watch(folder.path(), Watermarks { low: never, full: never }).unwrap();
+        let parts =
+            Parts { node, log: log.clone(), store: store.clone(), vault, recordings, space, keys, policies };
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let gateway = runtime.block_on(start(&listen, Settings::default(), parts)).unwrap();
 

@@ -36,5 +36,6 @@ mod retention;
 mod rotation;
 mod selftest;
 mod sftp_root;
+mod space;
 mod target;
 mod tour;
