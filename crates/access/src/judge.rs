@@ -1,5 +1,6 @@
 //! May this person do this now.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -358,6 +359,22 @@ struct Question<'a> {
     context: Context,
 }
 
+/// An address in Cedar's terms. Making one costs as much as a decision, since Cedar parses the name of its own type each time;
+/// one connection asks about the same address again and again, so each thread keeps the last.
+fn ip(address: IpAddr) -> RestrictedExpression {
+    thread_local! {
+        static LAST: RefCell<Option<(IpAddr, RestrictedExpression)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| match last {
+        Some((known, expression)) if *known == address => expression.clone(),
+        _ => {
+            let expression = RestrictedExpression::new_ip(address.to_string());
+            *last = Some((address, expression.clone()));
+            expression
+        }
+    })
+}
+
 impl<'a> Question<'a> {
     fn new(
         directory: &'a Directory,
@@ -369,7 +386,7 @@ impl<'a> Question<'a> {
         let seconds = i64::try_from(now.unix_seconds()).map_err(|e| e.to_string())?;
         let facts = [
             ("login", RestrictedExpression::new_string(request.login.as_str().to_owned())),
-            ("source", RestrictedExpression::new_ip(request.source.to_canonical().to_string())),
+            ("source", ip(request.source.to_canonical())),
             ("now", RestrictedExpression::new_long(seconds)),
             ("method", RestrictedExpression::new_string(who.method().to_owned())),
         ];
