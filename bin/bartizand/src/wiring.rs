@@ -29,7 +29,7 @@ use bartizan_sinks::IndexFollower;
 use bartizan_ssh::key::{PrivateKey, PublicKey};
 use bartizan_store::Store;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::cas::CaFiles;
@@ -71,6 +71,7 @@ pub(crate) struct Server {
     api: JoinHandle<std::io::Result<()>>,
     stop_api: oneshot::Sender<()>,
     indexed: watch::Receiver<u64>,
+    hurry: Arc<Notify>,
     follower: JoinHandle<()>,
     stop_follower: watch::Sender<bool>,
     schedule: JoinHandle<()>,
@@ -97,7 +98,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
-    let (rebuild, emptied) = follower.rebuild();
+    let ((rebuild, emptied), hurry) = (follower.rebuild(), follower.hurry());
     let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
     let mut orphans = 0;
     let janitor = Janitor {
@@ -148,6 +149,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         master_key: Arc::new(master),
         log: log.clone(),
         indexed: indexed.clone(),
+        hurry: hurry.clone(),
         rebuild,
         emptied,
         policies: policies.subscribe(),
@@ -196,6 +198,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         api,
         stop_api,
         indexed,
+        hurry,
         follower,
         stop_follower,
         schedule,
@@ -309,6 +312,7 @@ impl Server {
         blocking(|| self.gateway.stop()).await?;
         let noted = note(&self.log, &self.node, Body::ServerStop { reason: reason.to_owned() }).await;
         let (head, mut indexed) = (self.log.head(), self.indexed);
+        self.hurry.notify_one();
         // An index that is behind goes on where it was at the next start.
         let _ = tokio::time::timeout(DRAIN, indexed.wait_for(|&next| next >= head)).await;
         self.stop_follower.send_replace(true);

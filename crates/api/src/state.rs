@@ -13,7 +13,7 @@ use bartizan_model::{LoginName, NodeId, SessionId, Target, Timestamp};
 use bartizan_record::Gauge;
 use bartizan_record::space::Space;
 use bartizan_store::{Store, Vault};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::error::{ApiError, Result};
 use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
@@ -57,6 +57,8 @@ pub struct Parts {
     pub log: Log,
     /// How far the index has followed the log: the index of the entry that it expects next.
     pub indexed: watch::Receiver<u64>,
+    /// Told when somebody waits for the index.
+    pub hurry: Arc<Notify>,
     /// Counted up, it has the index made again from the log …
     pub rebuild: watch::Sender<u64>,
     /// … and this reaches the same number once the old index is gone.
@@ -161,6 +163,9 @@ impl ApiState {
     pub(crate) async fn index_is_current(&self) -> Result<()> {
         let head = self.parts.log.head();
         let mut indexed = self.parts.indexed.clone();
+        if *indexed.borrow() < head {
+            self.parts.hurry.notify_one();
+        }
         let reached = indexed.wait_for(|&next| next >= head);
         match tokio::time::timeout(INDEX_PATIENCE, reached).await {
             Ok(Ok(_)) => Ok(()),

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bartizan_audit::{Log, ReadError, Reader};
 use bartizan_store::{EventQuery, IndexEntry, IndexStore, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Most entries that are applied in one transaction, …
 const BATCH: usize = 2048;
 /// … and bytes of them beyond which no more are added. Each transaction costs the index the same work again.
 const BATCH_BYTES: usize = 4 << 20;
-/// After each transaction the follower waits so long for more. A session makes some ten events within
-/// milliseconds, and a transaction for each would cost several times what one for all of them does.
-const GATHER: Duration = Duration::from_millis(50);
+/// After an event the follower waits so long for more, unless somebody waits for the index. A session makes some ten
+/// events, and a transaction for each would cost several times what one for all of them does.
+const GATHER: Duration = Duration::from_millis(500);
 /// After a failure the follower waits so long, then twice as long each time …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// … up to this.
@@ -42,6 +42,8 @@ pub struct IndexFollower<S> {
     /// How often the index was asked to be made again, and how often it was emptied for that.
     asked: watch::Sender<u64>,
     emptied: watch::Sender<u64>,
+    /// Told that somebody waits for the index.
+    hurry: Arc<Notify>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,13 @@ impl<S: IndexStore> IndexFollower<S> {
             next = 0;
         }
         let (asked, emptied) = (watch::Sender::new(0), watch::Sender::new(0));
-        Ok(Self { store, reader, head, next: watch::Sender::new(next), asked, emptied })
+        let hurry = Arc::default();
+        Ok(Self { store, reader, head, next: watch::Sender::new(next), asked, emptied, hurry })
+    }
+
+    /// To be told (`notify_one`) when somebody waits for the index: it then takes what is durable at once.
+    pub fn hurry(&self) -> Arc<Notify> {
+        self.hurry.clone()
     }
 
     /// To have the index made again from the log: count the first up; the second reaches that once the index is
@@ -85,8 +93,8 @@ impl<S: IndexStore> IndexFollower<S> {
 
     /// Follows the log until it is closed or `stopping` turns true.
     ///
-    /// What is durable is found in the index after some 50 ms at most while the index can be written.
-    /// A failure is logged once, and tried again with growing pauses.
+    /// What is durable is found in the index after some 500 ms at most while the index can be written, and at once if
+    /// somebody waits ([`Self::hurry`]). A failure is logged once, and tried again with growing pauses.
     ///
     /// # Cancel safety
     /// May be dropped at any time: what was applied is applied, the cursor moves in the same transaction.
@@ -97,23 +105,25 @@ impl<S: IndexStore> IndexFollower<S> {
             let pause = match self.catch_up().await {
                 Ok(()) => {
                     failures.over();
-                    GATHER
+                    None
                 }
-                Err(error) => failures.next(&error),
+                Err(error) => Some(failures.next(&error)),
             };
+            let hurry = &self.hurry;
             let more = async {
-                tokio::time::sleep(pause).await;
                 // After a failure there is something to do without news.
-                let news = async {
-                    tokio::select! {
-                        changed = self.head.changed() => changed.is_ok(),
-                        Ok(()) = asked.changed() => true,
-                    }
-                };
-                failures.any() || news.await
+                if pause.is_none() && self.head.changed().await.is_err() {
+                    return false;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause.unwrap_or(GATHER)) => {}
+                    () = hurry.notified() => {}
+                }
+                true
             };
             let go_on = tokio::select! {
                 go_on = more => go_on,
+                Ok(()) = asked.changed() => true,
                 _ = stopping.wait_for(|&stopping| stopping) => false,
             };
             if !go_on {
@@ -215,11 +225,6 @@ impl Failures {
         };
         self.pause = Some(pause);
         pause
-    }
-
-    /// Whether the last attempt failed.
-    fn any(&self) -> bool {
-        self.pause.is_some()
     }
 
     fn over(&mut self) {

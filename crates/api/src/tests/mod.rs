@@ -113,7 +113,7 @@ impl Api {
         let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;
         let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
         let stop_index = watch::Sender::new(false);
-        let indexed = follower.indexed();
+        let (indexed, hurry) = (follower.indexed(), follower.hurry());
         let (rebuild, emptied) = follower.rebuild();
         tokio::spawn(follower.run(stop_index.subscribe()));
 
@@ -129,6 +129,7 @@ impl Api {
             master_key: Arc::new(vault::OnlyInMemory),
             log: log.clone(),
             indexed: indexed.clone(),
+            hurry: hurry.clone(),
             rebuild: rebuild.clone(),
             emptied: emptied.clone(),
             policies: watch::channel(Policies::default()).1,
