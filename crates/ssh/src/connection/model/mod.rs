@@ -81,6 +81,7 @@ impl Wish {
 pub(crate) fn wish_of(request: &RequestType<'_>) -> Wish {
     match request {
         RequestType::Exec { command } => Wish::of(command),
+        RequestType::Subsystem { name } => Wish::of(name),
         RequestType::Unknown { data, .. } => Wish::of(data),
         _ => Wish::Pass(true),
     }

@@ -194,6 +194,16 @@ fn exit_signal<'a>(recipient_channel: u32, farewell: &Farewell<'a>) -> Message<'
     })
 }
 
+/// Tells the client how a program ended that never was.
+pub(super) fn put_exit_status(channel: &Channel, status: u32, out: &mut impl Output) {
+    let end = &channel.ends[Side::Client];
+    if let Some(recipient_channel) = end.number.filter(|_| end.told < Progress::Closed) {
+        let request_type = RequestType::ExitStatus { status };
+        let request = ChannelRequest { recipient_channel, want_reply: false, request_type };
+        out.to(Side::Client, &Message::ChannelRequest(request).to_payload());
+    }
+}
+
 /// Shows text to the person at a client's session: on the terminal if there is one, else on standard error.
 pub(super) fn put_text(channel: &mut Channel, text: &str, out: &mut impl Output) {
     if text.is_empty() {

@@ -2,11 +2,14 @@
 
 use super::super::progress::Progress;
 use super::channel::Channel;
-use super::ending::{Farewell, put_text, sever};
+use super::ending::{Farewell, put_exit_status, put_text, sever};
 use super::host::{Output, RelayHost, RequestVerdict, Side};
 use super::replies::Pending;
 use super::{ConnectionError, Flow, Held, Relay, RelayError};
 use crate::wire::connection::{ChannelRequest, Message, RequestKind};
+
+/// Exit status of a program that was refused, as OpenSSH's client gives for its own failures.
+const REFUSED: u32 = 255;
 
 impl Relay {
     pub(super) fn channel_request(
@@ -121,12 +124,23 @@ fn decide_request(
             note_passed(channel, from, kind, host, out);
         }
         RequestVerdict::Refuse { text } => {
+            let first_program =
+                from == Side::Client && kind.starts_program() && channel.withholds_from_target();
+            // Clients try another way where a subsystem is not to be had. Of a shell or a command they say that the
+            // request failed, and forget what stood on standard error: so it is as if it had run, said why and failed.
+            let ran = first_program && kind != RequestKind::Subsystem && !text.is_empty();
+            if request.want_reply && ran {
+                answer(channel, from, true, out);
+            }
             if from == Side::Client {
                 put_text(channel, text, out);
             }
-            if request.want_reply {
+            if request.want_reply && !ran {
                 answer(channel, from, false, out);
-            } else if from == Side::Client && kind.starts_program() && channel.withholds_from_target() {
+            } else if first_program {
+                if ran {
+                    put_exit_status(channel, REFUSED, out);
+                }
                 // Nothing else would tell the client, and it would wait for ever.
                 sever(channel, &Farewell::refused_program(), host, out);
             }

@@ -257,8 +257,23 @@ fn a_refused_program_says_why_on_standard_error() {
     rig.client_sends(&request(T, RequestType::Exec { command: b"refuse" }, true));
     assert_eq!(
         rig.sent(),
-        ["client CHANNEL_EXTENDED_DATA \"exec is not permitted\\nask for it\\n\"", "client CHANNEL_FAILURE"]
+        [
+            "client CHANNEL_SUCCESS",
+            "client CHANNEL_EXTENDED_DATA \"exec is not permitted\\nask for it\\n\"",
+            "client CHANNEL_REQUEST exit-status",
+            "client CHANNEL_EOF",
+            "client CHANNEL_CLOSE",
+            "target CHANNEL_CLOSE"
+        ]
     );
+}
+
+#[test]
+fn a_refused_subsystem_fails_so_that_the_client_tries_another_way() {
+    let mut rig = Rig::with_channel();
+    rig.host.refusal_text = "no";
+    rig.client_sends(&request(T, RequestType::Subsystem { name: b"refuse" }, true));
+    assert_eq!(rig.sent(), ["client CHANNEL_EXTENDED_DATA \"no\\n\"", "client CHANNEL_FAILURE"]);
 }
 
 #[test]
@@ -278,6 +293,7 @@ fn a_refused_program_that_wants_no_reply_ends_the_channel() {
         rig.sent(),
         [
             "client CHANNEL_EXTENDED_DATA \"no\\n\"",
+            "client CHANNEL_REQUEST exit-status",
             "client CHANNEL_EOF",
             "client CHANNEL_CLOSE",
             "target CHANNEL_CLOSE"
