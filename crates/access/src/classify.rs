@@ -74,6 +74,17 @@ pub fn classify(asked: Asked<'_>, pty: bool) -> Needs {
     }
 }
 
+/// The repository that a plain command line of Git is for, and the permission it needs. `None` of everything that is
+/// not so plain, which needs `exec`.
+pub fn repository(asked: Asked<'_>) -> Option<(Permission, &str)> {
+    let Asked::Exec(command) = asked else { return None };
+    let permission = narrow(command).filter(|p| matches!(p, Permission::GitRead | Permission::GitWrite))?;
+    match words(std::str::from_utf8(command).ok()?)?.pop()? {
+        Word::Quoted(path) => Some((permission, path)),
+        Word::Bare(_) => None,
+    }
+}
+
 /// The narrow permission that would do for a command line, if it is plain enough for one.
 fn narrow(command: &[u8]) -> Option<Permission> {
     let mut words = words(std::str::from_utf8(command).ok()?)?;

@@ -1,4 +1,4 @@
-//! Which files SFTP may touch: the file rules of several grants together.
+//! Which files SFTP may touch, and which repositories Git: the file rules of several grants together.
 //!
 //! A request is permitted when one grant permits it; rules of different grants are never cut with each other. Paths are
 //! judged as they are written: of a path with `..` nobody can say without asking the target where it leads, so it is
@@ -11,11 +11,14 @@ use bartizan_model::{FileRules, Grant, GrantId, Permission, Reach, escape};
 /// Longest path that a reason shows, in bytes before escaping.
 const SHOWN: usize = 200;
 
-/// What the grants of a session permit SFTP to do, and with which files. Part of a [`Permit`](crate::Permit).
+/// What the grants of a session permit SFTP and Git to do, and with which files and repositories. Part of a
+/// [`Permit`](crate::Permit).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileAccess {
     read: Extent,
     write: Extent,
+    git_read: Extent,
+    git_write: Extent,
 }
 
 /// For which files one permission is.
@@ -150,7 +153,7 @@ fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 }
 
 impl FileAccess {
-    /// What these rules permit, of which grant each; no rules at all permit nothing. It opens nothing by itself: what a
+    /// What these rules permit SFTP, of which grant each; no rules at all permit nothing. It opens nothing by itself: what a
     /// session may do is in its [`Permit`](crate::Permit).
     pub fn by_rules(read: Vec<(GrantId, FileRules)>, write: Vec<(GrantId, FileRules)>) -> Self {
         let extent = |rules: Vec<(GrantId, FileRules)>| match rules.iter().any(|(_, rules)| rules.is_empty())
@@ -158,7 +161,7 @@ impl FileAccess {
             true => Extent::Everything,
             false => Extent::Grants(rules),
         };
-        Self { read: extent(read), write: extent(write) }
+        Self { read: extent(read), write: extent(write), ..Self::default() }
     }
 
     /// What these grants permit; `everything` tells of what an operator's policy permits for every file.
@@ -179,15 +182,20 @@ impl FileAccess {
                 true => Extent::Grants(rules),
             }
         };
-        Self { read: extent(Permission::SftpRead), write: extent(Permission::SftpWrite) }
+        Self {
+            read: extent(Permission::SftpRead),
+            write: extent(Permission::SftpWrite),
+            git_read: extent(Permission::GitRead),
+            git_write: extent(Permission::GitWrite),
+        }
     }
 
-    /// True when every file may be read and written: there is nothing to judge.
+    /// True when SFTP may read and write every file: there is nothing to judge.
     pub fn is_everything(&self) -> bool {
         self.read == Extent::Everything && self.write == Extent::Everything
     }
 
-    /// True when some grant permits some paths and not others.
+    /// True when some grant permits SFTP some paths and not others.
     pub fn is_by_path(&self) -> bool {
         let by_path = |extent: &Extent| match extent {
             Extent::Everything => false,
@@ -251,6 +259,50 @@ impl FileAccess {
             return Ok(());
         }
         Err(denied("one of the two names, or what is below it, is under other rules than the other one"))
+    }
+
+    /// Judges Git's use of the repository that a command names; every other permission permits nothing here.
+    ///
+    /// Git completes names: where there is no `/srv/app` it opens `/srv/app.git`. So both must be permitted, unless `.git`
+    /// is written.
+    ///
+    /// # Errors
+    /// Why no grant permits it.
+    pub fn judge_repository(&self, permission: Permission, written: &str) -> Result<(), FileDenial> {
+        let extent = match permission {
+            Permission::GitRead => &self.git_read,
+            Permission::GitWrite => &self.git_write,
+            _ => &Extent::default(),
+        };
+        let completed = format!("{}.git", written.trim_end_matches('/'));
+        let names = if written.trim_end_matches('/').ends_with(".git") {
+            &[written][..]
+        } else {
+            &[written, &completed]
+        };
+        let covered = |rules: &FileRules, name: &str| {
+            covers(rules, FileUse::Write, &FilePath::new(name.as_bytes(), None))
+        };
+        let within = |rules: &FileRules| names.iter().all(|name| covered(rules, name));
+        match extent {
+            Extent::Everything => Ok(()),
+            Extent::Grants(grants) if grants.iter().any(|(_, rules)| within(rules)) => Ok(()),
+            Extent::Grants(_) => {
+                let rules = extent.ids();
+                let (what, name) = (permission.as_str(), shown(written.as_bytes()));
+                let reason = match FilePath::new(written.as_bytes(), None) {
+                    _ if rules.is_empty() => format!("no grant permits {what}"),
+                    FilePath::Unclear(why) => format!("no grant permits {what} for {name}: {why}"),
+                    FilePath::Plain(_) if names.len() > 1 => {
+                        format!(
+                            "no grant permits {what} for {name} and {name}.git, which git may open instead"
+                        )
+                    }
+                    FilePath::Plain(_) => format!("no grant permits {what} for {name}"),
+                };
+                Err(FileDenial { reason, rules })
+            }
+        }
     }
 
     fn denied(&self, extents: &[&Extent], what: FileUse, path: &FilePath<'_>) -> FileDenial {

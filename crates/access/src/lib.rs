@@ -24,7 +24,7 @@ mod files;
 mod judge;
 mod policy;
 
-pub use classify::{Asked, Needs, classify};
+pub use classify::{Asked, Needs, classify, repository};
 pub use directory::{BuildError, Directory, GrantedLogins};
 pub use evidence::{Attempt, Authenticated, CertificateEvidence, Evidence, Rejected};
 pub use files::{FileAccess, FileDenial, FilePath, FileSize, FileUse};

@@ -37,12 +37,17 @@ fn answer(
 ) -> Result<AccessAnswer> {
     let AccessQuestion { person, login, target, action, source, file } = question;
     let action = action_of(action)?;
-    let file = file.as_deref().map(|path| Ok::<_, ApiError>((path, use_of(action)?))).transpose()?;
+    let file = file.as_deref().map(|path| Ok::<_, ApiError>((path, Use::of(action)?))).transpose()?;
     let directory = Directory::build(data, policies.clone())
         .map_err(|e| ApiError::unavailable(format!("the directory cannot be judged: {e}")))?;
     let request = Request { target, login, action, source: source.unwrap_or(LOOPBACK) };
     Ok(match directory.explain(person, &request, now) {
-        Decision::Permit(permit) if let Some((path, what)) = file => for_file(person, &permit, path, what),
+        Decision::Permit(permit) if let Some((path, Use::Sftp(what))) = file => {
+            for_file(person, &permit, path, what)
+        }
+        Decision::Permit(permit) if let Some((path, Use::Git(permission))) = file => {
+            for_repository(person, &permit, path, permission)
+        }
         Decision::Permit(permit) => {
             let until = permit.until().map_or(String::new(), |until| format!(", until {}", until.at));
             let reason = format!("{person} may {} as {login} on {target}{until}", doing(action));
@@ -74,12 +79,40 @@ fn for_file(person: &PersonName, permit: &Permit, path: &str, what: FileUse) -> 
     }
 }
 
-fn use_of(action: Action) -> Result<FileUse> {
-    match action {
-        Action::Permission(Permission::SftpRead) => Ok(FileUse::Read),
-        Action::Permission(Permission::SftpWrite) => Ok(FileUse::Write),
-        _ => Err(ApiError::invalid("rules for files hold for SFTP only")
-            .hint("ask for sftp:read or sftp:write of a file; the other permissions know no files")),
+/// What Git would be answered for one repository.
+fn for_repository(person: &PersonName, permit: &Permit, path: &str, permission: Permission) -> AccessAnswer {
+    let judged = match permit.allow().contains(Permission::Exec) {
+        true => Ok(()),
+        false => permit.files().judge_repository(permission, path),
+    };
+    match judged {
+        Ok(()) => {
+            let doing = if permission == Permission::GitWrite { "push to" } else { "fetch from" };
+            let reason = format!("{person} may {doing} this repository");
+            AccessAnswer { permitted: true, rules: permit.rules().to_vec(), reason }
+        }
+        Err(denial) => denied(&denial.reason, denial.rules),
+    }
+}
+
+/// What is asked of a path.
+#[derive(Clone, Copy)]
+enum Use {
+    Sftp(FileUse),
+    /// By this permission.
+    Git(Permission),
+}
+
+impl Use {
+    fn of(action: Action) -> Result<Self> {
+        match action {
+            Action::Permission(Permission::SftpRead) => Ok(Self::Sftp(FileUse::Read)),
+            Action::Permission(Permission::SftpWrite) => Ok(Self::Sftp(FileUse::Write)),
+            Action::Permission(git @ (Permission::GitRead | Permission::GitWrite)) => Ok(Self::Git(git)),
+            _ => Err(ApiError::invalid("rules for files hold for SFTP and Git only").hint(
+                "ask for sftp:read, sftp:write, git:read or git:write of a path; the other permissions know no files",
+            )),
+        }
     }
 }
 

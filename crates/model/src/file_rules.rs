@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InvalidRecord, Permission, PermissionSet, Recording};
 
-/// Which files a grant's `sftp:read` and `sftp:write` are for. Without any rule: all of them.
+/// Which files a grant's `sftp:read` and `sftp:write` are for, and which repositories its `git:read` and `git:write`. Without
+/// any rule: all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRules {
     /// Paths that are permitted; empty is every path.
@@ -19,7 +20,7 @@ pub struct FileRules {
     /// Paths that are not, although `paths` has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_paths: Vec<PathGlob>,
-    /// How long a file may be that is read or written, in bytes; `None` is any length.
+    /// How long a file may be that SFTP reads or writes, in bytes; `None` is any length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_file_bytes: Option<u64>,
 }
@@ -70,7 +71,7 @@ impl FileRules {
     ///
     /// # Errors
     /// When there are rules, and permissions that no rule can hold to files: `exec` with a path would permit `cat` of
-    /// any other.
+    /// any other, and no size holds for a pack.
     pub fn check(&self, allow: &PermissionSet) -> Result<(), InvalidRecord> {
         let refuse = |value: String, why| Err(InvalidRecord { field: "file rules with", value, why });
         if self.is_empty() {
@@ -83,14 +84,23 @@ impl FileRules {
             );
         }
         let sftp = |permission| matches!(permission, Permission::SftpRead | Permission::SftpWrite);
-        let others: PermissionSet = allow.iter().filter(|&permission| !sftp(permission)).collect();
+        let git = |permission| matches!(permission, Permission::GitRead | Permission::GitWrite);
+        let held = |permission| sftp(permission) || git(permission);
+        let others: PermissionSet = allow.iter().filter(|&permission| !held(permission)).collect();
         if !others.is_empty() {
-            let why = "would promise what nobody can keep: paths and sizes hold for sftp:read and sftp:write only; \
-                       give the other permissions by another grant";
+            let why = "would promise what nobody can keep: paths hold for sftp:read, sftp:write, git:read and git:write \
+                       only; give the other permissions by another grant";
             return refuse(others.to_string(), why);
         }
         if allow.is_empty() {
-            return refuse(allow.to_string(), "rule nothing: allow sftp:read or sftp:write");
+            return refuse(
+                allow.to_string(),
+                "rule nothing: allow sftp:read, sftp:write, git:read or git:write",
+            );
+        }
+        if self.max_file_bytes.is_some() && allow.iter().any(git) {
+            let why = "would promise what nobody can keep: Git sends packs, and a size holds for files by SFTP only";
+            return refuse(allow.to_string(), why);
         }
         Ok(())
     }
@@ -370,6 +380,8 @@ mod tests {
         for (allow, fits) in [
             ("sftp:read", true),
             ("sftp:read,sftp:write", true),
+            ("git:read", true),
+            ("git:read,git:write,sftp:read", true),
             ("sftp:read,scp", false),
             ("exec", false),
             ("", false),
@@ -379,6 +391,9 @@ mod tests {
         }
         let error = ruled.check(&"sftp:read,exec,rsync".parse().unwrap()).unwrap_err().to_string();
         assert!(error.contains("exec,rsync") && error.contains("another grant"), "{error}");
+        let sized = FileRules { max_file_bytes: Some(1), ..FileRules::default() };
+        assert!(sized.check(&"sftp:read".parse().unwrap()).is_ok());
+        assert!(sized.check(&"sftp:read,git:read".parse().unwrap()).is_err());
         ruled.paths = vec!["/a".parse().unwrap(); 65];
         assert!(ruled.check(&"sftp:read".parse().unwrap()).is_err());
     }

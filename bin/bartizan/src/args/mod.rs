@@ -409,12 +409,13 @@ pub(crate) struct GrantAdd {
     pub(crate) break_glass: bool,
 }
 
-/// Which files `sftp:read` and `sftp:write` of a grant are for. No other permission goes with these.
+/// Which files `sftp:read` and `sftp:write` of a grant are for, and which repositories `git:read` and `git:write`. No other
+/// permission goes with these.
 #[derive(Debug, Args)]
 pub(crate) struct FileLimits {
     /// SFTP only for these paths: * is any run of signs within a part, a part ** any number of parts, so
     /// '/srv/app/**' is that folder and all below it. Repeat for more. A grant with rules for files allows nothing
-    /// but sftp:read and sftp:write.
+    /// but sftp:read, sftp:write, git:read and git:write.
     #[arg(long = "path", value_name = "GLOB")]
     paths: Vec<PathGlob>,
     /// But not for these paths.
@@ -491,7 +492,7 @@ pub(crate) enum Access {
         /// Coming from this address.
         #[arg(long, value_name = "ADDRESS")]
         source: Option<IpAddr>,
-        /// With sftp:read or sftp:write: this file.
+        /// With sftp:read or sftp:write: this file. With git:read or git:write: this repository.
         #[arg(long, value_name = "PATH")]
         file: Option<String>,
     },

@@ -4,6 +4,23 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn a_repository_is_what_the_target_is_told() {
+    for (command, wanted) in [
+        ("git-upload-pack '/srv/git/a b.git'", Some((Permission::GitRead, "/srv/git/a b.git"))),
+        ("git-upload-archive 'x'", Some((Permission::GitRead, "x"))),
+        ("git-receive-pack '/srv/x.git'", Some((Permission::GitWrite, "/srv/x.git"))),
+        ("git-receive-pack /srv/x.git", None),
+        ("git-upload-pack '/srv/x.git' '/y'", None),
+        ("git-upload-pack '/srv/x.git';id", None),
+        ("scp -t '/srv/x.git'", None),
+    ] {
+        assert_eq!(repository(Asked::Exec(command.as_bytes())), wanted, "{command}");
+    }
+    assert_eq!(repository(Asked::Subsystem(b"git-upload-pack '/x'")), None);
+    assert_eq!(repository(Asked::Shell), None);
+}
+
 fn exec(command: &str) -> String {
     classify(Asked::Exec(command.as_bytes()), false).to_string()
 }

@@ -14,7 +14,7 @@ fn access(read: &[(&[&str], &[&str], Option<u64>)], write: &[(&[&str], &[&str], 
         });
         Extent::Grants(rules.collect())
     };
-    FileAccess { read: extent(read), write: extent(write) }
+    FileAccess { read: extent(read), write: extent(write), ..FileAccess::default() }
 }
 
 fn path(text: &str) -> FilePath<'_> {
@@ -109,4 +109,52 @@ fn a_name_moves_only_to_where_the_same_holds() {
     // A size alone rules out no name.
     let sized = access(&[(&[], &[], Some(1))], &[(&[], &[], Some(1))]);
     assert!(sized.judge_pair(&path("/a"), &path("../b")).is_ok());
+}
+
+/// The grants of a session that permit Git, each for these paths.
+fn git(read: &[&[&str]], write: &[&[&str]]) -> FileAccess {
+    let rules = |lists: &[&[&str]]| {
+        let grant = |(n, paths): (usize, &&[&str])| {
+            let paths = paths.iter().map(|path| path.parse().unwrap()).collect();
+            (GrantId(format!("g{n}")), FileRules { paths, ..FileRules::default() })
+        };
+        Extent::Grants(lists.iter().enumerate().map(grant).collect())
+    };
+    FileAccess { git_read: rules(read), git_write: rules(write), ..FileAccess::default() }
+}
+
+#[test]
+fn repositories_are_held_to_paths_under_every_name_that_git_may_open() {
+    let access = git(&[&["/srv/git/**"], &["/home/alice/*.git"]], &[&["/srv/git/app", "/srv/git/app.git"]]);
+    for (written, read, write) in [
+        ("/srv/git/app.git", true, true),
+        ("/srv/git/app.git/", true, true),
+        ("/srv//git/./app.git", true, true),
+        ("/srv/git/app", true, true),
+        ("/srv/git/other", true, false),
+        ("/srv/git", false, false),
+        ("/home/alice/x.git", true, false),
+        // `/home/alice/x` is not permitted, although what git would make of it is.
+        ("/home/alice/x", false, false),
+        ("/srv/git/../secret.git", false, false),
+        ("/etc/x.git", false, false),
+        ("app.git", false, false),
+        ("~/app.git", false, false),
+        ("", false, false),
+    ] {
+        assert_eq!(access.judge_repository(Permission::GitRead, written).is_ok(), read, "read {written}");
+        assert_eq!(access.judge_repository(Permission::GitWrite, written).is_ok(), write, "write {written}");
+        assert!(access.judge_repository(Permission::Exec, written).is_err());
+        assert!(FileAccess::default().judge_repository(Permission::GitRead, written).is_err());
+        assert!(git(&[&[]], &[]).judge_repository(Permission::GitRead, written).is_ok());
+    }
+    let denial = git(&[&["/srv/*.git"]], &[]).judge_repository(Permission::GitRead, "/srv/x").unwrap_err();
+    assert_eq!(
+        denial.reason,
+        "no grant permits git:read for /srv/x and /srv/x.git, which git may open instead"
+    );
+    let denial = access.judge_repository(Permission::GitWrite, "x.git").unwrap_err();
+    assert!(denial.reason.contains("relative") && denial.rules.len() == 1, "{denial:?}");
+    let denial = git(&[], &[]).judge_repository(Permission::GitRead, "/srv/x.git").unwrap_err();
+    assert_eq!(denial.reason, "no grant permits git:read");
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bartizan_access::{Action, Asked, Decision, DenyReason, Directory, Permit, Request, classify};
+use bartizan_access::{
+    Action, Asked, Decision, DenyReason, Directory, FileDenial, Permit, Request, classify, repository,
+};
 use bartizan_model::{GrantId, Permission, Timestamp};
 
 use crate::emergency;
@@ -79,11 +81,25 @@ impl Judge {
         let needs = classify(asked, pty);
         let permit = self.ask(Action::Continue)?;
         if needs.met_by(permit.allow()) {
-            return Ok(());
+            return self.repository(asked, &permit);
         }
         let Grant { login, target, .. } = &self.grant;
         let reason = format!("no grant permits {needs} for {login} on {}", target.name);
         Err(self.denied(&needs.to_string(), reason))
+    }
+
+    /// Whether Git may use the repository that it asks for, where only Git is permitted: `exec` permits every command.
+    fn repository(&self, asked: Asked<'_>, permit: &Permit) -> Result<(), Denied> {
+        let Some((permission, path)) = repository(asked) else { return Ok(()) };
+        if permit.allow().contains(Permission::Exec) {
+            return Ok(());
+        }
+        let judged = permit.files().judge_repository(permission, path);
+        judged.map_err(|FileDenial { reason, rules }| Denied {
+            action: permission.as_str().to_owned(),
+            reason,
+            rules,
+        })
     }
 
     fn denied(&self, action: &str, reason: String) -> Denied {

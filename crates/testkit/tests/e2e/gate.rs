@@ -20,6 +20,7 @@ ways! {
         many_refusals_in_a_row_end_nothing,
         a_grant_promises_only_what_is_kept,
         rules_that_come_count_for_what_is_open,
+        git_is_held_to_its_repositories,
 }
 
 /// Two folders on the target: `in`, which the grant covers, and `out`, which it does not.
@@ -245,7 +246,7 @@ fn a_grant_promises_only_what_is_kept(way: Way) {
     let (scene, trees) = scene(way);
     let b = scene.bartizan();
     let login = scene.target.login();
-    for allow in ["sftp:read,exec", "scp", "shell", "rsync", "git:read", "sftp:read,subsystem"] {
+    for allow in ["sftp:read,exec", "scp", "shell", "rsync", "git:read,exec", "sftp:read,subsystem"] {
         let add =
             ["grant", "add", "--person", "alice", "--target", "web-1", "--login", login, "--allow", allow];
         b.cli(&[&add[..], &["--path", "/srv/**"]].concat()).fails().says(&["another grant"]);
@@ -287,4 +288,52 @@ fn rules_that_come_count_for_what_is_open(way: Way) {
     });
     client.finish();
     assert_eq!(scene.sessions().len(), 1, "one session all the time");
+}
+
+/// `git` with the scene's client.
+fn git(scene: &Scene, arguments: &[&str]) -> Finished {
+    let mut git = Command::new("git");
+    git.env("GIT_SSH_COMMAND", scene.client.ssh_line()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+    run(git.args(["-c", "user.name=Alice", "-c", "user.email=alice@example.com"]).args(arguments))
+}
+
+fn git_is_held_to_its_repositories(way: Way) {
+    let (scene, trees) = scene(way);
+    for folder in [&trees.inside, &trees.outside] {
+        git(&scene, &["init", "--quiet", "--bare", text(&folder.join("app.git"))]).ok();
+    }
+    grant(&scene, "git:read,git:write", &["--path", &below(&trees.inside)]);
+    let url = |folder: &Path, name: &str| format!("{}:{}/{name}", scene.host(), folder.display());
+    let copy = scene.folder().join("copy");
+    git(&scene, &["clone", &url(&trees.inside, "app.git"), text(&copy)]).ok();
+    git(&scene, &["-C", text(&copy), "commit", "--quiet", "--allow-empty", "-m", "first"]).ok();
+    git(&scene, &["-C", text(&copy), "push", "--quiet", "origin", "HEAD:main"]).ok();
+    let refs = git(&scene, &["ls-remote", &url(&trees.inside, "app")]).ok().text();
+    assert!(refs.contains("refs/heads/main"), "{refs}");
+
+    let elsewhere = scene.folder().join("elsewhere");
+    for (name, folder) in
+        [("app.git", &trees.outside), ("../out/app.git", &trees.inside), ("x.git", &trees.near)]
+    {
+        let refused = git(&scene, &["clone", &url(folder, name), text(&elsewhere)]).fails();
+        refused.says(&["bartizan: no grant permits git:read for"]);
+        assert!(!elsewhere.exists());
+    }
+    git(&scene, &["-C", text(&copy), "push", &url(&trees.outside, "app.git"), "HEAD:main"])
+        .fails()
+        .says(&["no grant permits git:write for", "app.git"]);
+    let denied = scene.denied();
+    assert_eq!(denied.len(), 4, "{denied:#?}");
+    assert!(denied.iter().all(|event| list(&event["rules"]).len() == 1), "{denied:#?}");
+
+    let place = format!("{}@web-1", scene.target.login());
+    let check = |permission: &str, file: &Path| {
+        let arguments = ["access", "check", "alice", &place, permission, "--file", text(file)];
+        scene.bartizan().cli(&arguments)
+    };
+    check("git:read", &trees.inside.join("app.git")).ok();
+    check("git:write", &trees.outside.join("app.git")).fails().says(&["git:write"]);
+    // Who may run every command may run git anywhere.
+    grant(&scene, "exec", &[]);
+    git(&scene, &["clone", &url(&trees.outside, "app.git"), text(&elsewhere)]).ok();
 }
