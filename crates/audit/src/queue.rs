@@ -1,7 +1,7 @@
 //! The bounded queue between those who append and the writer thread.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -58,13 +58,18 @@ pub(crate) struct Queue {
 struct State {
     waiting: Vec<Waiting>,
     bytes: usize,
+    /// How many were taken last.
+    expected: usize,
     /// Why nothing more is taken, when nothing is.
     shut: Option<LogError>,
 }
 
+/// How long a taker waits for those who were served with the last. A sync takes several times as long.
+const GATHER: Duration = Duration::from_micros(150);
+
 impl Queue {
     pub(crate) fn new(limits: Limits) -> Self {
-        let state = State { waiting: Vec::new(), bytes: 0, shut: None };
+        let state = State { waiting: Vec::new(), bytes: 0, expected: 0, shut: None };
         Self { state: Mutex::new(state), filled: Condvar::new(), limits }
     }
 
@@ -81,14 +86,20 @@ impl Queue {
         let (sender, receiver) = oneshot::channel();
         state.bytes += json.len();
         state.waiting.push(Waiting { urgency, since: Instant::now(), json, receipt: sender });
+        let wake = waiting == 0 || waiting + 1 == state.expected;
         drop(state);
-        if waiting == 0 {
+        if wake {
             self.filled.notify_one();
         }
         Ok(Pending::new(receiver))
     }
 
-    /// Takes the events that wait, oldest first, up to `max_bytes` of them but at least one; waits for one.
+    /// Takes the events that wait, oldest first, up to `max_bytes` of them but at least one; waits for one, and a little
+    /// longer while fewer wait than were taken last.
+    ///
+    /// Those who had their receipts at once come back at once. Taken without them, the first of them alone would have
+    /// a sync of the disk for itself, and all others wait for it.
+    ///
     /// None when the queue is shut and empty.
     pub(crate) fn take(&self, max_bytes: usize) -> Option<Vec<Waiting>> {
         let state = self.lock();
@@ -96,6 +107,11 @@ impl Queue {
             .filled
             .wait_while(state, |state| state.waiting.is_empty() && state.shut.is_none())
             .unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.len() < state.expected {
+            let more = |state: &mut State| state.waiting.len() < state.expected && state.shut.is_none();
+            let waited = self.filled.wait_timeout_while(state, GATHER, more);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if state.waiting.is_empty() {
             return None;
         }
@@ -116,6 +132,7 @@ impl Queue {
         let rest = state.waiting.split_off(count);
         let taken = std::mem::replace(&mut state.waiting, rest);
         state.bytes -= taken.iter().map(|waiting| waiting.json.len()).sum::<usize>();
+        state.expected = taken.len();
         Some(taken)
     }
 
