@@ -17,6 +17,8 @@ use bartizan_store::{EventQuery, IndexEntry, IndexStore as _, SessionQuery, Stor
 const BATCH: u64 = 2048;
 /// Runs of each search, each with other values.
 const RUNS: u64 = 200;
+/// Most pages of one search.
+const PAGES: u64 = 5;
 const START: u64 = 1_795_854_600_000_000;
 /// A second between events: ten million of them are four months.
 const STEP: u64 = 1_000_000;
@@ -142,17 +144,20 @@ fn searches_to_run() -> Vec<(&'static str, Make)> {
 
 async fn searches(store: &Store, count: u64) {
     println!("{:<36} {:>6} {:>9} {:>9} {:>9} {:>9}", "search", "found", "cold", "median", "p99", "longest");
-    for (name, make) in searches_to_run() {
-        let (mut times, mut found, mut pages) = (Vec::new(), 0, 0);
+    // Further arguments are parts of names of searches; without any all are run.
+    let wanted: Vec<String> = std::env::args().skip(3).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
+    for (name, make) in searches_to_run().into_iter().filter(|(name, _)| is_wanted(name)) {
+        let (mut times, mut found) = (Vec::new(), 0);
         for run in 0..RUNS {
             let mut query = make(run, count);
-            loop {
+            // Pages that come back short go on; each is measured by itself, up to some of a search.
+            for _ in 0..PAGES {
                 let start = Instant::now();
                 let page = store.events(&query).await.unwrap();
                 times.push(start.elapsed());
-                (found, pages) = (found + page.items.len() as u64, pages + 1);
-                // A page that was not filled goes on; each is measured by itself.
-                if page.next.is_none() || page.items.len() >= 100 || pages > RUNS * 20 {
+                found += page.items.len() as u64;
+                if page.next.is_none() || page.items.len() >= 100 {
                     break;
                 }
                 query.after = page.next;

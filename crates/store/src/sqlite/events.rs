@@ -16,7 +16,7 @@ use crate::{EventQuery, IndexedEvent, Page, SearchText};
 /// Databases bound how many parameters a statement has: SQLite 32,766, PostgreSQL 65,535.
 const ROWS_A_STATEMENT: usize = 256;
 /// Most events that are looked at for one page before the page is given as it is.
-const LOOKS: usize = 4096;
+const LOOKS: usize = 1024;
 /// Events that are fetched at once to be looked at.
 const LOOKS_AT_ONCE: usize = 256;
 type Row = (i64, String);

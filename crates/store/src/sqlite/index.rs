@@ -95,8 +95,13 @@ impl IndexStore for Store {
         }
         if let Some(source) = query.source {
             let (first, last) = range(&source);
-            select.push(" AND source_key >= ").push_bind(first);
-            select.push(" AND source_key <= ").push_bind(last);
+            if first == last {
+                // One address: its sessions are in order already, so the page ends where it is full.
+                select.push(" AND source_key = ").push_bind(first);
+            } else {
+                select.push(" AND source_key >= ").push_bind(first);
+                select.push(" AND source_key <= ").push_bind(last);
+            }
         }
         push_times(&mut select, "started", query.since, query.until);
         let limit = limit(query.limit);
