@@ -1,4 +1,5 @@
-//! Measures what recording costs: CPU seconds a GiB of terminal output and of bulk, and nanoseconds a small push.
+//! Measures what recording costs: CPU seconds a GiB of terminal output and of bulk, nanoseconds a small push, and what it
+//! adds to a keystroke (bar: 50 µs at p99).
 //!
 //! `cargo run --release -p bartizan-record --example record_throughput [FOLDER]`
 
@@ -27,7 +28,8 @@ fn main() -> Result<()> {
         measure(&recordings, "bulk, 1 MiB kept", capped, false, &noise(), 4 * GIB).await?;
         measure(&recordings, "bulk noise, all kept", whole, false, &noise(), GIB).await?;
         measure(&recordings, "bulk text, all kept", whole, false, &seq(), GIB).await?;
-        small_pushes(&recordings).await
+        small_pushes(&recordings).await?;
+        keystrokes(&recordings).await
     })
 }
 
@@ -121,6 +123,35 @@ async fn small_pushes(recordings: &Recordings) -> Result<()> {
         "one-byte pushes        {} ns each, {} ns of CPU with writing",
         each(pushing),
         each(cpu_time()? - cpu)
+    ));
+    remove(&recordings.folder(recorder.session()))
+}
+
+/// What the relay's thread spends on recording one keystroke and its echo, at the pace of a fast typist's macros: the
+/// writer sleeps in between and is woken by each.
+async fn keystrokes(recordings: &Recordings) -> Result<()> {
+    const KEYS: usize = 5_000;
+    let recorder = begin(recordings, Recording { channel_cap: None, input: true }).await?;
+    recorder.set_pty(0, b"xterm", 80, 24, Duration::ZERO);
+    let (began, mut times) = (Instant::now(), Vec::with_capacity(KEYS));
+    for _ in 0..KEYS {
+        std::thread::sleep(Duration::from_millis(1));
+        let start = Instant::now();
+        if !recorder.has_room() {
+            recorder.room().await;
+        }
+        recorder.data(0, Stream::Input, began.elapsed(), b"x");
+        recorder.data(0, Stream::Output, began.elapsed(), b"x");
+        times.push(start.elapsed());
+    }
+    let _ = recorder.finish(began.elapsed()).await?;
+    times.sort_unstable();
+    let at = |percent: usize| times[(KEYS - 1) * percent / 100].as_nanos() as f64 / 1e3;
+    say(&format!(
+        "a keystroke and its echo: median {:.1} µs, p99 {:.1} µs, longest {:.1} µs",
+        at(50),
+        at(99),
+        at(100)
     ));
     remove(&recordings.folder(recorder.session()))
 }
