@@ -126,5 +126,6 @@ fn data() -> DirectoryData {
                 created,
             })
             .collect(),
+        credentials: vec![],
     }
 }

@@ -18,6 +18,8 @@ pub struct Directory {
     people: HashMap<PersonName, Entry>,
     holders: HashMap<Fingerprint, PersonName>,
     authorities: HashSet<Fingerprint>,
+    /// Where something is stored to log in with.
+    stored: HashSet<(TargetName, LoginName)>,
     targets: HashMap<TargetName, Target>,
     /// Grants to roles and their policies, for the snapshot that follows.
     shared: HashMap<GrantId, (Arc<Grant>, Policy)>,
@@ -125,6 +127,7 @@ impl Directory {
             holders,
             authorities: data.cas.iter().map(|ca| ca.fingerprint).collect(),
             targets: data.targets.iter().map(|t| (t.name.clone(), t.clone())).collect(),
+            stored: data.credentials.iter().map(|c| (c.target.clone(), c.login.clone())).collect(),
             entities: entities(data, &names).map_err(broken)?,
             shared,
             names,
@@ -140,6 +143,12 @@ impl Directory {
     /// Finds a target by its exact name.
     pub fn target(&self, name: &TargetName) -> Option<&Target> {
         self.targets.get(name)
+    }
+
+    /// Whether something is stored to log in to a target with, and nothing else may be tried.
+    pub fn has_stored_credential(&self, target: &TargetName, login: &LoginName) -> bool {
+        // Most have none, and then no key for the look-up is made.
+        !self.stored.is_empty() && self.stored.contains(&(target.clone(), login.clone()))
     }
 
     /// All targets, in no order.

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FileRules, Fingerprint, Labels, LoginName, PermissionSet, PersonName, RoleName, TargetName,
-    TargetSelector, Timestamp,
+    FileRules, Fingerprint, Labels, LoginName, PermissionSet, PersonName, RoleName, StoredCredential,
+    TargetName, TargetSelector, Timestamp,
 };
 
 /// A field of a record that was refused.
@@ -418,6 +418,9 @@ pub struct DirectoryData {
     pub targets: Vec<Target>,
     /// Grants, by id.
     pub grants: Vec<Grant>,
+    /// What is stored to log in with, by target and login; never a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<StoredCredential>,
 }
 
 #[cfg(test)]

@@ -52,14 +52,7 @@ impl PostgresServer {
         // The port is free when it is chosen; when somebody else takes it first, choose again.
         for _ in 0..20 {
             let port = free_port("127.0.0.1");
-            let mut postgres = unprivileged(programs.join("postgres"), dir);
-            postgres.arg("-D").arg(&data).arg("-k").arg(dir).args(["-p", &port.to_string()]);
-            for setting in
-                ["listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=32MB", "max_connections=50"]
-            {
-                postgres.args(["-c", setting]);
-            }
-            let server = Server::spawn(&mut postgres);
+            let server = serve(dir, port);
             if server.wait_for("ready to accept connections") {
                 return Self { server, port, folder };
             }
@@ -67,6 +60,27 @@ impl PostgresServer {
             assert!(log.contains("Address already in use"), "PostgreSQL does not start:\n{log}");
         }
         panic!("no free port in twenty tries");
+    }
+
+    /// Ends the server at once, as a crash does: connections break off, and what was not committed is gone.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn stop(&mut self) {
+        let mut stop = unprivileged(programs().join("pg_ctl"), self.folder.path());
+        stop.args(["-s", "-w", "-m", "immediate", "-D"]).arg(self.folder.path().join("data")).arg("stop");
+        run(&mut stop).ok();
+        self.server.kill();
+    }
+
+    /// Starts the server again, on the same port and data.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_again(&mut self) {
+        self.server = serve(self.folder.path(), self.port);
+        let up = self.server.wait_for("ready to accept connections");
+        assert!(up, "PostgreSQL does not start again:\n{}", self.server.log());
     }
 
     /// Makes an empty database and gives its address, without the password.
@@ -104,6 +118,16 @@ impl Drop for PostgresServer {
         let _ = stop.output();
         self.server.kill();
     }
+}
+
+/// Runs `postgres` on the cluster in a folder.
+fn serve(dir: &Path, port: u16) -> Server {
+    let mut postgres = unprivileged(programs().join("postgres"), dir);
+    postgres.arg("-D").arg(dir.join("data")).arg("-k").arg(dir).args(["-p", &port.to_string()]);
+    for setting in ["listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=32MB", "max_connections=50"] {
+        postgres.args(["-c", setting]);
+    }
+    Server::spawn(&mut postgres)
 }
 
 /// The newest PostgreSQL where Debian keeps them, else the one in the path.

@@ -104,6 +104,7 @@ pub(crate) fn data(grants: Vec<Grant>) -> DirectoryData {
         }],
         targets: ["web-1", "web-2", "db-1"].map(target).into(),
         grants,
+        credentials: Vec::new(),
     }
 }
 

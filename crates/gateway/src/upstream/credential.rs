@@ -78,21 +78,22 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Those of a login on a target. The verdict on the host key is proof that the target may be shown them.
+    /// What is stored for a login on a target; if it is gone by now, as if nothing had been. The verdict on the host key is
+    /// proof that the target may be shown it.
     ///
     /// # Errors
     /// When the vault cannot be read, or the cryptographic library fails.
-    pub(super) async fn of_errand(
+    pub(super) async fn from_vault(
         errand: &Errand<'_>,
         keys: &Keys,
         vault: &Vault,
-        _verified: Verified,
+        verified: Verified,
     ) -> Result<Self, ConnectError> {
         let stored = vault.secret(&errand.target.name, errand.login).await;
         let Some((credential, secret)) =
             stored.map_err(|error| ours("open the stored credential", &error))?
         else {
-            return Self::minted(errand, keys);
+            return Self::minted(errand, keys, verified);
         };
         let by_agent = credential.kind == CredentialKind::Agent;
         let (offers, used, answer) = match credential.kind {
@@ -158,7 +159,15 @@ impl Credentials {
         signed.inspect_err(|error| tracing::debug!(%error, "a forwarded agent does not sign")).ok()
     }
 
-    fn minted(errand: &Errand<'_>, keys: &Keys) -> Result<Self, ConnectError> {
+    /// Where nothing is stored: a certificate for this session, then the key derived for the target.
+    ///
+    /// # Errors
+    /// When the cryptographic library fails.
+    pub(super) fn minted(
+        errand: &Errand<'_>,
+        keys: &Keys,
+        _verified: Verified,
+    ) -> Result<Self, ConnectError> {
         const WHAT: &str = "mint its credential";
         let key = PrivateKey::generate(KeyKind::Ed25519).map_err(|error| ours(WHAT, &error))?;
         let now = Timestamp::now().unix_seconds();

@@ -169,7 +169,12 @@ async fn login(
     verified: Verified,
 ) -> Result<String, ConnectError> {
     let session_id = hop.transport.session_id().unwrap_or_default().to_vec();
-    let mut credentials = Credentials::of_errand(errand, &shared.keys, &shared.vault, verified).await?;
+    // Known with the directory, so that only those who need the vault need its database.
+    let stored = shared.directory().has_stored_credential(&errand.target.name, errand.login);
+    let mut credentials = match stored {
+        true => Credentials::from_vault(errand, &shared.keys, &shared.vault, verified).await?,
+        false => Credentials::minted(errand, &shared.keys, verified)?,
+    };
     credentials.ask_agent(errand, agent, &hop.transport).await?;
     let mut auth = ClientAuth::new(&session_id, errand.login.as_str(), credentials.take());
     let (mut out, mut expired) = (Vec::new(), false);

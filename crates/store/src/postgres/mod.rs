@@ -45,7 +45,7 @@ use crate::number::{sql, unsql};
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// How long a caller waits for a free connection, or for the database to come back.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections of one node.
 const CONNECTIONS: u32 = 12;
 /// How long the listener waits before it asks a database that is away again.

@@ -43,6 +43,7 @@ impl DirectoryStore for Store {
             cas: cas(&mut read).await?,
             targets: targets(&mut read).await?,
             grants: grants(&mut read, Named::All).await?,
+            credentials: credentials(&mut read, None).await?,
         };
         read.rollback().await?;
         // Sorted here and not in SQL, because databases differ in how they collate text.

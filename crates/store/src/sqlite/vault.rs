@@ -72,7 +72,7 @@ impl VaultStore for Store {
                 .bind(sealed.0)
                 .execute(&mut *change)
                 .await?;
-            Ok(change.commit().await?)
+            this.commit(change).await
         })
         .await
     }
@@ -84,7 +84,7 @@ impl VaultStore for Store {
             let row = delete(&mut change, &target, &login).await?;
             let credential =
                 found(row, RecordKind::Credential, &credential_name(&target, &login)).and_then(credential)?;
-            change.commit().await?;
+            this.commit(change).await?;
             Ok(credential)
         })
         .await

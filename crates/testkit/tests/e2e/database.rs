@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use bartizan_testkit::{BartizanOptions, KeyPair, KeyType, PostgresServer};
+use bartizan_testkit::{BartizanOptions, KeyPair, KeyType, PostgresServer, eventually};
 
+use crate::operate::{WITH_METRICS, ask};
 use crate::scene::{Options, Scene, Way, list, text};
 
 fn on(server: &PostgresServer, database: &str) -> Options {
@@ -13,7 +14,8 @@ fn on(server: &PostgresServer, database: &str) -> Options {
     fs::write(&file, format!("{}\n", PostgresServer::PASSWORD)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let url = server.database(database);
-    let config = format!("database = \"{url}\"\ndatabase_password_file = \"{}\"\n", file.display());
+    let database = format!("database = \"{url}\"\ndatabase_password_file = \"{}\"\n", file.display());
+    let config = database + WITH_METRICS;
     Options { bartizan: BartizanOptions::written(config), ..Options::default() }
 }
 
@@ -74,4 +76,45 @@ fn a_database_that_refuses_us_is_named() {
     bartizan_testkit::run(serve.arg("serve").arg("--data").arg(&data))
         .exits(1)
         .says(&["password authentication failed", "database_password_file"]);
+}
+
+/// The database dies while sessions run. Evidence needs no database: what lives goes on, and new sessions are judged by the
+/// directory as it was known last. Changes are refused and told, and when it is back all is as before, without a restart.
+#[test]
+fn sessions_go_on_without_the_database_and_it_is_taken_up_again() {
+    let mut server = PostgresServer::start();
+    let scene = Scene::with(Way::ProxyJump, &on(&server, "bartizan"));
+    let b = scene.bartizan();
+    let mut live = scene.start(&[], "cat");
+    live.type_in("before\n");
+    live.read_to("before\n");
+
+    server.stop();
+    live.type_in("meanwhile\n");
+    live.read_to("meanwhile\n");
+    assert_eq!(scene.exec("echo new").ok().text(), "new\n");
+    let (status, reasons) = ask(b, "/readyz");
+    assert!(status.contains("503") && reasons.contains("database: "), "{status} {reasons}");
+    b.cli(&["person", "add", "bob"]).exits(1).says(&["database"]);
+    b.cli(&["person", "lock", "alice"]).exits(1).says(&["database"]);
+    b.cli(&["log", "search"]).exits(1);
+    // The log itself is there.
+    assert!(b.say(&["log", "export"]).contains("echo new"));
+
+    server.start_again();
+    eventually("the database is taken up again", || (ask(b, "/readyz").1 == "ok\n").then_some(()));
+    b.say(&["person", "add", "bob"]);
+    let people = list(&b.json(&["person", "list"]));
+    let names: Vec<_> = people.iter().map(|person| person["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, ["alice", "bob"], "nothing was done by halves");
+    // What happened meanwhile is found; what was refused before it began is not there.
+    assert_eq!(scene.events("command").len(), 2);
+    let changes = scene.events("directory.change");
+    let names: Vec<_> = changes.iter().map(|change| change["record"].as_str().unwrap()).collect();
+    assert_eq!(names, ["person", "target", "grant", "person"], "{changes:#?}");
+    drop(live.child.stdin.take());
+    assert_eq!(live.finish().0, 0);
+    b.say(&["person", "lock", "alice"]);
+    scene.exec("true").fails();
+    b.cli(&["log", "verify"]).ok();
 }
