@@ -75,7 +75,7 @@ impl From<Result<Permit, Denial>> for Decision {
 pub struct Permit {
     rules: Vec<GrantId>,
     allow: PermissionSet,
-    files: FileAccess,
+    files: Box<FileAccess>,
     pty: bool,
     recording: Recording,
     until: Option<Until>,
@@ -292,7 +292,7 @@ impl Directory {
         Ok(Permit {
             rules: rules.grants.into_iter().chain(rules.operators).collect(),
             allow,
-            files,
+            files: Box::new(files),
             pty: who.may_have_pty(),
             recording: terms.recording,
             until,

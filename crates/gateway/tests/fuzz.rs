@@ -6,6 +6,8 @@
 //! that knows all that is fuzzed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the targets assert")]
+#![allow(clippy::duplicate_mod, reason = "targets share files, as programs of their own")]
+#![allow(clippy::print_stderr, reason = "for whoever reads why it failed")]
 
 /// The targets name the macro by libFuzzer's crate.
 extern crate self as libfuzzer_sys;
