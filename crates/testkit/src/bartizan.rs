@@ -66,6 +66,10 @@ impl Bartizan {
             run(init.args(["--listen", &format!("127.0.0.1:{port}")])).ok();
             let mut config = fs::OpenOptions::new().append(true).open(data.join("bartizan.toml")).unwrap();
             config.write_all(options.config.as_bytes()).unwrap();
+            if disk.is_none() {
+                // However little the machine has: such a test is not about space.
+                config.write_all(b"\n[space]\nlow = \"0%, 0\"\nfull = \"0%, 0\"\n").unwrap();
+            }
             let server = Server::spawn(&mut bartizand(disk.as_ref(), "serve", &data));
             let mut bartizan = Self { server, port, data, disk, _folder: folder };
             if bartizan.is_up() {
@@ -202,6 +206,11 @@ impl Bartizan {
     /// Kills the server at once (SIGKILL), as a crash does.
     pub fn kill(&mut self) {
         self.server.kill();
+    }
+
+    /// `bartizand WHAT` on its data folder, as a program of its own.
+    pub fn bartizand(&self, what: &str) -> Command {
+        bartizand(self.disk.as_ref(), what, &self.data)
     }
 
     fn serve(&self) -> Server {

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::run;
+
 /// A tmpfs in a mount namespace that a process of ours keeps; both are gone when this is dropped. Nothing is mounted where
 /// other processes live: they reach it through `/proc`.
 #[derive(Debug)]
@@ -87,6 +89,16 @@ impl SmallDisk {
                 return;
             }
         }
+    }
+
+    /// Makes it read-only, or writable again. Nobody may have a file open for writing.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn read_only(&self, read_only: bool) {
+        let (mut mount, root) = self.command(Path::new("mount"));
+        let how = if read_only { "remount,ro" } else { "remount,rw" };
+        run(mount.args(["-o", how]).arg(root)).ok();
     }
 
     /// Gives back what was filled.

