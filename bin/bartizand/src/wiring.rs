@@ -19,7 +19,9 @@ use std::time::Duration;
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, CaKeeper as _, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
 use bartizan_audit::{Log, LogOptions, Opened, Reader, Urgency};
-use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings, TargetTests};
+use bartizan_gateway::{
+    CaKey, GatewayHandle, HalfOpenLimits, IndexProgress, Keys, LiveSessions, Settings, TargetTests,
+};
 use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
@@ -125,6 +127,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         node: config.node.clone(),
         log: log.clone(),
         store: store.clone(),
+        index: IndexProgress { indexed: indexed.clone(), hurry: hurry.clone() },
         vault: vault.clone(),
         recordings: recordings.clone(),
         space: space.clone(),

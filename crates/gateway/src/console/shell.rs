@@ -313,7 +313,12 @@ impl Shell {
             limit: Some(SESSIONS),
             ..SessionQuery::default()
         };
-        let sessions = match self.console.shared.store.sessions(&query).await {
+        let shared = &self.console.shared;
+        let listed = match shared.index.current(&shared.log).await {
+            true => shared.store.sessions(&query).await.map_err(|error| error.to_string()),
+            false => Err("the index does not keep up with the audit log".to_owned()),
+        };
+        let sessions = match listed {
             Ok(page) => page.items,
             Err(error) => {
                 tracing::error!(%error, "a console cannot list sessions");

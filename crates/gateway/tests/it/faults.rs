@@ -85,7 +85,8 @@ fn failed(mut child: Child) -> String {
 fn a_session_whose_recording_fails_ends_with_the_reason_and_others_are_refused_until_there_is_space() {
     let (fixture, full) = with_disk();
     for host in ["jump", "name"] {
-        let session = ready(&fixture, host, "yes");
+        // Slowly: a client that is writing (window adjustments) when it is told to go may not read why.
+        let session = ready(&fixture, host, "while echo y; do sleep 0.01; done");
         full.store(true, Ordering::SeqCst);
         let said = failed(session);
         assert!(said.contains("its recording cannot be written"), "{host}: {said}");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_audit::{Log, LogOptions, Origin};
-use bartizan_gateway::{CaKey, GatewayHandle, Keys, Parts, Settings, start};
+use bartizan_gateway::{CaKey, GatewayHandle, IndexProgress, Keys, Parts, Settings, start};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{
     AuthorizedKey, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, LoginName, NodeId, Person, PersonName,
@@ -67,12 +67,24 @@ impl Fixture {
         let master = MasterKey::generate().unwrap();
         let vault = runtime.block_on(Vault::open(store.clone(), &master)).unwrap();
         let policies = tokio::sync::watch::channel(bartizan_access::Policies::default()).1;
-        let (log, store) = (log.clone(), store.clone());
         // However little the machine has: these tests are not about space.
         let never = Mark { percent: 0, bytes: 0 };
         let space = Space::watch(folder.path(), Watermarks { low: never, full: never }).unwrap();
-        let parts =
-            Parts { node, log: log.clone(), store: store.clone(), vault, recordings, space, keys, policies };
+        // Nobody indexes here, and nobody waits for it.
+        let indexed = tokio::sync::watch::channel(u64::MAX).1;
+        let index = IndexProgress { indexed, hurry: Arc::default() };
+        let (log, store) = (log.clone(), store.clone());
+        let parts = Parts {
+            node,
+            log: log.clone(),
+            store: store.clone(),
+            index,
+            vault,
+            recordings,
+            space,
+            keys,
+            policies,
+        };
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let gateway = runtime.block_on(start(&listen, Settings::default(), parts)).unwrap();
 
