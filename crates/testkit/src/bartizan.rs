@@ -65,11 +65,11 @@ impl Bartizan {
             let mut init = bartizand(disk.as_ref(), "init", &data);
             run(init.args(["--listen", &format!("127.0.0.1:{port}")])).ok();
             let mut config = fs::OpenOptions::new().append(true).open(data.join("bartizan.toml")).unwrap();
-            config.write_all(options.config.as_bytes()).unwrap();
             if disk.is_none() {
                 // However little the machine has: such a test is not about space.
-                config.write_all(b"\n[space]\nlow = \"0%, 0\"\nfull = \"0%, 0\"\n").unwrap();
+                config.write_all(b"space.low = \"0%, 0\"\nspace.full = \"0%, 0\"\n").unwrap();
             }
+            config.write_all(options.config.as_bytes()).unwrap();
             let server = Server::spawn(&mut bartizand(disk.as_ref(), "serve", &data));
             let mut bartizan = Self { server, port, data, disk, _folder: folder };
             if bartizan.is_up() {
