@@ -283,7 +283,16 @@ impl FileAccess {
         let covered = |rules: &FileRules, name: &str| {
             covers(rules, FileUse::Write, &FilePath::new(name.as_bytes(), None))
         };
-        let within = |rules: &FileRules| names.iter().all(|name| covered(rules, name));
+        // Beyond that git opens these where what was written is not there, also after `.git`: none may be an exception.
+        let base = written.trim_end_matches('/');
+        let instead = ["/.git", ".git", ".git/.git"].map(|end| format!("{base}{end}"));
+        let excepted = |rules: &FileRules| {
+            instead.iter().any(|name| match FilePath::new(name.as_bytes(), None) {
+                FilePath::Plain(path) => rules.not_paths.iter().any(|glob| glob.matches(&path)),
+                FilePath::Unclear(_) => false,
+            })
+        };
+        let within = |rules: &FileRules| names.iter().all(|name| covered(rules, name)) && !excepted(rules);
         match extent {
             Extent::Everything => Ok(()),
             Extent::Grants(grants) if grants.iter().any(|(_, rules)| within(rules)) => Ok(()),

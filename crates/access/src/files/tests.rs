@@ -158,3 +158,26 @@ fn repositories_are_held_to_paths_under_every_name_that_git_may_open() {
     let denial = git(&[], &[]).judge_repository(Permission::GitRead, "/srv/x.git").unwrap_err();
     assert_eq!(denial.reason, "no grant permits git:read");
 }
+
+/// With `a.git.git` alone there, git opens it for `a.git`; likewise `b.git/.git`.
+#[test]
+fn an_exception_is_not_opened_by_the_name_that_git_completes_to_it() {
+    let rules = |paths: &[&str], not_paths: &[&str]| {
+        let globs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let rules = FileRules { paths: globs(paths), not_paths: globs(not_paths), max_file_bytes: None };
+        FileAccess { git_read: Extent::Grants(vec![(GrantId("g".into()), rules)]), ..FileAccess::default() }
+    };
+    for (exception, written, permitted) in [
+        ("/srv/a.git.git", "/srv/a.git", false),
+        ("/srv/a.git.git", "/srv/a.git/", false),
+        ("/srv/b.git/.git", "/srv/b.git", false),
+        ("/srv/c.git/.git", "/srv/c", false),
+        ("/srv/d.git", "/srv/d", false),
+        ("/srv/a.git.git", "/srv/other.git", true),
+    ] {
+        let access = rules(&["/srv/**"], &[exception]);
+        let judged = access.judge_repository(Permission::GitRead, written);
+        assert_eq!(judged.is_ok(), permitted, "{exception} {written}");
+    }
+    assert!(rules(&["/srv/a.git"], &[]).judge_repository(Permission::GitRead, "/srv/a.git").is_ok());
+}
