@@ -46,11 +46,11 @@ fn report(folder: &Folder) -> Result<String, Failure> {
     let _ = writeln!(text, "{}: ok\n  events    {head}", folder.log().display());
     let _ = writeln!(text, "  key       {}", signer.verifier_key());
     match &config.database {
-        Database::Sqlite if !folder.database().is_file() => {
-            return Err(Failure::new(format!("{} is missing", folder.database().display()))
-                .hint("restore it from a backup: it holds people, targets and grants"));
+        Database::Sqlite => {
+            let file = folder.database();
+            database::is_database(&file)?;
+            let _ = writeln!(text, "{}: there", file.display());
         }
-        Database::Sqlite => drop(writeln!(text, "{}: there", folder.database().display())),
         Database::Postgres { options, password_file } => {
             let options = database::with_password(options, password_file.as_deref())?;
             let version = serve::runtime()?.block_on(Store::version(&options));

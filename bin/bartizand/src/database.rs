@@ -1,5 +1,7 @@
 //! Opens the database that the configuration names.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use bartizan_store::{PostgresOptions, Store, StoreError};
@@ -10,19 +12,59 @@ use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::keys::{Watch, read_secret};
 
-/// Opens it, and brings its schema up to date.
+/// What every SQLite database begins with (SQLite's "Database File Format", §1.3).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// What to do about a database that cannot be used.
+const RESTORE: &str = "restore it from a backup: it holds people, targets and grants";
+
+/// Opens it, and brings its schema up to date. A file that is missing is not made: `init` did that, and a server that
+/// begins with nobody in it would look as if all had been removed.
 ///
 /// # Errors
-/// When it cannot be opened or reached, or a newer version wrote it.
+/// When it is missing, cannot be opened or reached, or a newer version wrote it.
 pub(crate) async fn open(folder: &Folder, database: &Database) -> Result<Store, Failure> {
     match database {
-        Database::Sqlite => Store::open(&folder.database()).await.map_err(Failure::new),
+        Database::Sqlite => {
+            let file = folder.database();
+            is_database(&file)?;
+            Store::open(&file).await.map_err(|error| unusable(&file, &error))
+        }
         Database::Postgres { options, password_file } => {
             let options = with_password(options, password_file.as_deref())?;
             let store = Store::connect(&options).await.map_err(|error| unreachable(&options, &error))?;
             tracing::info!(database = %options, "state is kept in PostgreSQL");
             Ok(store)
         }
+    }
+}
+
+/// Looks whether a file begins as an SQLite database does. SQLite itself takes an empty file for a new database.
+///
+/// # Errors
+/// When it is missing, empty or something else, or cannot be read.
+pub(crate) fn is_database(file: &Path) -> Result<(), Failure> {
+    let shown = file.display();
+    let mut start = Vec::with_capacity(MAGIC.len());
+    let read = File::open(file).and_then(|open| open.take(MAGIC.len() as u64).read_to_end(&mut start));
+    match read {
+        Ok(_) if start == MAGIC => Ok(()),
+        Ok(0) => Err(Failure::new(format!("{shown} is empty")).hint(RESTORE)),
+        Ok(_) => Err(Failure::new(format!("{shown} is no database")).hint(RESTORE)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("{shown} is missing")).hint(RESTORE))
+        }
+        Err(error) => Err(Failure::new(format!("cannot read {shown}: {error}"))),
+    }
+}
+
+/// Why a database of the folder cannot be used, and what to do.
+fn unusable(file: &Path, error: &StoreError) -> Failure {
+    match error {
+        StoreError::Database(_) => {
+            Failure::new(format!("cannot use {}: {error}", file.display())).hint(RESTORE)
+        }
+        _ => Failure::new(error),
     }
 }
 

@@ -107,6 +107,43 @@ fn an_unwritable_folder_is_refused_with_a_reason() {
     assert!(!data.exists());
 }
 
+/// A server that began with an empty database would look as if everybody had been removed.
+#[test]
+fn a_database_that_is_gone_or_damaged_is_named_and_never_made_anew() {
+    let mut bartizan = Bartizan::start();
+    bartizan.say(&["person", "add", "alice"]);
+    bartizan.stop();
+    let data = bartizan.data();
+    let file = data.join("bartizan.db");
+    let whole = fs::read(&file).unwrap();
+    let refused = |command: &str, what: &str| {
+        let told = program("bartizand", &[command, "--data", text(&data)]).exits(1);
+        told.tells(&[text(&file), what, "hint: restore it from a backup"]);
+    };
+    fs::remove_file(&file).unwrap();
+    for command in ["check", "serve"] {
+        refused(command, "is missing");
+    }
+    assert!(!file.exists(), "nothing was made in its place");
+    let garbage = [b"garbage garbage!", &whole[16..]].concat();
+    for (bytes, what) in
+        [(&b""[..], "is empty"), (&whole[..9], "is no database"), (&garbage, "is no database")]
+    {
+        fs::write(&file, bytes).unwrap();
+        for command in ["check", "serve"] {
+            refused(command, what);
+        }
+        assert_eq!(fs::read(&file).unwrap(), bytes, "nothing was written");
+    }
+    // Half written: it begins well, and SQLite finds out.
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    refused("serve", "malformed");
+
+    fs::write(&file, &whole).unwrap();
+    bartizan.start_again();
+    assert_eq!(bartizan.json(&["person", "list"])[0]["name"], "alice");
+}
+
 #[test]
 fn a_second_server_on_the_folder_is_refused_and_the_first_goes_on() {
     let bartizan = Bartizan::start();
