@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::process::Command;
 
-use bartizan_testkit::{eventually, programs, run};
+use bartizan_testkit::{BartizanOptions, eventually, programs, run};
 
-use crate::scene::{Scene, Way, list, text, ways};
+use crate::scene::{Options, Scene, Way, list, text, ways};
 
 ways! {
     everywhere: ;
@@ -54,7 +54,10 @@ fn after_a_crash_the_recording_is_there(way: Way) {
 }
 
 fn a_stop_ends_sessions_with_a_reason(way: Way) {
-    let mut scene = Scene::new(way);
+    // The command never ends by itself: the drain would only be waited for.
+    let config = "\n[session]\ndrain = \"1s\"\n";
+    let options = Options { bartizan: BartizanOptions::written(config), ..Options::default() };
+    let mut scene = Scene::with(way, &options);
     let mut client = scene.start(&["-tt"], "echo up; exec sleep 1000");
     client.read_to("up\r\n");
     assert!(scene.bartizan_mut().stop().success());
