@@ -263,8 +263,9 @@ impl FileAccess {
 
     /// Judges Git's use of the repository that a command names; every other permission permits nothing here.
     ///
-    /// Git completes names: where there is no `/srv/app` it opens `/srv/app.git`. So both must be permitted, unless `.git`
-    /// is written.
+    /// Git completes names: where there is no `/srv/app` it opens `/srv/app.git`, and where that is not there either, what
+    /// lies below or has `.git` once more. So of a name without `.git` both must be permitted, and of nothing that may be
+    /// opened instead may a grant say that it is not.
     ///
     /// # Errors
     /// Why no grant permits it.
@@ -274,44 +275,35 @@ impl FileAccess {
             Permission::GitWrite => &self.git_write,
             _ => &Extent::default(),
         };
-        let completed = format!("{}.git", written.trim_end_matches('/'));
-        let names = if written.trim_end_matches('/').ends_with(".git") {
-            &[written][..]
-        } else {
-            &[written, &completed]
+        let name = written.trim_end_matches('/');
+        let completed = format!("{name}.git");
+        let names = if name.ends_with(".git") { &[written][..] } else { &[written, &completed] };
+        let covered = |rules: &FileRules| {
+            let path = |name: &&str| covers(rules, FileUse::Write, &FilePath::new(name.as_bytes(), None));
+            names.iter().all(path)
         };
-        let covered = |rules: &FileRules, name: &str| {
-            covers(rules, FileUse::Write, &FilePath::new(name.as_bytes(), None))
+        let rules = match extent {
+            Extent::Everything => return Ok(()),
+            Extent::Grants(grants) => grants,
         };
-        // Beyond that git opens these where what was written is not there, also after `.git`: none may be an exception.
-        let base = written.trim_end_matches('/');
-        let instead = ["/.git", ".git", ".git/.git"].map(|end| format!("{base}{end}"));
-        let excepted = |rules: &FileRules| {
-            instead.iter().any(|name| match FilePath::new(name.as_bytes(), None) {
-                FilePath::Plain(path) => rules.not_paths.iter().any(|glob| glob.matches(&path)),
-                FilePath::Unclear(_) => false,
-            })
-        };
-        let within = |rules: &FileRules| names.iter().all(|name| covered(rules, name)) && !excepted(rules);
-        match extent {
-            Extent::Everything => Ok(()),
-            Extent::Grants(grants) if grants.iter().any(|(_, rules)| within(rules)) => Ok(()),
-            Extent::Grants(_) => {
-                let rules = extent.ids();
-                let (what, name) = (permission.as_str(), shown(written.as_bytes()));
-                let reason = match FilePath::new(written.as_bytes(), None) {
-                    _ if rules.is_empty() => format!("no grant permits {what}"),
-                    FilePath::Unclear(why) => format!("no grant permits {what} for {name}: {why}"),
-                    FilePath::Plain(_) if names.len() > 1 => {
-                        format!(
-                            "no grant permits {what} for {name} and {name}.git, which git may open instead"
-                        )
-                    }
-                    FilePath::Plain(_) => format!("no grant permits {what} for {name}"),
-                };
-                Err(FileDenial { reason, rules })
-            }
+        if rules.iter().any(|(_, rules)| covered(rules) && !excepts_completion(rules, name)) {
+            return Ok(());
         }
+        let (what, shown) = (permission.as_str(), shown(name.as_bytes()));
+        let reason = match FilePath::new(written.as_bytes(), None) {
+            _ if rules.is_empty() => format!("no grant permits {what}"),
+            FilePath::Unclear(why) => format!("no grant permits {what} for {shown}: {why}"),
+            FilePath::Plain(_) if rules.iter().any(|(_, rules)| covered(rules)) => {
+                format!(
+                    "no grant permits {what} for {shown}: git may open a repository instead that is excepted"
+                )
+            }
+            FilePath::Plain(_) if names.len() > 1 => {
+                format!("no grant permits {what} for {shown} and {shown}.git, which git may open instead")
+            }
+            FilePath::Plain(_) => format!("no grant permits {what} for {shown}"),
+        };
+        Err(FileDenial { reason, rules: extent.ids() })
     }
 
     fn denied(&self, extents: &[&Extent], what: FileUse, path: &FilePath<'_>) -> FileDenial {
@@ -357,6 +349,16 @@ fn covers(rules: &FileRules, what: FileUse, path: &FilePath<'_>) -> bool {
         FilePath::Plain(path) if what == FileUse::Look => rules.reach(path) != Reach::Nothing,
         FilePath::Plain(path) => rules.cover(path),
     }
+}
+
+/// Whether rules except what git opens where there is no repository of this name (`enter_repo` in git's `path.c`).
+fn excepts_completion(rules: &FileRules, name: &str) -> bool {
+    ["/.git", ".git", ".git/.git"].iter().any(|end| {
+        match FilePath::new(format!("{name}{end}").as_bytes(), None) {
+            FilePath::Plain(path) => rules.not_paths.iter().any(|glob| glob.matches(&path)),
+            FilePath::Unclear(_) => false,
+        }
+    })
 }
 
 fn reach(rules: &FileRules, path: &FilePath<'_>) -> Reach {

@@ -179,5 +179,7 @@ fn an_exception_is_not_opened_by_the_name_that_git_completes_to_it() {
         let judged = access.judge_repository(Permission::GitRead, written);
         assert_eq!(judged.is_ok(), permitted, "{exception} {written}");
     }
+    let denied = rules(&["/srv/**"], &["/srv/a.git.git"]).judge_repository(Permission::GitRead, "/srv/a.git");
+    assert!(denied.unwrap_err().reason.ends_with("git may open a repository instead that is excepted"));
     assert!(rules(&["/srv/a.git"], &[]).judge_repository(Permission::GitRead, "/srv/a.git").is_ok());
 }
