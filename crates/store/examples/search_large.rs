@@ -1,5 +1,5 @@
 //! Measures searches over a large index: `make bench-search`, or
-//! `cargo run --release -p bartizan-store --example search_large -- FOLDER [EVENTS]`.
+//! `cargo run --release -p bartizan-store --example search_large -- FOLDER [EVENTS [PART-OF-A-NAME …]]`.
 //!
 //! FOLDER is on the disk to be measured and is made when it is not there; an index that is there already is used again
 //! and only filled up, so that ten million events are indexed once. Searches are run for the first page of 100, the newest

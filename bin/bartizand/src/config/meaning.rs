@@ -287,7 +287,8 @@ impl Reading<'_> {
         if (full.percent > low.percent || full.bytes > low.bytes)
             && let Some(At { line, .. }) = self.written.text("space.full").or(self.written.text("space.low"))
         {
-            self.fault(line, "space.full", &format!("is {full}, more than space.low, which is {low}"));
+            let why = format!("is {full} and space.low is {low}; neither its share nor its size may be more");
+            self.fault(line, "space.full", &why);
         }
         Watermarks { low, full }
     }

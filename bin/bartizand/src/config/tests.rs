@@ -128,6 +128,9 @@ fn faults_name_line_and_remedy() {
         "[ssh]\nkey_exchange = [\"diffie-hellman-group14-sha1\"]\n",
         "[ssh]\nkey_exchange = []\n",
         "[metrics]\nlisten = [\"9222\"]\n[session]\ndrain = \"25h\"\n",
+        "[space]\nlow = \"lots\"\nfull = \"10%\"\n",
+        "[space]\nfull = \"30%, 1GiB\"\n",
+        "[space]\nlow = \"1%, 1MiB\"\n",
     ];
     let told = texts.map(|text| format!("--- {text:?}\n{}\n", refused(text))).concat();
     assert!(!told.contains('\u{1b}'), "no control byte is repeated");
