@@ -19,9 +19,7 @@ use std::time::Duration;
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, CaKeeper as _, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
 use bartizan_audit::{Log, LogOptions, Opened, Reader, Urgency};
-use bartizan_gateway::{
-    CaKey, GatewayHandle, HalfOpenLimits, IndexProgress, Keys, LiveSessions, Settings, TargetTests,
-};
+use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings, TargetTests};
 use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
@@ -29,9 +27,9 @@ use bartizan_record::space::Space;
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
 use bartizan_ssh::key::{PrivateKey, PublicKey};
-use bartizan_store::Store;
+use bartizan_store::{IndexProgress, Store};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::cas::CaFiles;
@@ -72,8 +70,7 @@ pub(crate) struct Server {
     metrics: JoinHandle<()>,
     api: JoinHandle<std::io::Result<()>>,
     stop_api: oneshot::Sender<()>,
-    indexed: watch::Receiver<u64>,
-    hurry: Arc<Notify>,
+    index: IndexProgress,
     follower: JoinHandle<()>,
     stop_follower: watch::Sender<bool>,
     schedule: JoinHandle<()>,
@@ -100,7 +97,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
-    let ((rebuild, emptied), hurry) = (follower.rebuild(), follower.hurry());
+    let ((rebuild, emptied), index) = (follower.rebuild(), follower.progress());
     let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
     let mut orphans = 0;
     let janitor = Janitor {
@@ -127,7 +124,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         node: config.node.clone(),
         log: log.clone(),
         store: store.clone(),
-        index: IndexProgress { indexed: indexed.clone(), hurry: hurry.clone() },
+        index: index.clone(),
         vault: vault.clone(),
         recordings: recordings.clone(),
         space: space.clone(),
@@ -151,8 +148,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         vault,
         master_key: Arc::new(master),
         log: log.clone(),
-        indexed: indexed.clone(),
-        hurry: hurry.clone(),
+        index: index.clone(),
         rebuild,
         emptied,
         policies: policies.subscribe(),
@@ -200,8 +196,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         metrics,
         api,
         stop_api,
-        indexed,
-        hurry,
+        index,
         follower,
         stop_follower,
         schedule,
@@ -314,10 +309,9 @@ impl Server {
         }
         blocking(|| self.gateway.stop()).await?;
         let noted = note(&self.log, &self.node, Body::ServerStop { reason: reason.to_owned() }).await;
-        let (head, mut indexed) = (self.log.head(), self.indexed);
-        self.hurry.notify_one();
+        let head = self.log.head();
         // An index that is behind goes on where it was at the next start.
-        let _ = tokio::time::timeout(DRAIN, indexed.wait_for(|&next| next >= head)).await;
+        let _ = tokio::time::timeout(DRAIN, self.index.reaches(head)).await;
         self.stop_follower.send_replace(true);
         if let Err(error) = self.follower.await {
             tracing::error!(%error, "the index follower broke off");

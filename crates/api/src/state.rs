@@ -12,8 +12,8 @@ use bartizan_model::metric::Meter;
 use bartizan_model::{LoginName, NodeId, SessionId, Target, Timestamp};
 use bartizan_record::Gauge;
 use bartizan_record::space::Space;
-use bartizan_store::{Store, Vault};
-use tokio::sync::{Notify, mpsc, watch};
+use bartizan_store::{IndexProgress, Store, Vault};
+use tokio::sync::{mpsc, watch};
 
 use crate::error::{ApiError, Result};
 use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
@@ -55,10 +55,8 @@ pub struct Parts {
     pub master_key: Arc<dyn MasterKeyFile>,
     /// The audit log.
     pub log: Log,
-    /// How far the index has followed the log: the index of the entry that it expects next.
-    pub indexed: watch::Receiver<u64>,
-    /// Told when somebody waits for the index.
-    pub hurry: Arc<Notify>,
+    /// How far the index has followed the log.
+    pub index: IndexProgress,
     /// Counted up, it has the index made again from the log …
     pub rebuild: watch::Sender<u64>,
     /// … and this reaches the same number once the old index is gone.
@@ -135,7 +133,7 @@ impl ApiState {
 
     /// How far the index is.
     pub(crate) fn index_status(&self) -> IndexStatus {
-        IndexStatus { indexed: *self.parts.indexed.borrow(), events: self.parts.log.head() }
+        IndexStatus { indexed: self.parts.index.next(), events: self.parts.log.head() }
     }
 
     /// Drops the index and has it made again; returns when it is being filled.
@@ -162,17 +160,10 @@ impl ApiState {
     /// When the index does not get there in time, rather than an answer that looks whole and is not.
     pub(crate) async fn index_is_current(&self) -> Result<()> {
         let head = self.parts.log.head();
-        let mut indexed = self.parts.indexed.clone();
-        if *indexed.borrow() < head {
-            self.parts.hurry.notify_one();
-        }
-        let reached = indexed.wait_for(|&next| next >= head);
-        match tokio::time::timeout(INDEX_PATIENCE, reached).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => {
-                Err(ApiError::unavailable("the index does not keep up with the audit log")
-                    .hint("see the server's log; the log itself is read with `bartizan log export`"))
-            }
+        match tokio::time::timeout(INDEX_PATIENCE, self.parts.index.reaches(head)).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(ApiError::unavailable("the index does not keep up with the audit log")
+                .hint("see the server's log; the log itself is read with `bartizan log export`")),
         }
     }
 }

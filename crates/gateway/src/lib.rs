@@ -42,4 +42,4 @@ pub use counts::GatewayMeter;
 pub use gateway::{GatewayHandle, StartError, TargetTests, start};
 pub use keys::{CaKey, Keys};
 pub use live::LiveSessions;
-pub use parts::{IndexProgress, Parts, Settings};
+pub use parts::{Parts, Settings};

@@ -10,38 +10,13 @@ use bartizan_record::Recordings;
 use bartizan_record::space::Space;
 use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
 use bartizan_ssh::transport::{Algorithms, ClientConfig, KexMethod, ServerConfig};
-use bartizan_store::{Store, Vault};
-use tokio::sync::{Notify, watch};
+use bartizan_store::{IndexProgress, Store, Vault};
+use tokio::sync::watch;
 
 use crate::admission::HalfOpenLimits;
 use crate::counts::Counts;
 use crate::keys::Keys;
 use crate::live::LiveSessions;
-
-/// How far the index of the store is, for those who must not miss what has just happened.
-#[derive(Clone)]
-pub struct IndexProgress {
-    /// The position of the event that it expects next.
-    pub indexed: watch::Receiver<u64>,
-    /// To be told when somebody waits.
-    pub hurry: Arc<Notify>,
-}
-
-impl IndexProgress {
-    /// Waits until the index holds all that is durable now, for a while; false when it does not get there.
-    ///
-    /// # Cancel safety
-    /// May be dropped and called again.
-    pub(crate) async fn current(&self, log: &Log) -> bool {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let (head, mut indexed) = (log.head(), self.indexed.clone());
-        if *indexed.borrow() < head {
-            self.hurry.notify_one();
-        }
-        let reached = tokio::time::timeout(PATIENCE, indexed.wait_for(|&next| next >= head)).await;
-        matches!(reached, Ok(Ok(_)))
-    }
-}
 
 /// What the gateway is built from.
 pub struct Parts {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{Log, ReadError, Reader};
-use bartizan_store::{EventQuery, IndexEntry, IndexStore, StoreError};
+use bartizan_store::{EventQuery, IndexEntry, IndexProgress, IndexStore, StoreError};
 use tokio::sync::{Notify, watch};
 
 /// Most entries that are applied in one transaction, …
@@ -75,9 +75,9 @@ impl<S: IndexStore> IndexFollower<S> {
         Ok(Self { store, reader, head, next: watch::Sender::new(next), asked, emptied, hurry })
     }
 
-    /// To be told (`notify_one`) when somebody waits for the index: it then takes what is durable at once.
-    pub fn hurry(&self) -> Arc<Notify> {
-        self.hurry.clone()
+    /// For those who wait for the index: it takes what is durable at once then.
+    pub fn progress(&self) -> IndexProgress {
+        IndexProgress::new(self.next.subscribe(), self.hurry.clone())
     }
 
     /// To have the index made again from the log: count the first up; the second reaches that once the index is
@@ -94,7 +94,7 @@ impl<S: IndexStore> IndexFollower<S> {
     /// Follows the log until it is closed or `stopping` turns true.
     ///
     /// What is durable is found in the index after some 500 ms at most while the index can be written, and at once if
-    /// somebody waits ([`Self::hurry`]). A failure is logged once, and tried again with growing pauses.
+    /// somebody waits ([`Self::progress`]). A failure is logged once, and tried again with growing pauses.
     ///
     /// # Cancel safety
     /// May be dropped at any time: what was applied is applied, the cursor moves in the same transaction.

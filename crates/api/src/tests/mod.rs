@@ -113,7 +113,7 @@ impl Api {
         let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;
         let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
         let stop_index = watch::Sender::new(false);
-        let (indexed, hurry) = (follower.indexed(), follower.hurry());
+        let index = follower.progress();
         let (rebuild, emptied) = follower.rebuild();
         tokio::spawn(follower.run(stop_index.subscribe()));
 
@@ -128,8 +128,7 @@ impl Api {
             vault: vault.clone(),
             master_key: Arc::new(vault::OnlyInMemory),
             log: log.clone(),
-            indexed: indexed.clone(),
-            hurry: hurry.clone(),
+            index: index.clone(),
             rebuild: rebuild.clone(),
             emptied: emptied.clone(),
             policies: watch::channel(Policies::default()).1,

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::pin;
 
+use std::time::Duration;
+
 use bartizan_audit::LogError;
 use bartizan_model::{SessionState, Timestamp};
 use bartizan_ssh::wire::connection::WindowSize;
@@ -33,6 +35,8 @@ const SCRIPT_LINE: usize = 64 * 1024;
 const DRAWN: usize = 16 * 1024;
 /// Sessions that one listing shows.
 const SESSIONS: u32 = 1000;
+/// How long a list of sessions waits for the index to hold what has just happened.
+const INDEX_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Exit statuses, as of the command line.
 const FAILED: u32 = 1;
@@ -314,7 +318,8 @@ impl Shell {
             ..SessionQuery::default()
         };
         let shared = &self.console.shared;
-        let listed = match shared.index.current(&shared.log).await {
+        let current = timeout(INDEX_PATIENCE, shared.index.reaches(shared.log.head())).await;
+        let listed = match current.unwrap_or(false) {
             true => shared.store.sessions(&query).await.map_err(|error| error.to_string()),
             false => Err("the index does not keep up with the audit log".to_owned()),
         };

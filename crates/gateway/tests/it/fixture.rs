@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bartizan_audit::{Log, LogOptions, Origin};
-use bartizan_gateway::{CaKey, GatewayHandle, IndexProgress, Keys, Parts, Settings, start};
+use bartizan_gateway::{CaKey, GatewayHandle, Keys, Parts, Settings, start};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{
     AuthorizedKey, Fingerprint, Grant, GrantId, Grantee, HostKeyTrust, LoginName, NodeId, Person, PersonName,
@@ -13,7 +13,7 @@ use bartizan_model::{
 use bartizan_record::space::{Mark, Space, Watermarks};
 use bartizan_record::{Options, Recordings};
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey, PublicKey};
-use bartizan_store::{DirectoryStore as _, MasterKey, Store, Vault};
+use bartizan_store::{DirectoryStore as _, IndexProgress, MasterKey, Store, Vault};
 use bartizan_testkit::{KeyPair, KeyType, OpenSshServer, SshClient};
 use tempfile::TempDir;
 
@@ -72,7 +72,7 @@ impl Fixture {
         let space = Space::watch(folder.path(), Watermarks { low: never, full: never }).unwrap();
         // Nobody indexes here, and nobody waits for it.
         let indexed = tokio::sync::watch::channel(u64::MAX).1;
-        let index = IndexProgress { indexed, hurry: Arc::default() };
+        let index = IndexProgress::new(indexed, Arc::default());
         let (log, store) = (log.clone(), store.clone());
         let parts = Parts {
             node,
