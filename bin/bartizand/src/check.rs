@@ -47,9 +47,8 @@ fn report(folder: &Folder) -> Result<String, Failure> {
     let _ = writeln!(text, "  key       {}", signer.verifier_key());
     match &config.database {
         Database::Sqlite => {
-            let file = folder.database();
-            database::is_database(&file)?;
-            let _ = writeln!(text, "{}: there", file.display());
+            serve::runtime()?.block_on(database::verify(folder))?;
+            let _ = writeln!(text, "{}: ok", folder.database().display());
         }
         Database::Postgres { options, password_file } => {
             let options = database::with_password(options, password_file.as_deref())?;

@@ -28,7 +28,7 @@ pub(crate) async fn open(folder: &Folder, database: &Database) -> Result<Store, 
         Database::Sqlite => {
             let file = folder.database();
             is_database(&file)?;
-            Store::open(&file).await.map_err(|error| unusable(&file, &error))
+            Store::open(folder.path()).await.map_err(|error| unusable(&file, &error))
         }
         Database::Postgres { options, password_file } => {
             let options = with_password(options, password_file.as_deref())?;
@@ -43,7 +43,7 @@ pub(crate) async fn open(folder: &Folder, database: &Database) -> Result<Store, 
 ///
 /// # Errors
 /// When it is missing, empty or something else, or cannot be read.
-pub(crate) fn is_database(file: &Path) -> Result<(), Failure> {
+fn is_database(file: &Path) -> Result<(), Failure> {
     let shown = file.display();
     let mut start = Vec::with_capacity(MAGIC.len());
     let read = File::open(file).and_then(|open| open.take(MAGIC.len() as u64).read_to_end(&mut start));
@@ -58,12 +58,24 @@ pub(crate) fn is_database(file: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Reads the whole database of the folder, also while a server has it, and changes nothing.
+///
+/// # Errors
+/// When it is missing or damaged, or a newer version wrote it.
+pub(crate) async fn verify(folder: &Folder) -> Result<(), Failure> {
+    let file = folder.database();
+    is_database(&file)?;
+    Store::verify(folder.path()).await.map_err(|error| unusable(&file, &error))
+}
+
 /// Why a database of the folder cannot be used, and what to do.
 fn unusable(file: &Path, error: &StoreError) -> Failure {
     match error {
-        StoreError::Database(_) => {
+        StoreError::Damaged(_) | StoreError::Corrupt { .. } => {
             Failure::new(format!("cannot use {}: {error}", file.display())).hint(RESTORE)
         }
+        // The disk, or who may read it.
+        StoreError::Database(_) => Failure::new(format!("cannot use {}: {error}", file.display())),
         _ => Failure::new(error),
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use bartizan_store::Store;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -81,7 +82,7 @@ impl Folder {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.0.join("bartizan.db")
+        self.0.join(Store::DIRECTORY_FILE)
     }
 
     pub(crate) fn policies(&self) -> PathBuf {

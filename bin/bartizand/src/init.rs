@@ -46,7 +46,7 @@ fn fill(folder: &Folder, node: &str, listen: &[SocketAddr]) -> Result<Origin, Fa
         Log::open(&folder.log(), LogOptions { signer, ..LogOptions::default() }).map_err(Failure::new)?;
     opened.log.close().map_err(Failure::new)?;
     serve::runtime()?.block_on(async {
-        let store = Store::open(&folder.database()).await.map_err(Failure::new)?;
+        let store = Store::open(folder.path()).await.map_err(Failure::new)?;
         store.close().await;
         Ok::<_, Failure>(())
     })?;

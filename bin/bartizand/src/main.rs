@@ -11,6 +11,7 @@ mod failure;
 mod folder;
 mod init;
 mod keys;
+mod left;
 mod master;
 mod orphans;
 mod policies;

@@ -151,7 +151,7 @@ mod tests {
 
     async fn fresh() -> (tempfile::TempDir, Store, MasterFile) {
         let temp = tempfile::tempdir().unwrap();
-        let store = Store::open(&temp.path().join("db")).await.unwrap();
+        let store = Store::open(temp.path()).await.unwrap();
         let file = MasterFile { path: temp.path().join(MASTER), watch: Watch::Owner, own: true };
         (temp, store, file)
     }

@@ -36,6 +36,7 @@ use crate::cas::CaFiles;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
+use crate::left::Left;
 use crate::master::MasterFile;
 use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
@@ -43,9 +44,6 @@ use crate::retention::Janitor;
 use crate::serve::LogLevel;
 use crate::space::SpaceWatch;
 use crate::{database, keys};
-
-/// With an index that makes no progress for so long, the server starts without closing old sessions.
-const INDEX_PATIENCE: Duration = Duration::from_secs(30);
 /// Requests and the index get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often the times of next CA keys are looked at.
@@ -97,9 +95,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
-    let ((rebuild, emptied), index) = (follower.rebuild(), follower.progress());
+    let index = follower.progress();
     let follower = tokio::spawn(follower.run(stop_follower.subscribe()));
-    let mut orphans = 0;
     let janitor = Janitor {
         node: config.node.clone(),
         log: log.clone(),
@@ -110,15 +107,9 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         // Nothing is archived yet, so nothing waits for it.
         needed: |_| false,
     };
-    if caught_up(&log, indexed.clone()).await {
-        // Before orphans are looked for: what is half removed is none.
-        janitor.finish().await?;
-        let closing = Closing { node: &config.node, log: &log, store: &store, recordings: &recordings };
-        orphans = closing.run().await? as u64;
-        if orphans > 0 {
-            tracing::warn!(sessions = orphans, "sessions were left without an end and are closed now");
-        }
-    }
+    let closing = Closing { node: &config.node, log: &log, store: &store, recordings: &recordings };
+    let left = Left { closing, janitor: &janitor, index: &index };
+    let orphans = left.clear_up().await? as u64;
 
     let parts = bartizan_gateway::Parts {
         node: config.node.clone(),
@@ -149,8 +140,6 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         master_key: Arc::new(master),
         log: log.clone(),
         index: index.clone(),
-        rebuild,
-        emptied,
         policies: policies.subscribe(),
         live: Arc::new(Live(gateway.sessions())),
         parse_key: key_parser(),
@@ -413,23 +402,6 @@ impl bartizan_api::TargetTester for Tester {
     ) -> bool {
         self.0.begin(target, login, by, steps)
     }
-}
-
-/// Waits until the index holds the whole log; false when it does not get on.
-async fn caught_up(log: &Log, mut indexed: watch::Receiver<u64>) -> bool {
-    let head = log.head();
-    while *indexed.borrow_and_update() < head {
-        match tokio::time::timeout(INDEX_PATIENCE, indexed.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!(
-                    "the index does not follow the audit log; sessions that a crash left stay open"
-                );
-                return false;
-            }
-        }
-    }
-    true
 }
 
 fn settings(config: &Config) -> Settings {

@@ -88,6 +88,13 @@ impl From<StoreError> for ApiError {
                 Self::conflict(text).hint("another process rotated the master key; start this one again")
             }
             StoreError::Moved { .. } => Self::conflict(text).hint("somebody else changed it; try again"),
+            StoreError::IndexDamaged(_) => Self::unavailable(text).hint("ask again in a moment"),
+            StoreError::Replaced(_) => Self::unavailable(text),
+            StoreError::Damaged(_) => {
+                tracing::error!(error = text, "the store failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+                    .hint("stop the server and restore bartizan.db from a backup")
+            }
             StoreError::Gap { .. }
             | StoreError::Newer { .. }
             | StoreError::Corrupt { .. }

@@ -57,10 +57,6 @@ pub struct Parts {
     pub log: Log,
     /// How far the index has followed the log.
     pub index: IndexProgress,
-    /// Counted up, it has the index made again from the log …
-    pub rebuild: watch::Sender<u64>,
-    /// … and this reaches the same number once the old index is gone.
-    pub emptied: watch::Receiver<u64>,
     /// Operators' own policies, the same as the gateway judges by.
     pub policies: watch::Receiver<Policies>,
     /// The sessions that are live.
@@ -141,15 +137,9 @@ impl ApiState {
     /// # Errors
     /// When the index cannot be emptied in time; that it is to be made again stays asked for.
     pub(crate) async fn rebuild_index(&self) -> Result<()> {
-        let mut wanted = 0;
-        self.parts.rebuild.send_modify(|asked| {
-            *asked += 1;
-            wanted = *asked;
-        });
-        let mut emptied = self.parts.emptied.clone();
-        match tokio::time::timeout(REBUILD_PATIENCE, emptied.wait_for(|&emptied| emptied >= wanted)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(ApiError::unavailable("the index could not be emptied yet")
+        match tokio::time::timeout(REBUILD_PATIENCE, self.parts.index.rebuild()).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(ApiError::unavailable("the index could not be emptied yet")
                 .hint("see the server's log; it is tried again until it works, also at the next start")),
         }
     }

@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use bartizan_model::api::Status;
 use bartizan_model::escape;
 use bartizan_record::space::Level;
-use bartizan_store::IndexStore as _;
 
 use crate::error::Result;
 use crate::own_cas;
@@ -72,7 +71,7 @@ pub(crate) async fn health(state: &ApiState) -> Health {
     if measured.level == Level::Full {
         reasons.push(format!("space: {}", measured.space.reason));
     }
-    let answer = tokio::time::timeout(DATABASE_PATIENCE, parts.store.cursor()).await;
+    let answer = tokio::time::timeout(DATABASE_PATIENCE, parts.store.answers()).await;
     let database = matches!(answer, Ok(Ok(_)));
     match answer {
         Ok(Ok(_)) => {}

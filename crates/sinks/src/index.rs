@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{Log, ReadError, Reader};
-use bartizan_store::{EventQuery, IndexEntry, IndexProgress, IndexStore, StoreError};
-use tokio::sync::{Notify, watch};
+use bartizan_store::{EventQuery, IndexEntry, IndexFilling, IndexProgress, IndexStore, StoreError};
+use tokio::sync::watch;
 
 /// Most entries that are applied in one transaction, …
 const BATCH: usize = 2048;
@@ -38,12 +38,10 @@ pub struct IndexFollower<S> {
     store: S,
     reader: Arc<Reader>,
     head: watch::Receiver<u64>,
-    next: watch::Sender<u64>,
-    /// How often the index was asked to be made again, and how often it was emptied for that.
-    asked: watch::Sender<u64>,
-    emptied: watch::Sender<u64>,
-    /// Told that somebody waits for the index.
-    hurry: Arc<Notify>,
+    filling: IndexFilling,
+    /// How often the index was found damaged, and how often of that it was emptied since.
+    damage: watch::Receiver<u64>,
+    mended: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,37 +56,40 @@ enum FollowError {
 
 impl<S: IndexStore> IndexFollower<S> {
     /// Finds out where the index is. An index that is ahead of the log, or whose last entry is not the log's,
-    /// belongs to another log or to one that was restored from a backup: it is emptied and made again.
+    /// belongs to another log or to one that was restored from a backup: it is emptied and made again, as a damaged one is.
     ///
     /// # Errors
     /// When the index or the log cannot be read.
     pub async fn start(store: S, log: &Log) -> Result<Self, StartError> {
         let (reader, head) = (Arc::new(log.reader()), log.subscribe());
-        let mut next = store.cursor().await?;
-        if !belongs(&store, &reader, next, log.head()).await? {
-            tracing::warn!(index = next, log = log.head(), "the index is not of this log and is made again");
-            store.reset().await?;
-            next = 0;
-        }
-        let (asked, emptied) = (watch::Sender::new(0), watch::Sender::new(0));
-        let hurry = Arc::default();
-        Ok(Self { store, reader, head, next: watch::Sender::new(next), asked, emptied, hurry })
+        let damage = store.damage();
+        let next = match found(&store, &reader, log.head()).await {
+            Ok(Some(next)) => next,
+            Ok(None) => {
+                tracing::warn!("the index is not of this log and is made again");
+                store.reset().await?;
+                0
+            }
+            Err(StartError::Store(error @ StoreError::IndexDamaged(_))) => {
+                tracing::warn!("{error}");
+                store.reset().await?;
+                0
+            }
+            Err(error) => return Err(error),
+        };
+        let mended = *damage.borrow();
+        let filling = IndexFilling { next: watch::Sender::new(next), ..IndexFilling::default() };
+        Ok(Self { store, reader, head, filling, damage, mended })
     }
 
     /// For those who wait for the index: it takes what is durable at once then.
     pub fn progress(&self) -> IndexProgress {
-        IndexProgress::new(self.next.subscribe(), self.hurry.clone())
-    }
-
-    /// To have the index made again from the log: count the first up; the second reaches that once the index is
-    /// empty and is being filled. Searches wait for it meanwhile, as for an index that is behind.
-    pub fn rebuild(&self) -> (watch::Sender<u64>, watch::Receiver<u64>) {
-        (self.asked.clone(), self.emptied.subscribe())
+        self.filling.progress()
     }
 
     /// Follows how far the index has got: the position of the entry that it expects next.
     pub fn indexed(&self) -> watch::Receiver<u64> {
-        self.next.subscribe()
+        self.filling.next.subscribe()
     }
 
     /// Follows the log until it is closed or `stopping` turns true.
@@ -100,7 +101,7 @@ impl<S: IndexStore> IndexFollower<S> {
     /// May be dropped at any time: what was applied is applied, the cursor moves in the same transaction.
     pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
         let mut failures = Failures::default();
-        let mut asked = self.asked.subscribe();
+        let (mut asked, mut damage) = (self.filling.asked.subscribe(), self.damage.clone());
         loop {
             let pause = match self.catch_up().await {
                 Ok(()) => {
@@ -109,7 +110,7 @@ impl<S: IndexStore> IndexFollower<S> {
                 }
                 Err(error) => Some(failures.next(&error)),
             };
-            let hurry = &self.hurry;
+            let hurry = &self.filling.hurry;
             let more = async {
                 // After a failure there is something to do without news.
                 if pause.is_none() && self.head.changed().await.is_err() {
@@ -124,6 +125,7 @@ impl<S: IndexStore> IndexFollower<S> {
             let go_on = tokio::select! {
                 go_on = more => go_on,
                 Ok(()) = asked.changed() => true,
+                Ok(()) = damage.changed() => true,
                 _ = stopping.wait_for(|&stopping| stopping) => false,
             };
             if !go_on {
@@ -137,7 +139,7 @@ impl<S: IndexStore> IndexFollower<S> {
         let head = *self.head.borrow_and_update();
         loop {
             self.empty_if_asked().await?;
-            let next = *self.next.borrow();
+            let next = *self.filling.next.borrow();
             if next >= head {
                 return Ok(());
             }
@@ -148,27 +150,27 @@ impl<S: IndexStore> IndexFollower<S> {
             }
             match self.store.apply(&entries).await {
                 Ok(applied) => {
-                    self.next.send_replace(applied);
+                    self.filling.next.send_replace(applied);
                 }
                 // The index was emptied, or went back with its database, behind our back: go on from where it is.
                 Err(StoreError::Gap { expected, .. }) if expected < next => {
                     tracing::warn!(was = next, is = expected, "the index went back and is filled again");
-                    self.next.send_replace(expected);
+                    self.filling.next.send_replace(expected);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
-}
 
-impl<S: IndexStore> IndexFollower<S> {
-    async fn empty_if_asked(&self) -> Result<(), FollowError> {
-        let asked = *self.asked.borrow();
-        if *self.emptied.borrow() < asked {
+    async fn empty_if_asked(&mut self) -> Result<(), FollowError> {
+        let asked = *self.filling.asked.borrow();
+        let found = *self.damage.borrow();
+        if *self.filling.emptied.borrow() < asked || self.mended < found {
             self.store.reset().await?;
+            self.mended = found;
             tracing::info!("the index was emptied and is made again from the log");
-            self.next.send_replace(0);
-            self.emptied.send_replace(asked);
+            self.filling.next.send_replace(0);
+            self.filling.emptied.send_replace(asked);
         }
         Ok(())
     }
@@ -188,24 +190,21 @@ fn gather(reader: &Reader, from: u64) -> Result<Vec<IndexEntry>, ReadError> {
     Ok(entries)
 }
 
-/// Whether an index that expects entry `next` was made from this log: their last common entries are the same.
-async fn belongs<S: IndexStore>(
-    store: &S,
-    reader: &Arc<Reader>,
-    next: u64,
-    head: u64,
-) -> Result<bool, StartError> {
-    let Some(last) = next.checked_sub(1) else { return Ok(true) };
+/// The entry that the index expects next, if it was made from this log: their last common entries are the same.
+async fn found<S: IndexStore>(store: &S, reader: &Arc<Reader>, head: u64) -> Result<Option<u64>, StartError> {
+    let next = store.cursor().await?;
+    let Some(last) = next.checked_sub(1) else { return Ok(Some(next)) };
     if next > head {
-        return Ok(false);
+        return Ok(None);
     }
     let reader = reader.clone();
     let logged = tokio::task::spawn_blocking(move || reader.read(last, 1)).await??;
     let newest = EventQuery { limit: Some(1), ..EventQuery::default() };
     let indexed = store.events(&newest).await?;
-    let (Some(logged), Some(indexed)) = (logged.first(), indexed.items.first()) else { return Ok(false) };
+    let (Some(logged), Some(indexed)) = (logged.first(), indexed.items.first()) else { return Ok(None) };
     // An entry that is no JSON is stored in another form, and its index made again: rare and harmless.
-    Ok(indexed.index == last && indexed.json.as_bytes() == logged.bytes)
+    let same = indexed.index == last && indexed.json.as_bytes() == logged.bytes;
+    Ok(same.then_some(next))
 }
 
 /// A run of failures: told when it begins and when it is over.

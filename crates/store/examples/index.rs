@@ -16,7 +16,8 @@ const EVENTS: u64 = 50_000;
 async fn main() {
     let folder = tempfile::tempdir().unwrap();
     for batch in [1, 10, 256] {
-        let path = folder.path().join(format!("{batch}.db"));
+        let path = folder.path().join(batch.to_string());
+        std::fs::create_dir(&path).unwrap();
         let store = Store::open(&path).await.unwrap();
         let entries: Vec<IndexEntry> = (0..EVENTS.min(batch * 2000)).map(entry).collect();
         let before = cpu_seconds();

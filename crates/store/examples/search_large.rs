@@ -29,14 +29,14 @@ async fn main() {
     let folder = arguments.next().map_or_else(|| std::env::temp_dir().join("large-index"), PathBuf::from);
     let events: u64 = arguments.next().map_or(10_000_000, |text| text.parse().unwrap());
     std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("index.db");
-    let store = Store::open(&path).await.unwrap();
+    let path = folder.join(Store::INDEX_FILE);
+    let store = Store::open(&folder).await.unwrap();
     fill(&store, events).await;
     let count = store.cursor().await.unwrap();
     store.close().await;
     println!("{count} events, {} bytes of database each", size(&path) / count);
     forget(&path);
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(&folder).await.unwrap();
     searches(&store, count).await;
     sessions(&store, count).await;
 }

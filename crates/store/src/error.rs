@@ -2,8 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 
 use bartizan_model::{Fingerprint, GrantId, PersonName};
+use sqlx::error::DatabaseError as _;
+use sqlx::sqlite::SqliteError;
 
 /// Why the store did not do what was asked. Unless said otherwise nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,18 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A disk or a person damaged the database's file, or it is no database.
+    #[error("the database is damaged: {0}")]
+    Damaged(#[source] Box<dyn Error + Send + Sync>),
+    /// A disk or a person damaged the index. Whoever fills it makes it again from the log.
+    #[error("the index is damaged and is made again from the log: {0}")]
+    IndexDamaged(#[source] Box<dyn Error + Send + Sync>),
+    /// The operator put another file in the place of the one in use, or took it away. Nothing was changed.
+    #[error(
+        "{} was replaced or removed under the running server, which would lose what is changed now; start the server again \
+         to use the file that is there", .0.display()
+    )]
+    Replaced(PathBuf),
     /// The database failed or could not be opened. Whether a change that was under way took effect is not known.
     #[error("the database failed: {0}")]
     Database(#[source] Box<dyn Error + Send + Sync>),
@@ -102,8 +117,18 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
+        if is_damage(&error) { Self::Damaged(error.into()) } else { Self::Database(error.into()) }
     }
+}
+
+/// Whether SQLite says that the file's contents are wrong.
+fn is_damage(error: &sqlx::Error) -> bool {
+    const SQLITE_CORRUPT: u32 = 11;
+    const SQLITE_NOTADB: u32 = 26;
+    let sqlite = error.as_database_error().and_then(|e| e.try_downcast_ref::<SqliteError>());
+    // The lowest byte is the kind, those above say more about it.
+    let kind = sqlite.and_then(|e| e.code()?.parse::<u32>().ok()).map(|code| code & 0xff);
+    matches!(kind, Some(SQLITE_CORRUPT | SQLITE_NOTADB))
 }
 
 /// The kinds of records, as messages and `directory.change` events name them.

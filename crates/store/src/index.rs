@@ -5,6 +5,8 @@ use bartizan_model::{
     LoginName, PersonName, SessionId, SessionState, SessionSummary, SourceNetwork, TargetName, Timestamp,
 };
 
+use tokio::sync::watch;
+
 use crate::{SearchText, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -26,7 +28,7 @@ pub struct IndexEntry {
 /// Every entry of the log is found in the index, also one of a type that this program does not know.
 ///
 /// # Errors
-/// Besides what each method names, every method can fail with [`StoreError::Database`].
+/// Besides what each method names, every method can fail with [`StoreError::Database`] and [`StoreError::IndexDamaged`].
 pub trait IndexStore: Clone + Send + Sync + 'static {
     /// The position of the entry that comes next: all before it are in the index. 0 at first.
     fn cursor(&self) -> impl Future<Output = Result<u64>> + Send;
@@ -46,7 +48,7 @@ pub trait IndexStore: Clone + Send + Sync + 'static {
     /// [`StoreError::Gap`] when entries leave one out.
     fn apply(&self, entries: &[IndexEntry]) -> impl Future<Output = Result<u64>> + Send;
 
-    /// Empties the index and sets the cursor to 0, so that it is built again from the log.
+    /// Empties the index, also one that is damaged, and sets the cursor to 0, so that it is built again from the log.
     fn reset(&self) -> impl Future<Output = Result<()>> + Send;
 
     /// Finds sessions, the newest first.
@@ -60,6 +62,9 @@ pub trait IndexStore: Clone + Send + Sync + 'static {
     /// A page may hold fewer than were asked for, or none, although there are more: a search whose words are common
     /// and whose exact text is rare looks at a bounded number of events each time. [`Page::next`] goes on from there.
     fn events(&self, query: &EventQuery) -> impl Future<Output = Result<Page<IndexedEvent>>> + Send;
+
+    /// Follows how often somebody found the index damaged. Whoever fills it empties it then.
+    fn damage(&self) -> watch::Receiver<u64>;
 }
 
 /// What a search gave, and where to go on.

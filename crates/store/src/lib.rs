@@ -39,7 +39,7 @@ pub use directory::{
 pub use error::{RecordKind, StoreError};
 pub use index::{EventQuery, IndexEntry, IndexStore, IndexedEvent, MAX_PAGE, Order, Page, SessionQuery};
 pub use postgres::{InvalidDatabase, PostgresOptions};
-pub use progress::IndexProgress;
+pub use progress::{IndexFilling, IndexProgress};
 pub use search::{InvalidSearch, SearchText};
 pub use store::Store;
 pub use vault::{MAX_SECRET_BYTES, MasterKey, Sealed, Secret, Vault, VaultStore, WrappedKey};

@@ -21,7 +21,11 @@ type Result<T> = std::result::Result<T, StoreError>;
 ///
 /// Implements [`DirectoryStore`], [`IndexStore`] and [`VaultStore`].
 #[derive(Clone, Debug)]
-pub struct Store(Backend);
+pub struct Store {
+    backend: Backend,
+    /// How often the index was found damaged.
+    damage: watch::Sender<u64>,
+}
 
 #[derive(Clone, Debug)]
 enum Backend {
@@ -32,7 +36,7 @@ enum Backend {
 /// Calls the backend, whichever it is.
 macro_rules! backend {
     ($self:ident.$method:ident($($argument:expr),*)$(.$await:ident)?) => {
-        match &$self.0 {
+        match &$self.backend {
             Backend::Sqlite(store) => store.$method($($argument),*)$(.$await)?,
             Backend::Postgres(store) => store.$method($($argument),*)$(.$await)?,
         }
@@ -40,21 +44,35 @@ macro_rules! backend {
 }
 
 impl Store {
-    /// Opens the SQLite database at `path`, makes it (mode 0600) if it is not there, and brings its schema up to date.
+    /// The file of the directory and the vault in SQLite's folder.
+    pub const DIRECTORY_FILE: &str = sqlite::Store::DIRECTORY_FILE;
+    /// The file of the index there. It may be removed while nothing has it open: the log fills it again.
+    pub const INDEX_FILE: &str = sqlite::Store::INDEX_FILE;
+
+    /// Opens the SQLite databases in `folder`, makes those that are not there (mode 0600), and brings their schemas up to
+    /// date. An index that is damaged or of another version is made anew, empty.
     ///
     /// # Errors
-    /// [`StoreError::Newer`] when a newer version of Bartizan wrote it; [`StoreError::Database`] when it cannot be
-    /// opened or is not a database.
-    pub async fn open(path: &Path) -> Result<Self> {
-        Ok(Self(Backend::Sqlite(sqlite::Store::open(path).await?)))
+    /// [`StoreError::Newer`] when a newer version of Bartizan wrote the directory; [`StoreError::Damaged`] when it is no
+    /// database or a damaged one, all of which is read; [`StoreError::Database`] when a file cannot be opened.
+    pub async fn open(folder: &Path) -> Result<Self> {
+        Ok(Self::over(Backend::Sqlite(sqlite::Store::open(folder).await?)))
+    }
+
+    /// Reads the whole directory of the SQLite databases in `folder`, also while they are in use, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`StoreError::Database`] when it is missing.
+    pub async fn verify(folder: &Path) -> Result<()> {
+        sqlite::Store::verify(folder).await
     }
 
     /// Connects to a PostgreSQL database and brings its schema up to date.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// [`StoreError::Newer`] when a newer version of Bartizan wrote it; [`StoreError::Database`] when it does not answer.
     pub async fn connect(options: &PostgresOptions) -> Result<Self> {
-        Ok(Self(Backend::Postgres(postgres::Store::connect(options).await?)))
+        Ok(Self::over(Backend::Postgres(postgres::Store::connect(options).await?)))
     }
 
     /// Asks a PostgreSQL server for its version and changes nothing.
@@ -63,6 +81,29 @@ impl Store {
     /// [`StoreError::Database`] when it does not answer, or does not let us in.
     pub async fn version(options: &PostgresOptions) -> Result<String> {
         postgres::Store::version(options).await
+    }
+
+    fn over(backend: Backend) -> Self {
+        Self { backend, damage: watch::Sender::new(0) }
+    }
+
+    /// Passes on what the index answered, and tells its filler when it is damaged.
+    fn answered<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.map_err(|error| match error {
+            StoreError::Damaged(why) => {
+                self.damage.send_modify(|found| *found += 1);
+                StoreError::IndexDamaged(why)
+            }
+            other => other,
+        })
+    }
+
+    /// Asks the directory's database for an answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when it gives none; [`StoreError::Replaced`] when its file is another now.
+    pub async fn answers(&self) -> Result<()> {
+        backend!(self.answers().await)
     }
 
     /// Closes all connections, after those in use are given back.
@@ -160,27 +201,31 @@ impl DirectoryStore for Store {
 
 impl IndexStore for Store {
     async fn cursor(&self) -> Result<u64> {
-        backend!(self.cursor().await)
+        self.answered(backend!(self.cursor().await))
     }
 
     async fn apply(&self, entries: &[IndexEntry]) -> Result<u64> {
-        backend!(self.apply(entries).await)
+        self.answered(backend!(self.apply(entries).await))
     }
 
     async fn reset(&self) -> Result<()> {
-        backend!(self.reset().await)
+        self.answered(backend!(self.reset().await))
     }
 
     async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionSummary>> {
-        backend!(self.sessions(query).await)
+        self.answered(backend!(self.sessions(query).await))
     }
 
     async fn session(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
-        backend!(self.session(id).await)
+        self.answered(backend!(self.session(id).await))
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<IndexedEvent>> {
-        backend!(self.events(query).await)
+        self.answered(backend!(self.events(query).await))
+    }
+
+    fn damage(&self) -> watch::Receiver<u64> {
+        self.damage.subscribe()
     }
 }
 

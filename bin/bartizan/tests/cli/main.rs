@@ -1,6 +1,7 @@
 //! The command line against a real server in a temporary folder, and against none. No SSH happens here.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod database;
 mod directory;
 mod offline;
 mod proof;

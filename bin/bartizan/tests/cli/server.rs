@@ -35,6 +35,7 @@ fn init_makes_a_private_folder_once_and_prints_the_next_steps() {
     for name in [
         "bartizan.toml",
         "bartizan.db",
+        "index.db",
         "keys/host_ed25519",
         "keys/user_ca",
         "keys/target_seed",
@@ -105,43 +106,6 @@ fn an_unwritable_folder_is_refused_with_a_reason() {
     let line = if shell("id -u").text().trim() == "0" { format!("{as_nobody} {init}") } else { init };
     shell(&line).exits(1).tells(&["cannot make the data folder", "Permission denied"]);
     assert!(!data.exists());
-}
-
-/// A server that began with an empty database would look as if everybody had been removed.
-#[test]
-fn a_database_that_is_gone_or_damaged_is_named_and_never_made_anew() {
-    let mut bartizan = Bartizan::start();
-    bartizan.say(&["person", "add", "alice"]);
-    bartizan.stop();
-    let data = bartizan.data();
-    let file = data.join("bartizan.db");
-    let whole = fs::read(&file).unwrap();
-    let refused = |command: &str, what: &str| {
-        let told = program("bartizand", &[command, "--data", text(&data)]).exits(1);
-        told.tells(&[text(&file), what, "hint: restore it from a backup"]);
-    };
-    fs::remove_file(&file).unwrap();
-    for command in ["check", "serve"] {
-        refused(command, "is missing");
-    }
-    assert!(!file.exists(), "nothing was made in its place");
-    let garbage = [b"garbage garbage!", &whole[16..]].concat();
-    for (bytes, what) in
-        [(&b""[..], "is empty"), (&whole[..9], "is no database"), (&garbage, "is no database")]
-    {
-        fs::write(&file, bytes).unwrap();
-        for command in ["check", "serve"] {
-            refused(command, what);
-        }
-        assert_eq!(fs::read(&file).unwrap(), bytes, "nothing was written");
-    }
-    // Half written: it begins well, and SQLite finds out.
-    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    refused("serve", "malformed");
-
-    fs::write(&file, &whole).unwrap();
-    bartizan.start_again();
-    assert_eq!(bartizan.json(&["person", "list"])[0]["name"], "alice");
 }
 
 #[test]

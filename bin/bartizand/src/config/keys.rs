@@ -87,8 +87,8 @@ pub(crate) const KEYS: &[Key] = &[
         unit: "`sqlite`, or \"postgres://USER@HOST[:PORT]/DATABASE\" with `?sslmode=verify-full` and \
             `&sslrootcert=FILE` where wanted; no password",
         default: "\"sqlite\"",
-        consequence: "Where people, targets, grants, stored credentials and the index are kept: in `bartizan.db` of the \
-            data folder, or in a PostgreSQL database (13 or newer) that is Bartizan's alone. What one holds is not \
+        consequence: "Where people, targets, grants, stored credentials and the index are kept: in `bartizan.db` and `index.db` of \
+            the data folder, or in a PostgreSQL database (13 or newer) that is Bartizan's alone. What one holds is not \
             copied to the other. The audit log and recordings stay in the data folder.",
     },
     Key {

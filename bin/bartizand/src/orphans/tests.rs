@@ -23,7 +23,7 @@ struct Crashed {
 impl Crashed {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("db")).await.unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
         let origin: Origin = "test/orphans".parse().unwrap();
         Log::create(&folder.path().join("log"), &origin).unwrap();
         let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;

@@ -18,7 +18,7 @@ struct Data {
 impl Data {
     async fn new(rules: Rules) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("db")).await.unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
         let origin: Origin = "test/retention".parse().unwrap();
         Log::create(&folder.path().join("log"), &origin).unwrap();
         let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;

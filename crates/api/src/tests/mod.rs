@@ -107,14 +107,13 @@ fn fingerprint(key: &str) -> Fingerprint {
 impl Api {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("db")).await.unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
         let origin: Origin = "test/api".parse().unwrap();
         Log::create(&folder.path().join("log"), &origin).unwrap();
         let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;
         let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
         let stop_index = watch::Sender::new(false);
         let index = follower.progress();
-        let (rebuild, emptied) = follower.rebuild();
         tokio::spawn(follower.run(stop_index.subscribe()));
 
         let ca = |name: &str| Arc::new(own_cas::InMemory::new(name));
@@ -129,8 +128,6 @@ impl Api {
             master_key: Arc::new(vault::OnlyInMemory),
             log: log.clone(),
             index: index.clone(),
-            rebuild: rebuild.clone(),
-            emptied: emptied.clone(),
             policies: watch::channel(Policies::default()).1,
             live: Arc::new(NothingLives),
             parse_key: key_parser(),

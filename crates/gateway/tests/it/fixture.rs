@@ -13,7 +13,7 @@ use bartizan_model::{
 use bartizan_record::space::{Mark, Space, Watermarks};
 use bartizan_record::{Options, Recordings};
 use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey, PublicKey};
-use bartizan_store::{DirectoryStore as _, IndexProgress, MasterKey, Store, Vault};
+use bartizan_store::{DirectoryStore as _, IndexFilling, MasterKey, Store, Vault};
 use bartizan_testkit::{KeyPair, KeyType, OpenSshServer, SshClient};
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ impl Fixture {
         let log_folder = folder.path().join("log");
         Log::create(&log_folder, &"test.example/node".parse::<Origin>().unwrap()).unwrap();
         let log = Log::open(&log_folder, LogOptions::default()).unwrap().log;
-        let store = runtime.block_on(Store::open(&folder.path().join("bartizan.db"))).unwrap();
+        let store = runtime.block_on(Store::open(folder.path())).unwrap();
         runtime.block_on(fill(&store, &key, &server));
 
         let known = host_key.public_key().to_openssh("");
@@ -71,8 +71,8 @@ impl Fixture {
         let never = Mark { percent: 0, bytes: 0 };
         let space = Space::watch(folder.path(), Watermarks { low: never, full: never }).unwrap();
         // Nobody indexes here, and nobody waits for it.
-        let indexed = tokio::sync::watch::channel(u64::MAX).1;
-        let index = IndexProgress::new(indexed, Arc::default());
+        let next = tokio::sync::watch::Sender::new(u64::MAX);
+        let index = IndexFilling { next, ..IndexFilling::default() }.progress();
         let (log, store) = (log.clone(), store.clone());
         let parts = Parts {
             node,

@@ -47,7 +47,7 @@ fn spawn<S: IndexStore>(
 #[tokio::test]
 async fn every_entry_is_in_the_index_once_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let mut total = 0;
     for count in [3, 700, 1] {
         let log = log(folder.path());
@@ -65,7 +65,7 @@ async fn every_entry_is_in_the_index_once_also_after_a_restart() {
 #[tokio::test]
 async fn the_follower_ends_with_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let log = log(folder.path());
     let (_indexed, _stop, task) = spawn(IndexFollower::start(store, &log).await.unwrap());
     log.close().unwrap();
@@ -75,7 +75,7 @@ async fn the_follower_ends_with_the_log() {
 #[tokio::test]
 async fn an_index_that_is_ahead_of_its_log_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let first = log(folder.path());
     let (mut indexed, stop, task) = spawn(IndexFollower::start(store.clone(), &first).await.unwrap());
     append(&first, 5).await;
@@ -95,7 +95,7 @@ async fn an_index_that_is_ahead_of_its_log_is_made_again() {
 #[tokio::test]
 async fn an_index_of_another_log_that_is_longer_is_made_again() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let first = log(folder.path());
     append(&first, 3).await;
     let (mut indexed, stop, task) = spawn(IndexFollower::start(store.clone(), &first).await.unwrap());
@@ -121,7 +121,7 @@ async fn an_index_of_another_log_that_is_longer_is_made_again() {
 #[tokio::test]
 async fn an_index_that_is_emptied_meanwhile_is_filled_again() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let log = log(folder.path());
     let (mut indexed, _stop, _task) = spawn(IndexFollower::start(store.clone(), &log).await.unwrap());
     append(&log, 300).await;
@@ -135,11 +135,10 @@ async fn an_index_that_is_emptied_meanwhile_is_filled_again() {
 #[tokio::test]
 async fn an_index_that_is_asked_to_is_made_again_from_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("db");
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let log = log(folder.path());
     let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
-    let (asked, mut emptied) = follower.rebuild();
+    let progress = follower.progress();
     let (mut indexed, _stop, _task) = spawn(follower);
     append(&log, 300).await;
     indexed.wait_for(|&next| next == 300).await.unwrap();
@@ -150,9 +149,8 @@ async fn an_index_that_is_asked_to_is_made_again_from_the_log() {
     let half: Vec<_> = half.into_iter().map(|e| IndexEntry { index: e.index, bytes: e.bytes }).collect();
     store.apply(&half).await.unwrap();
     assert_eq!((whole.len(), positions(&store).await.len()), (300, 100));
-    for round in 1..=2 {
-        asked.send_replace(round);
-        emptied.wait_for(|&emptied| emptied == round).await.unwrap();
+    for _ in 0..2 {
+        assert!(progress.rebuild().await);
         indexed.wait_for(|&next| next == 300).await.unwrap();
         assert_eq!(positions(&store).await, whole);
     }
@@ -193,12 +191,15 @@ impl IndexStore for Flaky {
     async fn events(&self, query: &EventQuery) -> Result<Page<IndexedEvent>, StoreError> {
         self.store.events(query).await
     }
+    fn damage(&self) -> watch::Receiver<u64> {
+        self.store.damage()
+    }
 }
 
 #[tokio::test]
 async fn a_store_that_fails_is_tried_again_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     let flaky = Flaky { store, refusals: Arc::new(Mutex::new(2)) };
     let log = log(folder.path());
     let (mut indexed, _stop, _task) = spawn(IndexFollower::start(flaky.clone(), &log).await.unwrap());

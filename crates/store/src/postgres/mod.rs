@@ -75,15 +75,6 @@ impl Drop for Inner {
     }
 }
 
-/// What a transaction promises when it has been committed.
-#[derive(Clone, Copy)]
-enum Durability {
-    /// It survives a power failure of the database.
-    Full,
-    /// A crash of the database may take the last ones back, whole and in order.
-    Process,
-}
-
 impl Store {
     /// Connects, and brings the schema up to date.
     pub(crate) async fn connect(options: &PostgresOptions) -> Result<Self> {
@@ -119,24 +110,41 @@ impl Store {
         self.0.pool.close().await;
     }
 
+    pub(crate) async fn answers(&self) -> Result<()> {
+        let mut read = self.reader().await?;
+        directory::generation(&mut read).await.map(drop)
+    }
+
     async fn reader(&self) -> Result<Transaction<'static, Database>> {
         // All statements see one moment.
         Ok(self.0.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
     }
 
-    async fn writer(&self, durability: Durability) -> Result<Transaction<'static, Database>> {
-        // The numbers are arbitrary and Bartizan's alone in a database.
-        let begin = match durability {
-            Durability::Full => {
-                "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s'; \
-                 SELECT pg_advisory_xact_lock(4711001)"
-            }
-            Durability::Process => {
-                "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '10s'; \
-                 SELECT pg_advisory_xact_lock(4711002)"
-            }
-        };
+    /// Survives a power failure of the database once committed.
+    async fn writer(&self) -> Result<Transaction<'static, Database>> {
+        // The numbers of the locks are arbitrary and Bartizan's alone in a database.
+        let begin = "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s'; \
+                     SELECT pg_advisory_xact_lock(4711001)";
         Ok(self.0.pool.begin_with(begin).await?)
+    }
+
+    async fn index_reader(&self) -> Result<Transaction<'static, Database>> {
+        self.reader().await
+    }
+
+    /// A crash of the database may take the last of these back, whole and in order.
+    async fn index_writer(&self) -> Result<Transaction<'static, Database>> {
+        let begin = "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '10s'; \
+                     SELECT pg_advisory_xact_lock(4711002)";
+        Ok(self.0.pool.begin_with(begin).await?)
+    }
+
+    async fn empty_index(&self) -> Result<()> {
+        let mut change = self.index_writer().await?;
+        let steps = "DELETE FROM events; DELETE FROM event_times; DELETE FROM sessions; \
+                     UPDATE index_state SET next_position = 0";
+        sqlx::raw_sql(steps).execute(&mut *change).await?;
+        Ok(change.commit().await?)
     }
 
     /// Runs `change` to its end even if the caller goes away.

@@ -12,9 +12,6 @@ use crate::terms::Terms;
 /// The position in what [`select_matching`] selects from.
 pub(super) const POSITION: &str = "events.position";
 
-/// Removes all events and their terms.
-pub(super) const FORGET: [&str; 1] = ["DELETE FROM events"];
-
 /// Inserts events and their terms.
 pub(super) async fn insert_rows(db: &mut Connection, rows: &[(u64, EventRow)]) -> Result<()> {
     let mut insert = QueryBuilder::<Database>::new("INSERT INTO events (position, time, json, terms) ");

@@ -15,7 +15,7 @@ use super::rows::{
     people, roles, targets,
 };
 use super::vault::credentials;
-use super::{Connection, Durability, Result, Store, unsql};
+use super::{Connection, Result, Store, unsql};
 use crate::{
     DirectoryStore, Membership, PinOutcome, RecordKind, Removal, RemovedPerson, RemovedRole, RemovedTarget,
     StoreError, Write,
@@ -64,7 +64,7 @@ impl DirectoryStore for Store {
     async fn add_person(&self, person: &Person, keys: &[AuthorizedKey]) -> Result<()> {
         let (this, person, keys) = (self.clone(), person.clone(), keys.to_vec());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             absent(one_person(&mut change, &person.name).await, RecordKind::Person, &person.name)?;
             put_person(&mut change, &person).await?;
             for key in &keys {
@@ -79,7 +79,7 @@ impl DirectoryStore for Store {
     async fn set_person_state(&self, name: &PersonName, state: PersonState) -> Result<Person> {
         let (this, name) = (self.clone(), name.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let before = one_person(&mut change, &name).await?;
             sqlx::query("UPDATE people SET state = $1 WHERE name = $2")
                 .bind(word(&state)?)
@@ -95,7 +95,7 @@ impl DirectoryStore for Store {
     async fn remove_person(&self, name: &PersonName, removal: Removal) -> Result<RemovedPerson> {
         let (this, name) = (self.clone(), name.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let person = one_person(&mut change, &name).await?;
             let keys = keys(&mut change, Some(&name)).await?;
             let grants = grants(&mut change, Named::Person(&name)).await?;
@@ -111,7 +111,7 @@ impl DirectoryStore for Store {
     async fn add_role(&self, role: &Role) -> Result<()> {
         let (this, role) = (self.clone(), role.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             absent(one_role(&mut change, &role.name).await, RecordKind::Role, &role.name)?;
             put_role(&mut change, &role).await?;
             this.commit(change).await
@@ -122,7 +122,7 @@ impl DirectoryStore for Store {
     async fn remove_role(&self, name: &RoleName, removal: Removal) -> Result<RemovedRole> {
         let (this, name) = (self.clone(), name.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let role = one_role(&mut change, &name).await?;
             let members = members(&mut change, &name).await?;
             let grants = grants(&mut change, Named::Role(&name)).await?;
@@ -143,7 +143,7 @@ impl DirectoryStore for Store {
     ) -> Result<Person> {
         let (this, role, person) = (self.clone(), role.clone(), person.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             one_role(&mut change, &role).await?;
             let before = one_person(&mut change, &person).await?;
             if before.roles.contains(&role) == (membership == Membership::Member) {
@@ -169,7 +169,7 @@ impl DirectoryStore for Store {
         let this = self.clone();
         Self::detached(async move {
             // The write lock is held from the start, so nothing comes between this look and the writes.
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let found = generation(&mut change).await?;
             if found != expected {
                 return Err(StoreError::Moved { expected, found });
@@ -185,7 +185,7 @@ impl DirectoryStore for Store {
     async fn add_key(&self, key: &AuthorizedKey) -> Result<()> {
         let (this, key) = (self.clone(), key.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             one_person(&mut change, &key.person).await?;
             check_free(&mut change, &key).await?;
             put_key(&mut change, &key).await?;
@@ -197,7 +197,7 @@ impl DirectoryStore for Store {
     async fn remove_key(&self, fingerprint: &Fingerprint) -> Result<AuthorizedKey> {
         let (this, fingerprint) = (self.clone(), *fingerprint);
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let delete = "DELETE FROM authorized_keys WHERE fingerprint = $1 \
                           RETURNING fingerprint, person, public_key, comment, added";
             let row: Option<KeyRow> =
@@ -212,7 +212,7 @@ impl DirectoryStore for Store {
     async fn add_ca(&self, ca: &TrustedCa) -> Result<()> {
         let (this, ca) = (self.clone(), ca.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let select =
                 "SELECT fingerprint, public_key, comment, added FROM trusted_cas WHERE fingerprint = $1";
             let known: Option<CaRow> =
@@ -227,7 +227,7 @@ impl DirectoryStore for Store {
     async fn remove_ca(&self, fingerprint: &Fingerprint) -> Result<TrustedCa> {
         let (this, fingerprint) = (self.clone(), *fingerprint);
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let delete = "DELETE FROM trusted_cas WHERE fingerprint = $1 \
                           RETURNING fingerprint, public_key, comment, added";
             let row: Option<CaRow> =
@@ -242,7 +242,7 @@ impl DirectoryStore for Store {
     async fn add_target(&self, target: &Target) -> Result<()> {
         let (this, target) = (self.clone(), target.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             absent(one_target(&mut change, &target.name).await, RecordKind::Target, &target.name)?;
             put_target(&mut change, &target).await?;
             this.commit(change).await
@@ -253,7 +253,7 @@ impl DirectoryStore for Store {
     async fn remove_target(&self, name: &TargetName, removal: Removal) -> Result<RemovedTarget> {
         let (this, name) = (self.clone(), name.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let target = one_target(&mut change, &name).await?;
             let grants = grants(&mut change, Named::Target(&name)).await?;
             check_unused(removal, RecordKind::Target, &name, &grants)?;
@@ -269,7 +269,7 @@ impl DirectoryStore for Store {
     async fn set_host_key_trust(&self, name: &TargetName, trust: &HostKeyTrust) -> Result<Target> {
         let (this, name, trust) = (self.clone(), name.clone(), trust.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let mut target = one_target(&mut change, &name).await?;
             target.host_key = trust;
             put_target(&mut change, &target).await?;
@@ -282,7 +282,7 @@ impl DirectoryStore for Store {
     async fn set_labels(&self, name: &TargetName, labels: &Labels) -> Result<Target> {
         let (this, name, labels) = (self.clone(), name.clone(), labels.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let mut target = one_target(&mut change, &name).await?;
             target.labels = labels;
             put_target(&mut change, &target).await?;
@@ -296,7 +296,7 @@ impl DirectoryStore for Store {
         let (this, name, key) = (self.clone(), name.clone(), key.to_owned());
         Self::detached(async move {
             // The write lock is held from the start, so nothing comes between compare and set.
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let mut target = one_target(&mut change, &name).await?;
             if target.host_key != HostKeyTrust::FirstUse {
                 change.rollback().await?;
@@ -313,7 +313,7 @@ impl DirectoryStore for Store {
     async fn add_grant(&self, grant: &Grant) -> Result<()> {
         let (this, grant) = (self.clone(), grant.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let known = grants(&mut change, Named::Id(&grant.id)).await?.pop();
             absent(found(known, RecordKind::Grant, &grant.id), RecordKind::Grant, &grant.id)?;
             put_grant(&mut change, &grant).await?;
@@ -325,7 +325,7 @@ impl DirectoryStore for Store {
     async fn remove_grant(&self, id: &GrantId) -> Result<Grant> {
         let (this, id) = (self.clone(), id.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let grant = grants(&mut change, Named::Id(&id)).await?.pop();
             let grant = found(grant, RecordKind::Grant, &id)?;
             sqlx::query("DELETE FROM grants WHERE id = $1").bind(&id.0).execute(&mut *change).await?;

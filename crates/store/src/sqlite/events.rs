@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::index::{POSITIONS_A_TIME, Span, limit, next, push_page, push_times, span};
-use super::search::{FORGET, POSITION, insert_rows, select_matching};
+use super::search::{POSITION, insert_rows, select_matching};
 use super::{Connection, Result, sql, unsql};
 use crate::projection::EventRow;
 use crate::terms::Terms;
@@ -41,15 +41,6 @@ pub(super) async fn insert(db: &mut Connection, rows: &[(u64, EventRow)]) -> Res
                      ELSE event_times.latest END";
         sqlx::query(widen).bind(sql(first)).bind(sql(earliest)).bind(sql(latest)).execute(&mut *db).await?;
     }
-    Ok(())
-}
-
-/// Removes all events.
-pub(super) async fn forget(db: &mut Connection) -> Result<()> {
-    for step in FORGET {
-        sqlx::query(step).execute(&mut *db).await?;
-    }
-    sqlx::query("DELETE FROM event_times").execute(db).await?;
     Ok(())
 }
 

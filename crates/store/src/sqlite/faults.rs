@@ -50,8 +50,7 @@ fn log() -> Vec<IndexEntry> {
 #[ignore = "a process of `every_call_may_fail`"]
 async fn process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let path = Path::new(&folder).join("bartizan.db");
-    let Ok(store) = Store::open(&path).await else { return };
+    let Ok(store) = Store::open(Path::new(&folder)).await else { return };
     let log = log();
     for n in 0..CHANGES {
         let name = format!("p{n}");
@@ -70,11 +69,13 @@ async fn process() {
 
 /// Runs the process; gives what it said, how many calls it made, and whether one went wrong or killed it.
 fn run(folder: &Path, calls: &str, inject: Option<String>) -> (String, usize, bool) {
-    let (trace, database) = (folder.join("trace"), folder.join("bartizan.db"));
+    let trace = folder.join("trace");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qqq", "-e", "signal=none", "-e", &format!("trace={calls}"), "-o"]).arg(&trace);
-    for suffix in ["", "-wal", "-journal"] {
-        strace.arg("-P").arg(format!("{}{suffix}", database.display()));
+    for file in [Store::DIRECTORY_FILE, Store::INDEX_FILE] {
+        for suffix in ["", "-wal", "-journal"] {
+            strace.arg("-P").arg(format!("{}{suffix}", folder.join(file).display()));
+        }
     }
     if let Some(inject) = inject {
         strace.args(["-e", &inject]);
@@ -121,7 +122,7 @@ async fn every_call_may_fail() {
 
 /// What the next process finds.
 async fn check(folder: &Path, said: &str, fault: &str) {
-    let store = Store::open(&folder.join("bartizan.db")).await.unwrap_or_else(|e| panic!("{fault}: {e}"));
+    let store = Store::open(folder).await.unwrap_or_else(|e| panic!("{fault}: {e}"));
     let data = store.snapshot().await.unwrap();
     let there: Vec<String> = data.people.iter().map(|person| person.name.to_string()).collect();
     for n in numbers(said, "added") {
@@ -139,9 +140,11 @@ async fn check(folder: &Path, said: &str, fault: &str) {
     assert_eq!(events(&store, Some("common anomaly")).await.len(), log.len(), "{fault}");
     assert_eq!(events(&store, Some("word-7")).await, [7], "{fault}");
     store.add_person(&person("next"), &[]).await.unwrap();
-    let integrity: String =
-        sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&store.0.writer).await.unwrap();
-    assert_eq!(integrity, "ok", "{fault}");
+    for mut reader in [store.reader().await.unwrap(), store.index_reader().await.unwrap()] {
+        let integrity: String =
+            sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut *reader).await.unwrap();
+        assert_eq!(integrity, "ok", "{fault}");
+    }
     store.close().await;
 }
 

@@ -2,9 +2,10 @@
 
 use bartizan_model::{SessionId, SessionState, SessionSummary, Timestamp};
 use sqlx::QueryBuilder;
+use tokio::sync::watch;
 
-use super::events::{forget, insert, page};
-use super::{Connection, Database, Durability, Result, Store, sql, unsql};
+use super::events::{insert, page};
+use super::{Connection, Database, Result, Store, sql, unsql};
 use crate::projection::{SessionChange, SessionSummaryEnd, address, project};
 use crate::terms::{digits, range};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 
 impl IndexStore for Store {
     async fn cursor(&self) -> Result<u64> {
-        let mut read = self.reader().await?;
+        let mut read = self.index_reader().await?;
         cursor(&mut read).await
     }
 
@@ -23,7 +24,7 @@ impl IndexStore for Store {
         let this = self.clone();
         Self::detached(async move {
             let rows: Vec<_> = entries.iter().map(|entry| (entry.index, project(&entry.bytes))).collect();
-            let mut change = this.writer(Durability::Process).await?;
+            let mut change = this.index_writer().await?;
             let before = cursor(&mut change).await?;
             let known = rows.iter().take_while(|(position, _)| *position < before).count();
             let rows = &rows[known..];
@@ -58,19 +59,11 @@ impl IndexStore for Store {
 
     async fn reset(&self) -> Result<()> {
         let this = self.clone();
-        Self::detached(async move {
-            let mut change = this.writer(Durability::Process).await?;
-            forget(&mut change).await?;
-            for step in ["DELETE FROM sessions", "UPDATE index_state SET next_position = 0"] {
-                sqlx::query(step).execute(&mut *change).await?;
-            }
-            Ok(change.commit().await?)
-        })
-        .await
+        Self::detached(async move { this.empty_index().await }).await
     }
 
     async fn sessions(&self, query: &SessionQuery) -> Result<Page<SessionSummary>> {
-        let mut read = self.reader().await?;
+        let mut read = self.index_reader().await?;
         let Some(span) = span(&mut read, query.since, query.until).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
@@ -115,14 +108,19 @@ impl IndexStore for Store {
     async fn session(&self, id: &SessionId) -> Result<Option<SessionSummary>> {
         let mut select = QueryBuilder::new(SELECT_SESSIONS);
         select.push(" WHERE id = ").push_bind(id.to_string());
-        let mut read = self.reader().await?;
+        let mut read = self.index_reader().await?;
         let row: Option<SessionRow> = select.build_query_as().fetch_optional(&mut *read).await?;
         row.map(summary).transpose()
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<IndexedEvent>> {
-        let mut read = self.reader().await?;
+        let mut read = self.index_reader().await?;
         page(&mut read, query).await
+    }
+
+    /// Never changes: [`crate::Store`] counts.
+    fn damage(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
     }
 }
 

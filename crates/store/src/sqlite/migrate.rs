@@ -10,7 +10,7 @@ use crate::StoreError;
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
 /// PostgreSQL takes the same steps, with other words for two types. What one database alone understands stands beside
 /// them, in `migrations/sqlite` and `migrations/postgres`.
-pub(crate) const STEPS: [&str; 7] = [
+pub(crate) const STEPS: [&str; 8] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
@@ -18,25 +18,25 @@ pub(crate) const STEPS: [&str; 7] = [
     include_str!("../../migrations/0005_space.sql"),
     include_str!("../../migrations/0006_file_rules.sql"),
     SEARCH,
+    INDEX_FILE,
 ];
 pub(crate) const SEARCH: &str = include_str!("../../migrations/0007_search.sql");
+const INDEX_FILE: &str = include_str!("../../migrations/0008_index_file.sql");
 
 /// What a step adds here.
-const BESIDE: [(&str, &str); 1] = [(SEARCH, include_str!("../../migrations/sqlite/0007_search.sql"))];
+const BESIDE: [(&str, &str); 2] = [
+    (SEARCH, include_str!("../../migrations/sqlite/0007_search.sql")),
+    (INDEX_FILE, include_str!("../../migrations/sqlite/0008_index_file.sql")),
+];
 
 /// Takes the steps that `path`'s database lacks, each in its own transaction.
 pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
     sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
         .execute(writer)
         .await?;
-    let found: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(writer).await?;
-    let known = STEPS.len() as i64;
-    if found > known {
-        return Err(StoreError::Newer { database: path.display().to_string(), found, known });
-    }
+    let found = known(writer, path).await?;
     for (version, step) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
-        let mut change = writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?;
+        let mut change = writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(step).execute(&mut *change).await?;
         for (_, more) in BESIDE.into_iter().filter(|(beside, _)| *beside == step) {
             sqlx::raw_sql(more).execute(&mut *change).await?;
@@ -46,8 +46,26 @@ pub(super) async fn run(writer: &SqlitePool, path: &Path) -> Result<()> {
             .execute(&mut *change)
             .await?;
         change.commit().await?;
+        if step == INDEX_FILE {
+            // What the index took is given back; should that fail, it is used again in time.
+            let _ = sqlx::query("VACUUM").execute(writer).await;
+        }
     }
     Ok(())
+}
+
+/// The version of `path`'s schema.
+///
+/// # Errors
+/// [`StoreError::Newer`] when this program does not know it.
+pub(super) async fn known(pool: &SqlitePool, path: &Path) -> Result<i64> {
+    let found: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM schema_version").fetch_one(pool).await?;
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { database: path.display().to_string(), found, known });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -58,15 +76,14 @@ mod tests {
     #[tokio::test]
     async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bartizan.db");
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
         sqlx::query("INSERT INTO schema_version (version) VALUES (99)")
-            .execute(&store.0.writer)
+            .execute(&store.0.directory.writer)
             .await
             .unwrap();
         store.close().await;
 
-        let error = Store::open(&path).await.unwrap_err();
+        let error = Store::open(folder.path()).await.unwrap_err();
         let newest = super::STEPS.len() as i64;
         assert!(
             matches!(&error, StoreError::Newer { found: 99, known, .. } if *known == newest),
@@ -96,7 +113,7 @@ mod tests {
         .unwrap();
         pool.close().await;
 
-        let data = Store::open(&path).await.unwrap().snapshot().await.unwrap();
+        let data = Store::open(folder.path()).await.unwrap().snapshot().await.unwrap();
         assert_eq!(data.people, [crate::contract::person("alice")]);
         assert_eq!(data.targets, [crate::contract::target("web-1")]);
         assert_eq!(data.grants, [crate::contract::grant("g1", "alice", "web-1")]);
@@ -108,8 +125,8 @@ mod tests {
         let path = folder.path().join("bartizan.db");
         let text = "a letter to my aunt, longer than a page header of a database. ".repeat(20);
         std::fs::write(&path, &text).unwrap();
-        let error = Store::open(&path).await.unwrap_err();
-        assert!(matches!(error, StoreError::Database(_)), "{error:?}");
+        let error = Store::open(folder.path()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 
@@ -117,16 +134,15 @@ mod tests {
     async fn a_database_opens_again_as_it_was_and_only_its_owner_reads_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bartizan.db");
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
         let person = crate::contract::person("alice");
         store.add_person(&person, &[]).await.unwrap();
-        for file in ["bartizan.db", "bartizan.db-wal"] {
+        for file in ["bartizan.db", "bartizan.db-wal", "index.db", "index.db-wal"] {
             let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "{file}");
         }
         store.close().await;
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
         let snapshot = store.snapshot().await.unwrap();
         assert_eq!((snapshot.people, snapshot.generation), (vec![person], 1));
         assert_eq!(*store.changes().borrow(), 1);

@@ -12,10 +12,6 @@ use crate::terms::Terms;
 /// The position in what [`select_matching`] selects from.
 pub(super) const POSITION: &str = "event_terms.rowid";
 
-/// Removes all events and their terms.
-pub(super) const FORGET: [&str; 2] =
-    ["INSERT INTO event_terms (event_terms) VALUES ('delete-all')", "DELETE FROM events"];
-
 /// Inserts events and their terms.
 pub(super) async fn insert_rows(db: &mut Connection, rows: &[(u64, EventRow)]) -> Result<()> {
     let mut insert = QueryBuilder::<Database>::new("INSERT INTO events (position, time, json) ");

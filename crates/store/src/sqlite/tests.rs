@@ -4,9 +4,9 @@ use super::Store;
 use crate::contract::{self, person};
 use crate::{DirectoryStore as _, EventQuery, IndexEntry, IndexStore as _, StoreError};
 
-async fn fresh() -> (Store, tempfile::TempDir) {
+pub(super) async fn fresh() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Store::open(&folder.path().join("bartizan.db")).await.unwrap(), folder)
+    (Store::open(folder.path()).await.unwrap(), folder)
 }
 
 crate::contract_tests!(fresh);
@@ -44,10 +44,10 @@ async fn what_is_committed_survives_a_crash() {
         store.apply(&[entry]).await.unwrap();
     }
     let crashed = tempfile::tempdir().unwrap();
-    for file in ["bartizan.db", "bartizan.db-wal"] {
+    for file in ["bartizan.db", "bartizan.db-wal", "index.db", "index.db-wal"] {
         std::fs::copy(folder.path().join(file), crashed.path().join(file)).unwrap();
     }
-    let after = Store::open(&crashed.path().join("bartizan.db")).await.unwrap();
+    let after = Store::open(crashed.path()).await.unwrap();
     assert_eq!(after.snapshot().await.unwrap(), store.snapshot().await.unwrap());
     assert_eq!(after.cursor().await.unwrap(), 20);
 }
@@ -64,9 +64,10 @@ async fn a_torn_write_loses_whole_changes_from_the_end() {
     let torn = tempfile::tempdir().unwrap();
     let mut generations = Vec::new();
     for part in 1..=8 {
-        let path = torn.path().join(format!("{part}.db"));
-        std::fs::write(&path, &database).unwrap();
-        std::fs::write(torn.path().join(format!("{part}.db-wal")), &log[..log.len() * part / 8 - 1]).unwrap();
+        let path = torn.path().join(part.to_string());
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("bartizan.db"), &database).unwrap();
+        std::fs::write(path.join("bartizan.db-wal"), &log[..log.len() * part / 8 - 1]).unwrap();
         let data = Store::open(&path).await.unwrap().snapshot().await.unwrap();
         let changes = data.generation as usize;
         assert_eq!((data.people.len(), data.keys.len()), (changes, changes));
@@ -82,7 +83,7 @@ async fn a_broken_record_is_named() {
     store.add_person(&person("alice"), &[]).await.unwrap();
     store.add_grant(&contract::grant("g1", "alice", "*")).await.unwrap();
     let broken = "UPDATE grants SET permissions = '[\"sudo\"]'";
-    sqlx::query(broken).execute(&store.0.writer).await.unwrap();
+    sqlx::query(broken).execute(&store.0.directory.writer).await.unwrap();
     let error = store.snapshot().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt { .. }), "{error:?}");
     assert!(
@@ -97,22 +98,69 @@ async fn no_grant_can_be_left_without_its_person() {
     let (store, _folder) = fresh().await;
     store.add_person(&person("alice"), &[]).await.unwrap();
     store.add_grant(&contract::grant("g1", "alice", "*")).await.unwrap();
-    let delete = sqlx::query("DELETE FROM people").execute(&store.0.writer).await;
+    let delete = sqlx::query("DELETE FROM people").execute(&store.0.directory.writer).await;
     assert!(delete.unwrap_err().to_string().contains("FOREIGN KEY"));
 }
 
-/// The directory's changes are synced to the disk, the index's are not: the pragma is set with each transaction.
+/// The directory's changes are synced to the disk, the index's are not.
 #[tokio::test]
-async fn each_transaction_sets_its_durability() {
+async fn each_file_has_its_durability() {
     let (store, _folder) = fresh().await;
-    for (durability, expected) in
-        [(super::Durability::Full, 2), (super::Durability::Process, 1), (super::Durability::Full, 2)]
+    for (mut change, expected) in
+        [(store.writer().await.unwrap(), 2), (store.index_writer().await.unwrap(), 1)]
     {
-        let mut change = store.writer(durability).await.unwrap();
         let synchronous: i64 =
             sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *change).await.unwrap();
         assert_eq!(synchronous, expected);
     }
+}
+
+/// What is written to a file that is no longer there is lost, and SQLite does not notice.
+#[tokio::test]
+async fn a_file_that_was_replaced_or_removed_is_not_written() {
+    let (store, folder) = fresh().await;
+    let path = folder.path().join(Store::DIRECTORY_FILE);
+    let aside = folder.path().join("aside");
+    store.add_person(&person("alice"), &[]).await.unwrap();
+    std::fs::rename(&path, &aside).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::copy(&aside, &path).unwrap();
+        }
+        let error = store.add_person(&person("bob"), &[]).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Replaced(named) if *named == path), "{error:?}");
+        assert!(error.to_string().contains("start the server again"), "{error}");
+    }
+    std::fs::rename(&aside, &path).unwrap();
+    store.add_person(&person("bob"), &[]).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().people, [person("alice"), person("bob")]);
+}
+
+/// Each page in turn: a damaged directory is never used, nor is it repaired by guessing.
+#[tokio::test]
+async fn damage_of_the_directory_is_found_when_it_is_opened() {
+    let (store, folder) = fresh().await;
+    for n in 0..40 {
+        store.add_person(&person(&format!("p{n}")), &[contract::key(&format!("p{n}"), n)]).await.unwrap();
+    }
+    store.close().await;
+    let path = folder.path().join(Store::DIRECTORY_FILE);
+    let whole = std::fs::read(&path).unwrap();
+    for page in (0..whole.len()).step_by(4096) {
+        let mut bytes = whole.clone();
+        bytes[page..page + 64].fill(0xff);
+        std::fs::write(&path, &bytes).unwrap();
+        for error in [
+            Store::open(folder.path()).await.map(drop).unwrap_err(),
+            Store::verify(folder.path()).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::Damaged(_)), "{page}: {error:?}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{page}: nothing was written");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    Store::verify(folder.path()).await.unwrap();
+    assert_eq!(Store::open(folder.path()).await.unwrap().snapshot().await.unwrap().people.len(), 40);
 }
 
 /// Pages are read from the end of a list of positions: nothing is sorted, and no list is read to its other end.
@@ -131,7 +179,7 @@ async fn searches_read_their_lists_backwards() {
         .bind("\"p=alice\"")
         .bind(9)
         .bind(100)
-        .fetch_all(&store.0.writer)
+        .fetch_all(&mut *store.index_reader().await.unwrap())
         .await
         .unwrap();
     let plan: Vec<String> = steps.into_iter().map(|step| step.3).collect();
@@ -144,7 +192,7 @@ async fn searches_read_their_lists_backwards() {
 #[tokio::test]
 async fn an_index_of_an_older_version_is_emptied_and_the_directory_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bartizan.db");
+    let path = folder.path().join(Store::DIRECTORY_FILE);
     let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
     sqlx::raw_sql("CREATE TABLE schema_version (version BIGINT NOT NULL)").execute(&pool).await.unwrap();
     for (version, step) in (1_i64..).zip(super::STEPS).take_while(|(_, step)| *step != super::SEARCH) {
@@ -161,7 +209,7 @@ async fn an_index_of_an_older_version_is_emptied_and_the_directory_is_kept() {
     .await
     .unwrap();
     pool.close().await;
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     assert_eq!(store.cursor().await.unwrap(), 0);
     assert!(store.events(&EventQuery::default()).await.unwrap().items.is_empty());
     assert_eq!(store.snapshot().await.unwrap().people, [person("alice")]);
@@ -171,7 +219,7 @@ async fn an_index_of_an_older_version_is_emptied_and_the_directory_is_kept() {
 #[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_does_not_hinder_the_next() {
     let (store, _folder) = fresh().await;
-    let mut change = store.writer(super::Durability::Full).await.unwrap();
+    let mut change = store.writer().await.unwrap();
     sqlx::query("ROLLBACK").execute(&mut *change).await.unwrap();
     drop(change);
     store.add_person(&person("alice"), &[]).await.unwrap();

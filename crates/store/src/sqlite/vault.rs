@@ -3,7 +3,7 @@
 use bartizan_model::{LoginName, StoredCredential, TargetName};
 
 use super::rows::{corrupt, found, one_target, time};
-use super::{Connection, Durability, Result, Store, sql};
+use super::{Connection, Result, Store, sql};
 use crate::vault::{credential_name, kind_of};
 use crate::{RecordKind, Sealed, StoreError, VaultStore, WrappedKey};
 
@@ -17,7 +17,7 @@ impl VaultStore for Store {
         let (this, before, after) = (self.clone(), before.cloned(), after.clone());
         Self::detached(async move {
             // The write lock is held from the start, so nothing comes between compare and set.
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             if wrapped(&mut change).await? != before {
                 change.rollback().await?;
                 return Ok(false);
@@ -57,7 +57,7 @@ impl VaultStore for Store {
     async fn set_credential(&self, credential: &StoredCredential, sealed: &Sealed) -> Result<()> {
         let (this, credential, sealed) = (self.clone(), credential.clone(), sealed.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             one_target(&mut change, &credential.target).await?;
             delete(&mut change, &credential.target, &credential.login).await?;
             let insert = "INSERT INTO credentials (target, login, kind, public_key, fingerprint, added, sealed) \
@@ -80,7 +80,7 @@ impl VaultStore for Store {
     async fn remove_credential(&self, target: &TargetName, login: &LoginName) -> Result<StoredCredential> {
         let (this, target, login) = (self.clone(), target.clone(), login.clone());
         Self::detached(async move {
-            let mut change = this.writer(Durability::Full).await?;
+            let mut change = this.writer().await?;
             let row = delete(&mut change, &target, &login).await?;
             let credential =
                 found(row, RecordKind::Credential, &credential_name(&target, &login)).and_then(credential)?;

@@ -8,7 +8,7 @@ use crate::contract::target;
 
 async fn fresh() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("bartizan.db")).await.unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
     for name in ["web-1", "db"] {
         store.add_target(&target(name)).await.unwrap();
     }

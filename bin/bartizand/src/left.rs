@@ -1,0 +1,62 @@
+//! What the process before left undone: recordings half removed, sessions without an end.
+
+use std::time::Duration;
+
+use bartizan_store::{IndexProgress, IndexStore as _};
+
+use crate::failure::Failure;
+use crate::orphans::Closing;
+use crate::retention::Janitor;
+
+/// The server starts without what is left being cleared up when the index makes no progress for so long.
+const INDEX_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is asked and told when the server starts. The index must be followed already.
+pub(crate) struct Left<'a> {
+    pub(crate) closing: Closing<'a>,
+    pub(crate) janitor: &'a Janitor,
+    pub(crate) index: &'a IndexProgress,
+}
+
+impl Left<'_> {
+    /// Finishes removals and closes sessions and recordings; returns how many were closed. An index that proves to be
+    /// damaged is made again first; one that cannot be filled leaves all as it is until the next start.
+    ///
+    /// # Errors
+    /// When the index or the disk cannot be read, an event cannot be logged, or the disk refuses.
+    pub(crate) async fn clear_up(&self) -> Result<usize, Failure> {
+        let damage = self.closing.store.damage();
+        let mut count = self.once().await;
+        if count.is_err() && damage.has_changed().unwrap_or(false) && self.index.rebuild().await {
+            // What was done is on record, so the second time goes on from there.
+            count = self.once().await;
+        }
+        if let Ok(count @ 1..) = count {
+            tracing::warn!(sessions = count, "sessions were left without an end and are closed now");
+        }
+        count
+    }
+
+    async fn once(&self) -> Result<usize, Failure> {
+        if !self.index_is_whole().await {
+            tracing::error!("the index does not follow the audit log; sessions that a crash left stay open");
+            return Ok(0);
+        }
+        // Before orphans are looked for: what is half removed is none.
+        self.janitor.finish().await?;
+        self.closing.run().await
+    }
+
+    /// Waits until the index holds the whole log; false when it does not get on.
+    async fn index_is_whole(&self) -> bool {
+        let head = self.closing.log.head();
+        let mut before = self.index.next();
+        loop {
+            match tokio::time::timeout(INDEX_PATIENCE, self.index.reaches(head)).await {
+                Ok(reached) => return reached,
+                Err(_) if self.index.next() == before => return false,
+                Err(_) => before = self.index.next(),
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+-- In SQLite the index moves into a file of its own (sqlite/index.sql); PostgreSQL's stays.
