@@ -42,6 +42,8 @@ use crate::trail::Trail;
 
 /// A goodbye may take so long.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// When the server stops, the goodbyes of what runs inside a connection may take so long together.
+const INNER_GOODBYES: Duration = Duration::from_secs(3);
 /// Refused channels and requests logged one by one; then one event says that there were more.
 const NOTES: u32 = 200;
 /// Consoles of one connection at a time, as OpenSSH's `MaxSessions`.
@@ -77,8 +79,13 @@ pub(crate) async fn serve(
     };
     tracing::debug!(?end, "connection over");
     if let End::Stopping = end {
-        // The inner sessions are told first, while their words can still pass.
-        let _ = tokio::time::timeout(GOODBYE, poll_fn(|cx| mux.hop.poll_flush(cx))).await;
+        // Inner sessions and consoles end first: their last words pass through this connection, and one that was cut off
+        // would have the client's leaving on record as its reason.
+        let over = poll_fn(|cx| match mux.poll(cx) {
+            Poll::Pending if !mux.host.inner.is_empty() => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        let _ = tokio::time::timeout(INNER_GOODBYES, over).await;
     }
     mux.detach();
     let (reason, text) = end.disconnect();
