@@ -18,7 +18,7 @@ use crate::note::Signer;
 use crate::open::Origin;
 use crate::promise::Promise;
 use crate::publish::{self, Publisher};
-use crate::queue::{Limit, Limits, Queue, Urgency};
+use crate::queue::{Haste, Limit, Limits, Queue, UNHURRIED, Urgency};
 use crate::reader::Reader;
 use crate::receipt::{Logged, Pending};
 use crate::stats::{Counters, Stats};
@@ -123,6 +123,7 @@ impl Log {
         let limits = Limits {
             soft: Limit { events: options.soft_events, bytes: options.soft_bytes },
             hard: Limit { events: options.hard_events, bytes: options.hard_bytes },
+            patience: UNHURRIED,
         };
         let reader = Reader::live(parts.disk.clone(), dir, head.subscribe());
         let shared = Arc::new(Shared {
@@ -185,8 +186,20 @@ impl Log {
     /// # Errors
     /// As [`Self::submit`].
     pub fn submit_as(&self, event: Event, urgency: Urgency) -> Result<Pending, LogError> {
-        let json = encode(event)?;
-        self.inner.shared.queue.push(json, urgency)
+        self.push(event, urgency, Haste::Awaited)
+    }
+
+    /// As [`Self::submit_as`], for an event whose receipt holds nothing up: it may wait 10 ms for others to come, so that one
+    /// sync of the disk does for all of them.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_unhurried(&self, event: Event, urgency: Urgency) -> Result<Pending, LogError> {
+        self.push(event, urgency, Haste::Unhurried)
+    }
+
+    fn push(&self, event: Event, urgency: Urgency, haste: Haste) -> Result<Pending, LogError> {
+        self.inner.shared.queue.push(encode(event)?, urgency, haste)
     }
 
     /// Promises room for `bytes` of [`Urgency::Closing`] events, also on a full disk: as soon as an event that is

@@ -133,6 +133,19 @@ impl Trail {
         self.log.submit_as(self.event(outcome, severity, body), self.urgency())
     }
 
+    /// Queues an event whose receipt holds nothing up: it may wait a moment for others.
+    ///
+    /// # Errors
+    /// When the log can't be written.
+    pub(crate) fn observed(
+        &self,
+        outcome: Outcome,
+        severity: Severity,
+        body: Body,
+    ) -> Result<Pending, LogError> {
+        self.log.submit_unhurried(self.event(outcome, severity, body), self.urgency())
+    }
+
     /// Queues the end of something that was begun: it has its room also on a full disk.
     ///
     /// # Errors

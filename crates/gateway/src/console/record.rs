@@ -172,7 +172,7 @@ impl Record {
 
     /// Logs what a decoder has seen.
     pub(super) fn observed(&self, seen: Observed) -> Result<(), LogError> {
-        self.queued(self.trail.submit(seen.outcome, seen.severity, seen.body)?);
+        self.queued(self.trail.observed(seen.outcome, seen.severity, seen.body)?);
         Ok(())
     }
 

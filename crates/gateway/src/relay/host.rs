@@ -246,7 +246,9 @@ impl Host {
     /// Logs what the decoders have seen.
     fn observed(&mut self) {
         for seen in self.observers.take() {
-            self.tell(seen.outcome, seen.severity, seen.body);
+            // It has passed: the receipt holds nothing up.
+            let event = self.queued(self.trail.observed(seen.outcome, seen.severity, seen.body));
+            event.into_iter().for_each(|pending| self.receipts.push(pending));
         }
     }
 
