@@ -15,7 +15,8 @@
 //! once, as `decode.stop`, and ignores the rest. All it says is marked as derived, with a confidence.
 //!
 //! What it deliberately does not do: it resolves no relative path, link or `~` (the target does), does not look into
-//! files, and knows no SSH: bytes that were sent but refused by a window, or sent after the end, are the caller's.
+//! files (it hands their contents on to who asks for them, [`Sink::contents`]), and knows no SSH: bytes that were sent
+//! but refused by a window, or sent after the end, are the caller's.
 //!
 //! This room must not know tokio, I/O or a clock. Its tests run real `sftp`, `scp`, `rsync` and `git`.
 
@@ -29,9 +30,13 @@ mod observed;
 mod rsync;
 mod scp;
 pub mod sftp;
+mod sniff;
 mod text;
 
-pub use observed::{Observed, Sink};
+pub use observed::{Observed, Part, Sink};
+pub use sniff::{ENOUGH, sniff};
+
+pub use bartizan_model::observation::Decoder as Protocol;
 
 use self::command::Program;
 
@@ -49,6 +54,8 @@ pub enum Stream {
 pub struct Options {
     /// Whether files are digested. True.
     pub digest: bool,
+    /// Whether contents of files are given to [`Sink::contents`], of protocols that have files: SFTP and scp. False.
+    pub contents: bool,
     /// Bytes of files that may wait, all together, for what comes before them. 1 MiB.
     pub window_bytes: usize,
     /// Requests that may be unanswered. 100,000.
@@ -63,6 +70,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             digest: true,
+            contents: false,
             window_bytes: 1 << 20,
             in_flight: 100_000,
             handles: 16_384,
@@ -115,6 +123,18 @@ impl Decoder {
     /// A decoder for a forwarded connection, whose first bytes may tell what it is.
     pub fn for_forward(channel: u32) -> Self {
         Self { kind: Kind::Greeting(greeting::Greeting::new(channel)) }
+    }
+
+    /// The protocol that it reads; of a forwarded connection none before its first bytes.
+    pub const fn protocol(&self) -> Option<Protocol> {
+        Some(match &self.kind {
+            Kind::Sftp(_) => Protocol::Sftp,
+            Kind::Scp(_) => Protocol::Scp,
+            Kind::Rsync(_) => Protocol::Rsync,
+            Kind::Git(_) => Protocol::Git,
+            Kind::Agent(_) => Protocol::Agent,
+            Kind::Greeting(_) => return None,
+        })
     }
 
     /// Reads bytes that passed, in their order.

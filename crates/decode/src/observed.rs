@@ -12,12 +12,32 @@ pub struct Observed {
     pub severity: Severity,
     /// What was seen.
     pub body: Body,
+    /// Of a transfer: the number under which [`Sink::contents`] got what passed; none where nothing did.
+    pub contents: Option<u64>,
+}
+
+/// A part of a file's contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Which file: a number that no other file of the channel has, whenever it is. A file that is read and written
+    /// through one handle is two.
+    pub file: u64,
+    /// Where in the file, in bytes from its beginning, as the peer who sent it says.
+    pub offset: u64,
+    /// What passed; never empty.
+    pub bytes: &'a [u8],
 }
 
 /// Takes observations, in their order.
 pub trait Sink {
     /// Takes one.
     fn observed(&mut self, observed: Observed);
+
+    /// Takes contents of a file as they pass, in any order and any cut, before the file's transfer is observed. Only with
+    /// [`Options::contents`](crate::Options::contents). Parts may overlap or lie far apart: both peers may lie.
+    fn contents(&mut self, part: Part<'_>) {
+        let _ = part;
+    }
 }
 
 impl Sink for Vec<Observed> {
@@ -61,7 +81,12 @@ impl Origin {
             bytes_out: self.bytes_out,
             derived: self.derived(Confidence::High),
         });
-        sink.observed(Observed { outcome: Outcome::Failure, severity: Severity::Warning, body });
+        sink.observed(Observed {
+            outcome: Outcome::Failure,
+            severity: Severity::Warning,
+            body,
+            contents: None,
+        });
     }
 }
 
@@ -69,6 +94,11 @@ impl Observed {
     /// Something everyday that was done, or that the target refused to do.
     pub(crate) const fn new(done: bool, body: Body) -> Self {
         let outcome = if done { Outcome::Success } else { Outcome::Failure };
-        Self { outcome, severity: Severity::Info, body }
+        Self { outcome, severity: Severity::Info, body, contents: None }
+    }
+
+    /// The same of a file whose contents were given under a number.
+    pub(crate) fn with_contents(self, contents: Option<u64>) -> Self {
+        Self { contents, ..self }
     }
 }

@@ -36,7 +36,7 @@ const HOUSE: Rules = Rules(&[
     Imports(SINKS, &[AUDIT, RECORD, STORE, MODEL]),
     // Floor 4.
     Imports("bartizand", &[GATEWAY, API, SINKS, SSH, ACCESS, RECORD, AUDIT, STORE, MODEL]),
-    Imports("bartizan", &[AUDIT, RECORD, MODEL]),
+    Imports("bartizan", &[AUDIT, RECORD, DECODE, MODEL]),
     // Development only; the programs are started, not linked.
     Imports("bartizan-testkit", &[]),
     // Pure rooms: no runtime, however indirectly.

@@ -581,14 +581,14 @@ pub(crate) struct SessionExport {
     /// In which format.
     #[arg(long)]
     pub(crate) format: Format,
-    /// Which channel, by its ordinal; otherwise the first that the format can show.
+    /// Which channel, by its ordinal; otherwise the first that the format can show, and all for `files`.
     #[arg(long, value_name = "N")]
     pub(crate) channel: Option<u32>,
     /// Which bytes `raw` writes.
     #[arg(long, value_name = "STREAM", default_value = "output")]
     pub(crate) stream: Direction,
-    /// Where to; otherwise standard output. typescript also writes FILE.timing.
-    #[arg(long, short, value_name = "FILE")]
+    /// Where to; otherwise standard output. typescript also writes FILE.timing, and `files` makes a folder.
+    #[arg(long, short, value_name = "FILE", required_if_eq("format", "files"))]
     pub(crate) output: Option<PathBuf>,
 }
 
@@ -618,6 +618,8 @@ pub(crate) enum Format {
     Ttyrec,
     /// The bytes of one stream, exactly.
     Raw,
+    /// The files that passed by SFTP or scp, as far as their bytes were kept, into a new folder.
+    Files,
 }
 
 impl Format {
@@ -630,6 +632,7 @@ impl Format {
             Self::Typescript => "typescript",
             Self::Ttyrec => "ttyrec",
             Self::Raw => "raw",
+            Self::Files => "files",
         }
     }
 }

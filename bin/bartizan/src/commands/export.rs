@@ -1,5 +1,7 @@
 //! `bartizan session export`.
 
+mod files;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,6 +16,9 @@ use crate::failure::{Failure, Kind};
 
 pub(crate) fn run(context: &Context, args: &SessionExport) -> Result<(), Failure> {
     check_output(args)?;
+    if let (Format::Files, Some(folder)) = (args.format, &args.output) {
+        return files::run(context, args, folder);
+    }
     let how = format!("export {}", args.format.as_str());
     let (_, session) = recordings::open(context, &args.id, &how)?;
     let channel = recordings::channel(&session, args.channel)?;
@@ -78,6 +83,8 @@ fn write(
             };
             raw(session, channel, stream, out)
         }
+        // Written into a folder, before this.
+        Format::Files => Ok(()),
     }
 }
 

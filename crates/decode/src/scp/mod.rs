@@ -18,7 +18,7 @@ use bartizan_model::observation::{Confidence, Decoder, Direction, ScpEnd, Transf
 use self::path::Paths;
 use crate::command::{Argument, Line, arguments};
 use crate::digest::Sha256;
-use crate::observed::{Observed, Origin, Sink};
+use crate::observed::{Observed, Origin, Part, Sink};
 use crate::{Options, Stream, text};
 
 /// Longest record or message, in bytes. OpenSSH reads no longer ones.
@@ -32,6 +32,7 @@ pub(crate) struct Scp {
     direction: Direction,
     paths: Paths,
     digest: bool,
+    contents: bool,
     source: Source,
     /// What of a record has come.
     record: Vec<u8>,
@@ -111,6 +112,7 @@ impl Scp {
             direction,
             paths: Paths::new(direction, operands, folder),
             digest: options.digest,
+            contents: options.contents,
             source: Source::Record,
             record: Vec::new(),
             message: Vec::new(),
@@ -185,6 +187,9 @@ impl Scp {
                 let (contents, rest) = bytes.split_at(most);
                 *bytes = rest;
                 if let Some(file) = &mut self.file {
+                    if self.contents && !contents.is_empty() {
+                        sink.contents(Part { file: self.files, offset: file.bytes, bytes: contents });
+                    }
                     file.bytes += contents.len() as u64;
                     if self.digest {
                         file.digest.update(contents);
@@ -335,6 +340,7 @@ impl Scp {
     }
 
     fn tell(&mut self, file: File, status: String, partial: bool, sink: &mut dyn Sink) {
+        let contents = (file.bytes > 0).then_some(self.files);
         self.files += 1;
         let (path, name, sure) = self.paths.of(&file.name);
         let started = file.bytes > 0 || file.size == 0 && status == text::OK;
@@ -357,7 +363,8 @@ impl Scp {
             derived: self.origin.derived(sure),
             status,
         };
-        sink.observed(Observed::new(transfer.status == text::OK, Body::Transfer(transfer)));
+        let observed = Observed::new(transfer.status == text::OK, Body::Transfer(transfer));
+        sink.observed(observed.with_contents(contents));
     }
 }
 

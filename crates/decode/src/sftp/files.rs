@@ -35,6 +35,8 @@ pub(super) struct Open {
 
 /// What passed through an open file.
 pub(super) struct File {
+    /// How many were opened before it.
+    number: u64,
     flags: OpenFlags,
     pub(super) mode: Option<u32>,
     read: Flow,
@@ -56,7 +58,13 @@ impl Flow {
 }
 
 impl File {
-    pub(super) fn new(flags: OpenFlags, mode: Option<u32>, digest: bool, window: &mut Window) -> Self {
+    pub(super) fn new(
+        number: u64,
+        flags: OpenFlags,
+        mode: Option<u32>,
+        digest: bool,
+        window: &mut Window,
+    ) -> Self {
         let (mut read, mut written) = (Flow::new(Repeats::Ignored), Flow::new(Repeats::Fatal));
         if !digest {
             read.order.lose("not asked for", window);
@@ -65,7 +73,12 @@ impl File {
         if flags.append() {
             written.order.lose("appended to what was there", window);
         }
-        Self { flags, mode, read, written, failed: None }
+        Self { number, flags, mode, read, written, failed: None }
+    }
+
+    /// The number of what passes in one direction, for [`crate::Part`].
+    pub(super) const fn contents(&self, direction: Direction) -> u64 {
+        self.number << 1 | matches!(direction, Direction::Upload) as u64
     }
 
     fn flow(&mut self, direction: Direction) -> &mut Flow {
@@ -112,15 +125,17 @@ impl File {
 
     /// The ways that the file was used, or was opened for if it was not: with bytes, and digest or why there is none.
     pub(super) fn used(self, window: &mut Window) -> impl Iterator<Item = Used> {
+        let [upward, downward] = [Direction::Upload, Direction::Download].map(|way| self.contents(way));
         let idle = !self.read.used && !self.written.used;
         let upload = self.written.used || idle && self.flags.write();
         let download = self.read.used || idle && !self.flags.write();
-        let mut finish = |flow: Flow, direction, wanted: bool| {
+        let mut finish = |flow: Flow, direction, wanted: bool, number| {
             let digest = flow.order.finish(window);
-            wanted.then_some(Used { direction, bytes: flow.bytes, digest })
+            let contents = flow.used.then_some(number);
+            wanted.then_some(Used { direction, bytes: flow.bytes, digest, contents })
         };
-        let written = finish(self.written, Direction::Upload, upload);
-        let read = finish(self.read, Direction::Download, download);
+        let written = finish(self.written, Direction::Upload, upload, upward);
+        let read = finish(self.read, Direction::Download, download, downward);
         written.into_iter().chain(read)
     }
 }
@@ -130,6 +145,8 @@ pub(super) struct Used {
     pub(super) direction: Direction,
     pub(super) bytes: u64,
     pub(super) digest: Result<bartizan_model::Sha256Hex, &'static str>,
+    /// The number of its contents, if any passed.
+    pub(super) contents: Option<u64>,
 }
 
 impl Handles {

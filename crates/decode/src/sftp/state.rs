@@ -11,7 +11,7 @@ use super::frame::Piece;
 use super::tell::{self, FX_EOF, FX_OK, described, with_status};
 use super::wire::{Fields, OpenFlags, Request, kind};
 use crate::digest::{Block, Window};
-use crate::observed::{Observed, Origin, Sink};
+use crate::observed::{Observed, Origin, Part, Sink};
 use crate::{Options, Stream, text};
 
 /// Names of extensions that are not understood: so many are said.
@@ -30,6 +30,8 @@ pub(super) struct State {
     writing: Option<Passing>,
     /// The DATA whose contents pass.
     reading: Option<Passing>,
+    /// How many files were opened.
+    files: u64,
     pub(super) version: Option<u32>,
     pub(super) counts: Counts,
     pub(super) unknown: Vec<String>,
@@ -48,6 +50,8 @@ pub(super) struct Counts {
 struct Passing {
     slot: Slot,
     block: Block,
+    /// Where in the file what comes next belongs.
+    at: u64,
 }
 
 /// A request that is not answered yet.
@@ -100,7 +104,7 @@ impl Context<'_> {
     /// A file was asked for and not opened.
     fn not_opened(&mut self, opening: &Opening, status: String) {
         let direction = if opening.flags.write() { Direction::Upload } else { Direction::Download };
-        let used = Used { direction, bytes: 0, digest: Err("not opened") };
+        let used = Used { direction, bytes: 0, digest: Err("not opened"), contents: None };
         let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
         let partial = status == UNANSWERED;
         self.sink.observed(tell::transfer(&path, used, mode, &status, partial, self.origin));
@@ -119,6 +123,7 @@ impl State {
             names: 0,
             writing: None,
             reading: None,
+            files: 0,
             version: None,
             counts: Counts::default(),
             unknown: Vec::new(),
@@ -133,7 +138,7 @@ impl State {
         context: &mut Context<'_>,
     ) -> Result<(), Refused> {
         match piece {
-            Piece::Bytes(bytes) => self.bytes(stream, bytes),
+            Piece::Bytes(bytes) => self.bytes(stream, bytes, context),
             Piece::End => self.end(stream),
             Piece::Write { id, handle, offset, length } => {
                 return self.write(id, handle, offset, length, context);
@@ -157,14 +162,18 @@ impl State {
         }
     }
 
-    fn bytes(&mut self, stream: Stream, bytes: &[u8]) {
+    fn bytes(&mut self, stream: Stream, bytes: &[u8], context: &mut Context<'_>) {
         let (passing, direction) = match stream {
             Stream::Input => (&mut self.writing, Direction::Upload),
             Stream::Output => (&mut self.reading, Direction::Download),
         };
-        let Some(Passing { slot, block }) = passing else { return };
+        let Some(Passing { slot, block, at }) = passing else { return };
         if let Some(file) = self.handles.get(*slot).and_then(|open| open.file.as_mut()) {
             file.data(direction, block, bytes);
+            if context.options.contents {
+                context.sink.contents(Part { file: file.contents(direction), offset: *at, bytes });
+            }
+            *at = at.saturating_add(bytes.len() as u64);
         }
     }
 
@@ -192,7 +201,7 @@ impl State {
             return self.ask(id, Pending::Other, context);
         };
         let block = file.begin(Direction::Upload, offset, length, &mut self.window);
-        self.writing = Some(Passing { slot, block });
+        self.writing = Some(Passing { slot, block, at: offset });
         self.ask(id, Pending::Write(slot), context)
     }
 
@@ -203,7 +212,7 @@ impl State {
         };
         if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
             let block = file.begin(Direction::Download, offset, length, &mut self.window);
-            self.reading = Some(Passing { slot, block });
+            self.reading = Some(Passing { slot, block, at: offset });
         }
         Ok(())
     }
@@ -381,7 +390,9 @@ impl State {
         let (path, file) = match pending {
             Pending::Open(opening) => {
                 let Opening { path, flags, mode } = *opening;
-                (path, Some(File::new(flags, mode, context.options.digest, &mut self.window)))
+                self.files += 1;
+                let digest = context.options.digest;
+                (path, Some(File::new(self.files, flags, mode, digest, &mut self.window)))
             }
             Pending::OpenDir(path) => {
                 self.counts.listings += 1;

@@ -21,7 +21,7 @@ pub(super) fn transfer(
     partial: bool,
     origin: &Origin,
 ) -> Observed {
-    let Used { direction, bytes, digest } = used;
+    let Used { direction, bytes, digest, contents } = used;
     let transfer = Transfer {
         channel: origin.channel,
         direction,
@@ -39,7 +39,7 @@ pub(super) fn transfer(
         partial,
         derived: origin.derived(Confidence::High),
     };
-    Observed::new(status == text::OK, Body::Transfer(transfer))
+    Observed::new(status == text::OK, Body::Transfer(transfer)).with_contents(contents)
 }
 
 /// A request that changes something on the target, as the observation that it will be when it is answered. None for

@@ -3,7 +3,7 @@
 
 #![expect(clippy::panic, reason = "a helper of a test fails the test")]
 
-use bartizan_decode::{Decoder, Observed, Options, Stream};
+use bartizan_decode::{Decoder, Observed, Options, Part, Sink, Stream};
 use bartizan_model::event::Body;
 use bartizan_model::observation::{DecodeStop, Transfer};
 use proptest::prelude::*;
@@ -71,6 +71,35 @@ fn decode(said: &[(Stream, Vec<u8>)], chunk: usize, options: &Options) -> Vec<Ob
     }
     decoder.finish(None, &mut seen);
     seen
+}
+
+#[test]
+fn contents_are_given_with_their_places_whatever_these_are() {
+    let options = Options { contents: true, ..Options::default() };
+    let Some(mut decoder) = Decoder::for_subsystem(0, b"sftp", &options) else { panic!("sftp is known") };
+    let mut given = Given::default();
+    let parts = [write(2, b"h", 3, b"de"), write(3, b"h", 0, b"abc"), write(4, b"h", 1, b"B")].concat();
+    for (stream, bytes) in [
+        (Input, open(1, b"/a", 0x1A)),
+        (Output, handle(1, b"h")),
+        (Input, parts),
+        (Input, read(5, b"h", 0, 9)),
+        (Output, data(5, b"aBcde")),
+        (Input, write(6, b"no", 0, b"nobody's")),
+        (Output, data(7, b"nobody's")),
+    ] {
+        decoder.feed(stream, &bytes, &mut given);
+    }
+    decoder.finish(None, &mut given);
+    // What is written and what is read through one handle are two files.
+    let bytes = |file: u64| -> Vec<(u64, u8)> {
+        given.contents.iter().filter(|one| one.0 == file).map(|one| (one.1, one.2)).collect()
+    };
+    let told: Vec<_> = given.seen.iter().filter_map(|seen| seen.contents).collect();
+    let [written, read] = told[..] else { panic!("{told:?}") };
+    assert_eq!(bytes(written), [(3, b'd'), (4, b'e'), (0, b'a'), (1, b'b'), (2, b'c'), (1, b'B')]);
+    assert_eq!(bytes(read), [(0, b'a'), (1, b'B'), (2, b'c'), (3, b'd'), (4, b'e')]);
+    assert_eq!(given.contents.len(), 11);
 }
 
 fn stops(seen: &[Observed]) -> Vec<&DecodeStop> {
@@ -253,12 +282,31 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Feeds a conversation in chunks of a size; gives what was observed.
-fn observed(command: &[u8], said: &[(bool, Vec<u8>)], chunk: usize) -> Vec<Observed> {
-    let mut seen = Vec::new();
-    let Some(mut decoder) = Decoder::for_exec(0, command, &Options::default()) else {
-        panic!("a known program")
-    };
+/// All that a decoder gives.
+#[derive(Debug, Default, PartialEq)]
+struct Given {
+    seen: Vec<Observed>,
+    /// Each byte of contents, with its file and its place there.
+    contents: Vec<(u64, u64, u8)>,
+}
+
+impl Sink for Given {
+    fn observed(&mut self, observed: Observed) {
+        self.seen.push(observed);
+    }
+
+    fn contents(&mut self, Part { file, offset, bytes }: Part<'_>) {
+        assert!(!bytes.is_empty());
+        // Offsets of the test are small.
+        self.contents.extend((offset..).zip(bytes).map(|(at, byte)| (file, at, *byte)));
+    }
+}
+
+/// Feeds a conversation in chunks of a size; gives what was observed, and the contents of files.
+fn given(command: &[u8], said: &[(bool, Vec<u8>)], chunk: usize) -> Given {
+    let mut seen = Given::default();
+    let options = Options { contents: true, ..Options::default() };
+    let Some(mut decoder) = Decoder::for_exec(0, command, &options) else { panic!("a known program") };
     for (input, bytes) in said {
         let stream = if *input { Input } else { Output };
         bytes.chunks(chunk).for_each(|piece| decoder.feed(stream, piece, &mut seen));
@@ -274,10 +322,10 @@ proptest! {
     fn sftp_of_any_kind_gives_the_same_in_any_chunks(
         said in prop::collection::vec((any::<bool>(), speech()), 0..40), chunk in 1_usize..50
     ) {
-        let whole = observed(COMMANDS[0], &said, usize::MAX);
-        prop_assert_eq!(&whole, &observed(COMMANDS[0], &said, 1));
-        prop_assert_eq!(&whole, &observed(COMMANDS[0], &said, chunk));
-        prop_assert!(stops(&whole).len() <= 1);
+        let whole = given(COMMANDS[0], &said, usize::MAX);
+        prop_assert_eq!(&whole, &given(COMMANDS[0], &said, 1));
+        prop_assert_eq!(&whole, &given(COMMANDS[0], &said, chunk));
+        prop_assert!(stops(&whole.seen).len() <= 1);
     }
 
     #[test]
@@ -285,9 +333,9 @@ proptest! {
         command in prop::sample::select(COMMANDS.to_vec()),
         said in prop::collection::vec((any::<bool>(), text()), 0..40), chunk in 1_usize..50
     ) {
-        let whole = observed(command, &said, usize::MAX);
-        prop_assert_eq!(&whole, &observed(command, &said, 1));
-        prop_assert_eq!(&whole, &observed(command, &said, chunk));
-        prop_assert!(stops(&whole).len() <= 1);
+        let whole = given(command, &said, usize::MAX);
+        prop_assert_eq!(&whole, &given(command, &said, 1));
+        prop_assert_eq!(&whole, &given(command, &said, chunk));
+        prop_assert!(stops(&whole.seen).len() <= 1);
     }
 }

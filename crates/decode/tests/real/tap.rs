@@ -3,6 +3,7 @@
 //! The client starts a script in place of `ssh`. The script tells the test its command and hands its own standard
 //! input and output to it through named pipes; the test starts the server and passes on, noting each chunk.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +12,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use bartizan_decode::{Decoder, Observed, Options, Stream};
+use aws_lc_rs::digest::{SHA256, digest};
+use bartizan_decode::{Decoder, Observed, Options, Part, Sink, Stream};
 use bartizan_model::event::Body;
 use bartizan_model::observation::Transfer;
 use tempfile::TempDir;
@@ -155,18 +157,38 @@ impl Passed {
     pub(crate) fn observed(&self) -> Vec<Observed> {
         self.write_seed();
         let options = Options::default();
-        let whole = self.decoded(&options, |_| usize::MAX);
+        let whole: Vec<Observed> = self.decoded(&options, |_| usize::MAX);
         let total: usize = self.chunks.iter().map(|(_, bytes)| bytes.len()).sum();
         if total < 1 << 20 {
-            assert_eq!(whole, self.decoded(&options, |_| 1), "byte by byte");
+            assert_eq!(whole, self.decoded::<Vec<_>>(&options, |_| 1), "byte by byte");
         }
         for seed in 1..20_usize {
             let cut =
                 |n: usize| 1 + n.wrapping_mul(2_654_435_761).wrapping_add(seed * 97) % (1 << (seed % 12));
-            assert_eq!(whole, self.decoded(&options, cut), "chunks of seed {seed}");
+            assert_eq!(whole, self.decoded::<Vec<_>>(&options, cut), "chunks of seed {seed}");
         }
         assert_eq!(whole, self.merged(&options), "merged chunks");
+        self.has_contents(&whole);
         whole
+    }
+
+    /// Makes sure that contents, given as they pass, are those of which the digests are, however the stream is cut.
+    #[track_caller]
+    fn has_contents(&self, seen: &[Observed]) {
+        let options = Options { contents: true, ..Options::default() };
+        let whole: Files = self.decoded(&options, |_| usize::MAX);
+        assert_eq!(whole.seen, seen, "what is observed does not depend on it");
+        assert_eq!(whole.files, self.decoded::<Files>(&options, |n| 1 + n * 7919 % 5000).files);
+        for observed in seen {
+            let Body::Transfer(transfer) = &observed.body else { continue };
+            let Some(number) = observed.contents else { continue };
+            let contents = whole.files.get(&number).map_or(&[][..], Vec::as_slice);
+            let sha256 = transfer.sha256.unwrap();
+            assert_eq!(
+                (sha256.0.as_slice(), transfer.bytes),
+                (digest(&SHA256, contents).as_ref(), contents.len() as u64)
+            );
+        }
     }
 
     /// Writes a short conversation as a seed of the fuzz targets, where `DECODE_SEEDS` names their folder.
@@ -191,8 +213,8 @@ impl Passed {
     }
 
     /// Decodes with each chunk cut into pieces of the given sizes.
-    pub(crate) fn decoded(&self, options: &Options, cut: impl Fn(usize) -> usize) -> Vec<Observed> {
-        let (mut decoder, mut seen, mut n) = (self.decoder(options), Vec::new(), 0);
+    pub(crate) fn decoded<S: Sink + Default>(&self, options: &Options, cut: impl Fn(usize) -> usize) -> S {
+        let (mut decoder, mut seen, mut n) = (self.decoder(options), S::default(), 0);
         for (stream, bytes) in &self.chunks {
             let mut left = &bytes[..];
             while !left.is_empty() {
@@ -218,6 +240,26 @@ impl Passed {
         joined.iter().for_each(|(stream, bytes)| decoder.feed(*stream, bytes, &mut seen));
         decoder.finish(Some(self.status as u32), &mut seen);
         seen
+    }
+}
+
+/// Keeps all that a decoder gives.
+#[derive(Default)]
+struct Files {
+    seen: Vec<Observed>,
+    /// Contents by number.
+    files: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Sink for Files {
+    fn observed(&mut self, observed: Observed) {
+        self.seen.push(observed);
+    }
+
+    fn contents(&mut self, part: Part<'_>) {
+        let (file, from) = (self.files.entry(part.file).or_default(), part.offset as usize);
+        file.resize(file.len().max(from + part.bytes.len()), 0);
+        file[from..from + part.bytes.len()].copy_from_slice(part.bytes);
     }
 }
 

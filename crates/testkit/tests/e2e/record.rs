@@ -15,6 +15,8 @@ ways! {
         a_terminal_is_recorded_as_the_client_saw_it,
         exports_work_with_stock_tools,
         bytes_beyond_the_cap_are_counted_and_digested,
+        files_come_out_of_the_recording,
+        a_file_beyond_the_cap_comes_out_in_part,
         files_of_the_recording_are_bound_to_the_log,
         keystrokes_are_kept_only_where_the_grant_says_so,
         events_tell_the_story_in_order,
@@ -124,6 +126,89 @@ fn bytes_beyond_the_cap_are_counted_and_digested(way: Way) {
     run_with_input(scene.client.ssh().args([scene.host(), "cat"]), few).ok();
     let id = scene.ended_session()["id"].as_str().unwrap().to_owned();
     assert!(export(&scene, &id, "raw") == few);
+}
+
+/// Extracts the files of the last session, and compares what is told of each with the log and with the file itself.
+fn extracted(scene: &Scene, id: &str, folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = scene.folder().join(folder);
+    let arguments = ["--json", "session", "export", id, "--format", "files", "-o", text(&folder)];
+    let told: Vec<Value> = serde_json::from_slice(&scene.bartizan().cli(&arguments).ok().stdout).unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), told.len(), "{told:#?}");
+    let read = |file: &Value| fs::read(folder.join(file["file"].as_str().unwrap())).unwrap();
+    let mut files = Vec::new();
+    for file in &told {
+        let bytes = read(file);
+        assert_eq!(
+            (bytes.len() as u64, sha256(&bytes)),
+            (file["bytes"].as_u64().unwrap(), file["sha256"].as_str().unwrap().into())
+        );
+        files.push((file["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned(), bytes));
+    }
+    files.sort();
+    files
+}
+
+/// What an auditor is asked most: which file was it, exactly?
+fn files_come_out_of_the_recording(way: Way) {
+    let mut scene = Scene::new(way);
+    let (near, far) = (scene.folder().join("near"), scene.folder().join("far"));
+    fs::create_dir_all(near.join("deep")).unwrap();
+    fs::create_dir(&far).unwrap();
+    let (big, small) = (Pattern::bytes(3, 700_001), Pattern::bytes(4, 33));
+    fs::write(near.join("big"), &big).unwrap();
+    fs::write(near.join("deep/small"), &small).unwrap();
+    fs::write(near.join("deep/empty"), "").unwrap();
+    let wanted = [("big".to_owned(), big), ("empty".to_owned(), Vec::new()), ("small".to_owned(), small)];
+    let there = format!("{}:{}", scene.host(), far.display());
+    let mut ids = Vec::new();
+    for protocol in ["-s", "-O"] {
+        let back = scene.folder().join(format!("back{protocol}"));
+        for (from, to) in [(text(&near), there.as_str()), (there.as_str(), text(&back))] {
+            run(scene.client.scp().args([protocol, "-rpq", from, to])).ok();
+            let id = scene.ended_session()["id"].as_str().unwrap().to_owned();
+            let files = extracted(&scene, &id, &format!("from-{}", ids.len()));
+            assert_eq!(files, wanted, "{protocol} {from}");
+            let of = ["log", "search", "--json", "--type", "transfer", "--session", &id];
+            let logged = scene.bartizan().say(&of);
+            for (name, bytes) in &files {
+                let digest = format!("\"sha256\":\"{}\"", sha256(bytes));
+                assert!(logged.lines().any(|line| line.contains(&digest)), "{protocol} {name}: {logged}");
+            }
+            ids.push(id);
+        }
+        fs::remove_dir_all(&far).unwrap();
+        fs::create_dir(&far).unwrap();
+    }
+    // Of a command there are none, and a folder that is there is left alone.
+    scene.exec("echo hi").ok();
+    let id = scene.ended_session()["id"].as_str().unwrap().to_owned();
+    let export = |id: &str, folder: &str| {
+        let folder = scene.folder().join(folder);
+        scene.bartizan().cli(&["session", "export", id, "--format", "files", "-o", text(&folder)])
+    };
+    export(&id, "none").exits(1).says(&["no file is in what was kept"]);
+    assert!(!scene.folder().join("none").exists());
+    export(&ids[0], "from-0").exits(1).says(&["exists already; nothing was written"]);
+    scene.bartizan().cli(&["session", "export", &id, "--format", "files"]).exits(2).says(&["--output"]);
+    // Without the server, too.
+    scene.bartizan_mut().stop();
+    assert_eq!(extracted(&scene, &ids[3], "offline"), wanted);
+}
+
+fn a_file_beyond_the_cap_comes_out_in_part(way: Way) {
+    let scene = Scene::with(way, &Options { grant: &["--record", "256K"], ..Options::default() });
+    let bytes = Pattern::bytes(9, 900_000);
+    let (near, far) = (scene.folder().join("near"), scene.folder().join("far"));
+    fs::write(&near, &bytes).unwrap();
+    run(scene.client.scp().args(["-q", text(&near), &format!("{}:{}", scene.host(), far.display())])).ok();
+    let id = scene.ended_session()["id"].as_str().unwrap().to_owned();
+    let folder = scene.folder().join("files");
+    let arguments = ["--json", "session", "export", &id, "--format", "files", "-o", text(&folder)];
+    let told: Vec<Value> = serde_json::from_slice(&scene.bartizan().cli(&arguments).ok().stdout).unwrap();
+    let [file] = &told[..] else { panic!("{told:#?}") };
+    let kept = fs::read(folder.join(file["file"].as_str().unwrap())).unwrap();
+    assert!(file["partial"] == true && kept.len() > 100_000 && kept.len() < bytes.len(), "{file:#}");
+    assert!(bytes.starts_with(&kept), "what is kept is exact");
 }
 
 fn files_of_the_recording_are_bound_to_the_log(way: Way) {
