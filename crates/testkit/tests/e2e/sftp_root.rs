@@ -74,6 +74,10 @@ impl Two {
     }
 }
 
+fn same_bytes(one: &Path, other: &Path) -> bool {
+    fs::read(one).unwrap() == fs::read(other).unwrap()
+}
+
 fn sha256sum(path: &Path) -> String {
     run(Command::new("sha256sum").arg(path)).ok().text()[..64].to_owned()
 }
@@ -187,6 +191,15 @@ fn files_below_a_login_are_the_targets() {
         );
         assert_eq!(event["sha256"], sha256sum(&big).as_str());
         assert!(event["path"].as_str().unwrap().starts_with(text(&far)), "the target's own path: {event:#}");
+    }
+    // And they come out of the target's recording.
+    let (folder, id) = (two.scene.folder().join("files"), targets[0]["id"].as_str().unwrap());
+    let export = ["--json", "session", "export", id, "--format", "files", "-o", text(&folder)];
+    let told: Vec<Value> = serde_json::from_slice(&two.scene.bartizan().cli(&export).ok().stdout).unwrap();
+    let bigs: Vec<_> = told.iter().filter(|file| file["sha256"] == sha256sum(&big).as_str()).collect();
+    assert_eq!(bigs.len(), 2, "{told:#?}");
+    for file in bigs {
+        assert!(same_bytes(&folder.join(file["file"].as_str().unwrap()), &big));
     }
     for kind in ["sftp.rename", "sftp.symlink", "sftp.hardlink", "sftp.setstat", "sftp.remove", "sftp.rmdir"]
     {
