@@ -265,6 +265,26 @@ fn a_directory_file_is_applied_whole_or_not_at_all() {
     refused.tells(&["directory.toml:10:8: there is no role opps", "  | role = \"opps\"\n  |        ^"]);
     assert_eq!(bartizan.json(&["target", "show", "web-1"])["host"], "10.0.0.5");
 
+    // Whatever is wrong with a file, nothing of it is taken, the sound parts included.
+    let (before, other) = (bartizan.say(&["export"]), whole.replace("10.0.0.5", "10.0.0.9"));
+    for (fault, place) in [
+        (format!("{other}rols = [\"ops\"]\n"), "directory.toml:14:1: "),
+        (format!("{other}[people.alice]\n"), "directory.toml:14:"),
+        (
+            format!("{other}[people.bob]\nroles = [\"nobody\"]\n"),
+            "directory.toml:15:10: there is no role nobody",
+        ),
+        (format!("{other}[people.bob]\nkeys = [{alice:?}]\n"), "directory.toml:15:"),
+        (format!("{other}[people.bob\n"), "directory.toml:14:"),
+        (other.replace("[\"shell\"]", "[\"sudo\"]"), "directory.toml:13:"),
+    ] {
+        fs::write(&file, &fault).unwrap();
+        for more in [&[][..], &["--prune"], &["--dry-run"]] {
+            apply(more).exits(1).tells(&[place]);
+        }
+        assert_eq!(bartizan.say(&["export"]), before, "{fault}");
+    }
+
     bartizan.cli(&["person", "add", "bob"]).ok();
     fs::write(&file, &whole).unwrap();
     apply(&[]).ok().tells(&["nothing to change", "1 record not in the file stays; --prune removes it"]);
