@@ -29,6 +29,8 @@ rm -rf "$made"
 mkdir -p "$made/man" "$made/completions" "$made/bin"
 for program in bartizand bartizan; do
     install -m 755 "$target/$profile/$program" "$made/bin/$program"
+    # Names of functions stay, for a panic's trace; the lines take five times as much as the program.
+    strip --strip-debug "$made/bin/$program"
     "$made/bin/$program" man --output "$made/man"
 done
 gzip -9n "$made"/man/*.1
