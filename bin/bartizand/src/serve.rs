@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -16,6 +18,9 @@ use crate::wiring::{self, Server};
 
 /// Threads for the API, the store and the index. Sessions have threads of their own.
 const THREADS: usize = 2;
+
+/// A stop that is interrupted may take so long to end in order.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// Changes how much the server tells about itself.
 pub(crate) type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
@@ -59,9 +64,14 @@ async fn serve(folder: &Folder, config: &Config, log_level: LogLevel, data: &Pat
         }
     }
     tracing::info!(reason, "stopping");
+    let mut stop = pin!(server.stop(&reason));
     tokio::select! {
-        stopped = server.stop(&reason) => stopped?,
-        signal = signals.next() => return Err(Failure::new(format!("{signal} while stopping: ended at once"))),
+        stopped = &mut stop => stopped?,
+        // Some send a signal twice at once (timeout(1)): what is nearly done is still put on record.
+        signal = signals.next() => match tokio::time::timeout(LAST_MOMENT, stop).await {
+            Ok(stopped) => stopped?,
+            Err(_) => return Err(Failure::new(format!("{signal} while stopping: ended at once"))),
+        },
     }
     tracing::info!("stopped");
     Ok(())

@@ -108,6 +108,17 @@ fn an_unwritable_folder_is_refused_with_a_reason() {
     assert!(!data.exists());
 }
 
+/// `timeout` sends its signal to the process and then to its group.
+#[test]
+fn a_signal_that_comes_twice_at_once_leaves_the_stop_on_record() {
+    let mut bartizan = Bartizan::start();
+    bartizan.ask_to_stop();
+    bartizan.ask_to_stop();
+    assert!(bartizan.wait_for_end().success(), "{}", bartizan.log());
+    bartizan.start_again();
+    assert_eq!(bartizan.json(&["log", "search", "--type", "server.stop"]).as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn a_second_server_on_the_folder_is_refused_and_the_first_goes_on() {
     let bartizan = Bartizan::start();
