@@ -2,6 +2,13 @@
 //!
 //! A recording without manifest is closed as truncated. A session that the log shows as running is over: its
 //! `session.end` binds what there is of its recording. Nothing is left that looks live and is not.
+//!
+//! ```text
+//!   manifest written, under another name ──► session.end binds it, durable ──► the manifest gets its name
+//! ```
+//!
+//! The event comes before the name, so a recording that is closed is on record, whenever this process ends; the next
+//! one goes on where it stopped.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,6 +19,9 @@ use bartizan_record::{Closed, Orphan, RecordedSession, Recordings};
 use bartizan_store::{EventQuery, IndexStore as _, SessionQuery, Store};
 
 use crate::failure::Failure;
+
+/// What the reason of an end says that was logged again, because there was no recording to bind at the first.
+const CLOSED_LATER: &str = "; its recording was closed at the next start";
 
 /// What is needed to close sessions.
 pub(crate) struct Closing<'a> {
@@ -30,8 +40,8 @@ impl Closing<'_> {
     pub(crate) async fn run(&self) -> Result<usize, Failure> {
         let live = self.live().await?;
         let recordings = self.recordings.clone();
-        let closed = tokio::task::spawn_blocking(move || recordings.close_orphans(&HashSet::new())).await;
-        let orphans = closed.map_err(Failure::new)?.map_err(Failure::new)?;
+        let found = tokio::task::spawn_blocking(move || recordings.orphans(&HashSet::new())).await;
+        let orphans = found.map_err(Failure::new)?.map_err(Failure::new)?;
         for orphan in &orphans {
             if let Some(failure) = &orphan.failure {
                 tracing::error!(session = %orphan.session, %failure, "a recording cannot be closed; the next start tries again");
@@ -41,19 +51,53 @@ impl Closing<'_> {
             orphans.into_iter().map(|orphan| (orphan.session, orphan)).collect();
         let mut count = 0;
         for session in live {
-            let end = self.end_of_live(&session, orphans.remove(&session.id)).await?;
+            let orphan = orphans.remove(&session.id);
+            let end = self.end_of_live(&session, orphan.as_ref()).await?;
             self.append(end).await?;
+            if orphan.is_some_and(|orphan| orphan.failure.is_none()) {
+                self.close(session.id).await;
+            }
             count += 1;
         }
         // Their sessions have ended on record, but the recording was not closed then.
         let mut rest: Vec<Orphan> = orphans.into_values().filter(|orphan| orphan.failure.is_none()).collect();
         rest.sort_by_key(|orphan| orphan.session);
         for orphan in rest {
-            let end = self.end_of_recording(orphan).await?;
-            self.append(end).await?;
+            let session = orphan.session;
+            // Else the process before ended, or its disk refused, when only the name was missing.
+            if self.bound(session).await?.as_ref() != Some(&orphan.files) {
+                let end = self.end_of_recording(orphan).await?;
+                self.append(end).await?;
+            }
+            self.close(session).await;
             count += 1;
         }
         Ok(count)
+    }
+
+    /// Gives the manifest that the log binds its name. What fails is told, and done at the next start.
+    async fn close(&self, session: SessionId) {
+        let recordings = self.recordings.clone();
+        let closed = tokio::task::spawn_blocking(move || recordings.close_orphan(session)).await;
+        if let Err(failure) = closed.map_err(Failure::new).and_then(|closed| closed.map_err(Failure::new)) {
+            tracing::error!(%session, %failure, "a recording is on record, and cannot be closed; the next start tries again");
+        }
+    }
+
+    /// The files that the last `session.end` of a session binds.
+    async fn bound(&self, session: SessionId) -> Result<Option<Vec<RecordingFile>>, Failure> {
+        let query = EventQuery {
+            kind: Some("session.end".into()),
+            session: Some(session),
+            limit: Some(1),
+            ..EventQuery::default()
+        };
+        let last = self.store.events(&query).await.map_err(Failure::new)?.items;
+        let last = last.first().and_then(|event| serde_json::from_str::<Event>(&event.json).ok());
+        Ok(match last.map(|event| event.body) {
+            Some(Body::SessionEnd { recording, .. }) => Some(recording),
+            _ => None,
+        })
     }
 
     async fn live(&self) -> Result<Vec<SessionSummary>, Failure> {
@@ -70,9 +114,9 @@ impl Closing<'_> {
     }
 
     /// The end of a session that was running when the process ended.
-    async fn end_of_live(&self, session: &SessionSummary, orphan: Option<Orphan>) -> Result<Event, Failure> {
+    async fn end_of_live(&self, session: &SessionSummary, orphan: Option<&Orphan>) -> Result<Event, Failure> {
         let (recording, whole) = match orphan {
-            Some(orphan) => (orphan.files, false),
+            Some(orphan) => (orphan.files.clone(), false),
             None => self.closed_recording(session.id),
         };
         let (bytes_in, bytes_out, last) = self.traffic(session).await?;
@@ -108,7 +152,8 @@ impl Closing<'_> {
     async fn end_of_recording(&self, orphan: Orphan) -> Result<Event, Failure> {
         let known = self.store.session(&orphan.session).await.map_err(Failure::new)?;
         let reason = match known.as_ref().and_then(|session| session.reason.as_deref()) {
-            Some(reason) => format!("{reason}; its recording was closed at the next start"),
+            Some(reason) if reason.ends_with(CLOSED_LATER) => reason.to_owned(),
+            Some(reason) => format!("{reason}{CLOSED_LATER}"),
             None => "the recording of a session that the log does not know was closed".into(),
         };
         let duration = |session: &SessionSummary| {

@@ -45,7 +45,9 @@ mod sync;
 mod writer;
 
 pub use error::{ReadError, RecordError};
-pub use meta::{ChannelDigests, Closed, MANIFEST, META, Manifest, ManifestChannel, SessionMeta};
+pub use meta::{
+    ChannelDigests, Closed, MANIFEST, MANIFEST_UNFINISHED, META, Manifest, ManifestChannel, SessionMeta,
+};
 pub use orphan::Orphan;
 pub use reader::{Event, Events, RecordedChannel, RecordedSession, What};
 pub use recorder::{Answer, Gauge, Options, Recordings, SessionRecorder, Stats};

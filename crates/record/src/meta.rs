@@ -21,8 +21,9 @@ use serde::{Deserialize, Serialize};
 pub const META: &str = "meta.json";
 /// The name of the file with a [`Manifest`].
 pub const MANIFEST: &str = "manifest.json";
-/// The name under which a manifest is written before it is renamed.
-pub(crate) const MANIFEST_UNFINISHED: &str = "manifest.json.new";
+/// The name that a manifest has until the recording is closed: space reserved for it, or, when a crash left the
+/// recording, the manifest as the log already binds it.
+pub const MANIFEST_UNFINISHED: &str = "manifest.json.new";
 /// Longest `meta.json` or `manifest.json` that is read, in bytes.
 pub(crate) const MAX_JSON_BYTES: u64 = 64 << 20;
 

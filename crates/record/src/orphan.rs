@@ -7,24 +7,25 @@ use bartizan_model::{RecordingFile, SessionId};
 
 use crate::disk::Disk;
 use crate::meta::{Closed, MANIFEST, MANIFEST_UNFINISHED, META, Manifest, MetaFile, SessionMeta};
-use crate::sync::{MAX_LOGGED_FILES, write_manifest};
+use crate::sync::{MAX_LOGGED_FILES, prepare_manifest, write_manifest};
 use crate::{ReadError, RecordError, RecordedSession, reader};
 
-/// A recording that was closed as truncated.
+/// A recording that nobody writes any more, ready to be closed as truncated.
 #[derive(Debug)]
 pub struct Orphan {
     /// The session, by the folder's name.
     pub session: SessionId,
     /// What `meta.json` says; `None` when the process ended before it was written.
     pub meta: Option<SessionMeta>,
-    /// The files for the log, as [`finish`](crate::SessionRecorder::finish) gives them.
+    /// The files for the log, as [`finish`](crate::SessionRecorder::finish) gives them. The same each time until
+    /// it is closed.
     pub files: Vec<RecordingFile>,
-    /// Why it could not be closed. It stays an orphan.
+    /// Why it cannot be closed. It stays an orphan.
     pub failure: Option<RecordError>,
 }
 
-/// Closes every recording under `root` that has no manifest and that `keep` does not name.
-pub(crate) fn close(
+/// Every recording under `root` that has no manifest and that `keep` does not name, each with its manifest prepared.
+pub(crate) fn find(
     disk: &dyn Disk,
     root: &Path,
     keep: impl Fn(SessionId) -> bool,
@@ -38,10 +39,11 @@ pub(crate) fn close(
             continue;
         }
         let meta = reader::read_json::<MetaFile>(&folder.join(META)).ok().map(|meta| meta.session);
-        let (files, failure) = match close_one(disk, &folder, session) {
-            Ok(files) => (files, None),
-            Err(failure) => (Vec::new(), Some(failure)),
-        };
+        let (files, failure) =
+            match list(&folder, session).and_then(|manifest| prepare_manifest(disk, &folder, manifest)) {
+                Ok(files) => (files, None),
+                Err(failure) => (Vec::new(), Some(failure)),
+            };
         orphans.push(Orphan { session, meta, files, failure });
     }
     orphans.sort_by_key(|orphan| orphan.session);
@@ -72,6 +74,11 @@ pub(crate) fn close_one(
     folder: &Path,
     session: SessionId,
 ) -> Result<Vec<RecordingFile>, RecordError> {
+    write_manifest(disk, folder, list(folder, session)?)
+}
+
+/// The manifest of a recording that was not closed in time.
+fn list(folder: &Path, session: SessionId) -> Result<Manifest, RecordError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| RecordError::disk("read", folder, &e))? {
         let entry = entry.map_err(|e| RecordError::disk("read", folder, &e))?;
@@ -85,6 +92,5 @@ pub(crate) fn close_one(
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    let manifest = Manifest { version: 1, session, closed: Closed::Truncated, files, channels: Vec::new() };
-    write_manifest(disk, folder, manifest)
+    Ok(Manifest { version: 1, session, closed: Closed::Truncated, files, channels: Vec::new() })
 }

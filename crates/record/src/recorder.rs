@@ -20,7 +20,7 @@ use crate::meta::{ChannelDigests, META, MetaFile, SessionMeta};
 use crate::orphan::{self, Orphan};
 use crate::queue::{Op, Reply, WHOLE_SESSION, lock};
 use crate::session::Session;
-use crate::sync::{Begin, Syncers};
+use crate::sync::{Begin, Syncers, publish_manifest};
 use crate::{ReadError, RecordError, Stream, writer};
 
 /// Longest text of a marker, a channel's type or a terminal's name that is kept, in bytes.
@@ -147,7 +147,7 @@ impl Recordings {
     /// [`RecordError::Exists`] when there is a recording of this session; [`RecordError::Disk`] when the disk refuses.
     ///
     /// # Cancel safety
-    /// A dropped future may leave a folder behind, which [`Self::close_orphans`] finds.
+    /// A dropped future may leave a folder behind, which [`Self::orphans`] finds.
     pub async fn begin(&self, meta: SessionMeta, policy: Recording) -> Result<SessionRecorder, RecordError> {
         self.begin_with(meta, policy, false).await
     }
@@ -198,20 +198,35 @@ impl Recordings {
         }
     }
 
-    /// Closes every recording that nobody writes any more: of sessions that ended with the process before, or that
-    /// failed. `live` sessions and those open in this process are left alone.
+    /// Every recording that is not closed and that nobody writes any more: of sessions that ended with the process
+    /// before, or that failed. `live` sessions and those open in this process are left alone.
     ///
-    /// Bytes already recorded are not changed; a `manifest.json` is added that says [`truncated`](crate::Closed::Truncated).
-    /// The caller binds the files to the log with an event for each orphan. Blocks, and reads all that it closes.
+    /// Bytes already recorded are not changed; a manifest that says [`truncated`](crate::Closed::Truncated) is written
+    /// durably beside them. The caller binds the files to the log with an event for each orphan, and calls
+    /// [`Self::close_orphan`] then: what is closed is on record, whenever the process ends. Blocks, and reads all that
+    /// these recordings hold.
     ///
     /// # Errors
     /// [`ReadError::Disk`] when the folder of all recordings cannot be read. What is wrong with one orphan is said
     /// in its [`Orphan::failure`].
-    pub fn close_orphans(&self, live: &HashSet<SessionId>) -> Result<Vec<Orphan>, ReadError> {
+    pub fn orphans(&self, live: &HashSet<SessionId>) -> Result<Vec<Orphan>, ReadError> {
         let open = lock(&self.inner.hub.open).clone();
-        orphan::close(self.inner.syncers.disk(), &self.inner.root, |id| {
-            live.contains(&id) || open.contains(&id)
-        })
+        orphan::find(self.disk(), self.root(), |id| live.contains(&id) || open.contains(&id))
+    }
+
+    /// Closes a recording that [`Self::orphans`] gave, once the log binds its files. Blocks.
+    ///
+    /// # Durability
+    /// When this returns, it stays closed after a loss of power.
+    ///
+    /// # Errors
+    /// [`RecordError::Misused`] while the session is recorded; [`RecordError::Disk`] when the disk refuses. It may be
+    /// closed all the same; if it is not, it stays an orphan.
+    pub fn close_orphan(&self, session: SessionId) -> Result<(), RecordError> {
+        if self.is_open(session) {
+            return Err(RecordError::Misused("a recording that is being written is no orphan"));
+        }
+        publish_manifest(self.disk(), &self.folder(session))
     }
 }
 
@@ -257,7 +272,7 @@ impl Drop for Inner {
 ///
 /// Every method but the async ones returns at once and blocks on no disk. Order of calls is order in the recording.
 /// Dropped without [`finish`](Self::finish), the recording ends where it is and is closed by
-/// [`Recordings::close_orphans`].
+/// [`Recordings::orphans`].
 pub struct SessionRecorder {
     session: Arc<Session>,
     inner: Arc<Inner>,
@@ -359,7 +374,7 @@ impl SessionRecorder {
     /// When this gives `Ok`, the manifest survives a loss of power; of the files what the disk kept.
     ///
     /// # Errors
-    /// When the disk refuses this too. [`Recordings::close_orphans`] closes it then.
+    /// When the disk refuses this too. [`Recordings::orphans`] closes it then.
     ///
     /// # Cancel safety
     /// What was begun is done even if this is dropped.
@@ -378,7 +393,7 @@ impl SessionRecorder {
     ///
     /// # Errors
     /// The session's failure or lapse. The recording then has no manifest: [`Self::close_truncated`] adds one, or
-    /// [`Recordings::close_orphans`] in the end.
+    /// [`Recordings::orphans`] in the end.
     pub fn finish(&self, at: Duration) -> Answer<Result<Vec<RecordingFile>, RecordError>> {
         let (reply, answer) = oneshot::channel();
         self.session.ask(&self.inner.hub, Op::Finish, WHOLE_SESSION, at, Reply::Finished(reply));

@@ -227,15 +227,32 @@ pub(crate) fn write_manifest(
     folder: &Path,
     manifest: Manifest,
 ) -> Result<Vec<RecordingFile>, RecordError> {
+    let files = prepare_manifest(disk, folder, manifest)?;
+    publish_manifest(disk, folder)?;
+    Ok(files)
+}
+
+/// Writes a manifest durably under its unfinished name, and gives the files for the log as [`write_manifest`].
+pub(crate) fn prepare_manifest(
+    disk: &dyn Disk,
+    folder: &Path,
+    manifest: Manifest,
+) -> Result<Vec<RecordingFile>, RecordError> {
     let json = serde_json::to_vec_pretty(&manifest).map_err(|e| RecordError::Internal(e.to_string()))?;
-    let (unfinished, finished) = (folder.join(MANIFEST_UNFINISHED), folder.join(MANIFEST));
+    let unfinished = folder.join(MANIFEST_UNFINISHED);
     disk.overwrite(&unfinished, &json).map_err(|e| RecordError::disk("write", &unfinished, &e))?;
-    disk.rename(&unfinished, &finished).map_err(|e| RecordError::disk("rename", &finished, &e))?;
-    sync_dir(disk, folder)?;
     let own = RecordingFile { name: MANIFEST.into(), bytes: json.len() as u64, sha256: Sha256::of(&json) };
     let mut files = vec![own];
     if manifest.files.len() < MAX_LOGGED_FILES {
         files.extend(manifest.files);
     }
     Ok(files)
+}
+
+/// Closes a recording whose manifest is prepared.
+pub(crate) fn publish_manifest(disk: &dyn Disk, folder: &Path) -> Result<(), RecordError> {
+    let finished = folder.join(MANIFEST);
+    disk.rename(&folder.join(MANIFEST_UNFINISHED), &finished)
+        .map_err(|e| RecordError::disk("rename", &finished, &e))?;
+    sync_dir(disk, folder)
 }

@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{Context as Context256, SHA256};
 use bartizan_audit::{Checkpoint, Entry, Reader, VerifierKey};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::{RecordingFile, SessionId, Sha256Hex, Timestamp};
-use bartizan_record::{MANIFEST, Manifest, RecordedSession};
+use bartizan_record::{MANIFEST, MANIFEST_UNFINISHED, Manifest, RecordedSession};
 use serde::Serialize;
 
 use super::prove::{self, Signed};
@@ -254,7 +254,7 @@ fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], removed:
     }
     for file in bound {
         report.files += 1;
-        match digest(&folder.join(&file.name)) {
+        match digest(&folder.join(name_on_disk(&folder, &file.name))) {
             Ok((bytes, sha256)) if (bytes, sha256) == (file.bytes, file.sha256) => {}
             Ok((bytes, _)) if bytes != file.bytes => {
                 fault(format!("{} has {bytes} bytes, and the log says {}", file.name, file.bytes));
@@ -273,7 +273,7 @@ fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], removed:
         && only.name == MANIFEST
         && !removed
     {
-        match RecordedSession::open(&folder).and_then(|recording| recording.verify()) {
+        match RecordedSession::open_closing(&folder).and_then(|recording| recording.verify()) {
             Ok(differing) => {
                 differing.iter().for_each(|name| fault(format!("{name} differs from the manifest")))
             }
@@ -285,14 +285,21 @@ fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], removed:
     }
 }
 
+/// The name under which a bound file is looked for: when the server ended while it closed a recording that a crash had
+/// left, the log binds a manifest already that has its unfinished name.
+fn name_on_disk<'a>(folder: &Path, bound: &'a str) -> &'a str {
+    let closing = || !folder.join(MANIFEST).exists() && folder.join(MANIFEST_UNFINISHED).exists();
+    if bound == MANIFEST && closing() { MANIFEST_UNFINISHED } else { bound }
+}
+
 /// Names files in the folder that nothing binds.
 fn unbound(folder: &Path, bound: &[RecordingFile], fault: &mut impl FnMut(String)) {
     let manifest: Option<Manifest> =
-        RecordedSession::open(folder).ok().and_then(|recording| recording.manifest().cloned());
+        RecordedSession::open_closing(folder).ok().and_then(|recording| recording.manifest().cloned());
     let listed = |name: &str| {
         let in_manifest =
             || manifest.iter().flat_map(|manifest| &manifest.files).any(|file| file.name == name);
-        bound.iter().any(|file| file.name == name) || in_manifest()
+        bound.iter().any(|file| name_on_disk(folder, &file.name) == name) || in_manifest()
     };
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -1,9 +1,13 @@
 //! What a crash leaves, with real recordings, a real log and a real index.
 
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_audit::{LogOptions, Origin};
 use bartizan_model::{ChannelDigest, Recording, Sha256Hex, Way};
+use bartizan_record::disk::{Disk, DiskFile, SystemDisk};
 use bartizan_record::{Options, SessionMeta, Stream};
 use bartizan_sinks::IndexFollower;
 use tokio::sync::watch;
@@ -72,12 +76,32 @@ impl Crashed {
         }
     }
 
+    /// A session that ended because its recording failed, which could not be closed.
+    async fn fail(&self, id: SessionId) {
+        self.start(id).await;
+        self.record(id, false).await;
+        let end = Body::SessionEnd {
+            reason: "recording failed".into(),
+            duration_us: 5,
+            bytes_in: 1,
+            bytes_out: 77,
+            exit_status: Some(3),
+            truncated: true,
+            recording: Vec::new(),
+        };
+        self.append(id, end).await;
+    }
+
     /// Opens the recordings again, as the next process does.
-    fn restart(mut self) -> Self {
+    fn restart(self) -> Self {
+        self.restart_on(SystemDisk)
+    }
+
+    fn restart_on(mut self, disk: impl Disk) -> Self {
         let root = self.folder.path().join("recordings");
         let other = Recordings::open(self.folder.path().join("other"), Options::default()).unwrap();
         drop(std::mem::replace(&mut self.recordings, other));
-        self.recordings = Recordings::open(root, Options::default()).unwrap();
+        self.recordings = Recordings::open_on(Arc::new(disk), root, Options::default()).unwrap();
         self
     }
 
@@ -92,22 +116,31 @@ impl Crashed {
         count
     }
 
-    /// `session.end` of a session, the last one: reason, bytes, whether truncated, files.
-    fn end(&self, id: SessionId) -> (Event, String, u64, bool, Vec<RecordingFile>) {
+    /// Each `session.end` of a session: reason, bytes, whether truncated, files.
+    fn ends(&self, id: SessionId) -> Vec<(Event, String, u64, bool, Vec<RecordingFile>)> {
         let reader = self.log.reader();
-        let mut found = None;
+        let mut found = Vec::new();
         let mut from = 0;
         loop {
             let entries = reader.read(from, 100).unwrap();
-            let Some(last) = entries.last() else { return found.expect("the session ends") };
+            let Some(last) = entries.last() else { return found };
             from = last.index + 1;
             for event in entries.iter().map(|entry| entry.event().unwrap()).filter(|e| e.session == Some(id))
             {
                 if let Body::SessionEnd { reason, bytes_out, truncated, recording, .. } = event.body.clone() {
-                    found = Some((event, reason, bytes_out, truncated, recording));
+                    found.push((event, reason, bytes_out, truncated, recording));
                 }
             }
         }
+    }
+
+    /// The last one.
+    fn end(&self, id: SessionId) -> (Event, String, u64, bool, Vec<RecordingFile>) {
+        self.ends(id).pop().expect("the session ends")
+    }
+
+    fn manifest(&self, id: SessionId) -> Option<bartizan_record::Manifest> {
+        RecordedSession::open(self.recordings.folder(id)).unwrap().manifest().cloned()
     }
 }
 
@@ -139,19 +172,7 @@ async fn everything_that_a_crash_left_is_closed_once() {
     // After the recording was closed, before session.end.
     crashed.start(unlogged).await;
     let whole = crashed.record(unlogged, true).await;
-    // The session ended because its recording failed.
-    crashed.start(ended).await;
-    crashed.record(ended, false).await;
-    let end = Body::SessionEnd {
-        reason: "recording failed".into(),
-        duration_us: 5,
-        bytes_in: 1,
-        bytes_out: 77,
-        exit_status: Some(3),
-        truncated: true,
-        recording: Vec::new(),
-    };
-    crashed.append(ended, end).await;
+    crashed.fail(ended).await;
     // A recording that the log knows nothing of.
     crashed.record(unknown, false).await;
 
@@ -178,4 +199,84 @@ async fn everything_that_a_crash_left_is_closed_once() {
     let live = SessionQuery { state: Some(SessionState::Live), ..SessionQuery::default() };
     assert!(crashed.store.sessions(&live).await.unwrap().items.is_empty());
     assert_eq!(crashed.close().await, 0, "nothing is closed twice");
+}
+
+/// A disk that renames nothing, or says so.
+struct NoNames {
+    takes_effect: bool,
+}
+
+impl Disk for NoNames {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.create_dir(path)
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        SystemDisk.create(path)
+    }
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        SystemDisk.reserve(path, bytes)
+    }
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        SystemDisk.overwrite(path, bytes)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.takes_effect {
+            SystemDisk.rename(from, to)?;
+        }
+        Err(io::Error::other("no names today"))
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.sync_dir(path)
+    }
+}
+
+/// Where the process that closes what a crash left ends in its turn.
+#[derive(Clone, Copy, Debug)]
+enum Again {
+    BeforeTheEvent,
+    BeforeTheName,
+    AfterTheName,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_closing_is_cut_off_every_end_is_logged_once() {
+    for again in [Again::BeforeTheEvent, Again::BeforeTheName, Again::AfterTheName] {
+        let crashed = Crashed::new().await;
+        let sessions: [SessionId; 3] = std::array::from_fn(|_| SessionId::new());
+        let [running, ended, unknown] = sessions;
+        crashed.start(running).await;
+        crashed.record(running, false).await;
+        crashed.fail(ended).await;
+        crashed.record(unknown, false).await;
+
+        let crashed = match again {
+            Again::BeforeTheEvent => {
+                let crashed = crashed.restart();
+                assert_eq!(crashed.recordings.orphans(&HashSet::new()).unwrap().len(), 3);
+                crashed
+            }
+            Again::BeforeTheName | Again::AfterTheName => {
+                let takes_effect = matches!(again, Again::AfterTheName);
+                let mut crashed = crashed.restart_on(NoNames { takes_effect });
+                assert_eq!(crashed.close().await, 3, "{again:?}");
+                crashed
+            }
+        };
+        let logged = sessions.map(|id| crashed.ends(id).len());
+        let named = sessions.map(|id| crashed.manifest(id).is_some());
+        match again {
+            Again::BeforeTheEvent => assert_eq!((logged, named), ([0, 1, 0], [false; 3])),
+            Again::BeforeTheName => assert_eq!((logged, named), ([1, 2, 1], [false; 3])),
+            Again::AfterTheName => assert_eq!((logged, named), ([1, 2, 1], [true; 3])),
+        }
+
+        let mut crashed = crashed.restart();
+        let left = if matches!(again, Again::AfterTheName) { 0 } else { 3 };
+        assert_eq!(crashed.close().await, left, "{again:?}");
+        for (id, ends) in sessions.into_iter().zip([1, 2, 1]) {
+            assert_eq!(crashed.ends(id).len(), ends, "{again:?}: each end once");
+            let recording = RecordedSession::open(crashed.recordings.folder(id)).unwrap();
+            assert_eq!(Some(crashed.end(id).4), recording.logged_files().unwrap(), "{again:?}");
+        }
+    }
 }

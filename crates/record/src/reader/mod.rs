@@ -16,7 +16,10 @@ use bartizan_model::{Recording, Sha256Hex};
 use serde::de::DeserializeOwned;
 
 use crate::digest::Sha256;
-use crate::meta::{ChannelDigests, Format, MANIFEST, MAX_JSON_BYTES, META, Manifest, MetaFile, SessionMeta};
+use crate::meta::{
+    ChannelDigests, Format, MANIFEST, MANIFEST_UNFINISHED, MAX_JSON_BYTES, META, Manifest, MetaFile,
+    SessionMeta,
+};
 use crate::{Closed, ReadError};
 
 pub use events::{Event, Events, What};
@@ -26,6 +29,8 @@ pub use events::{Event, Events, What};
 pub struct RecordedSession {
     folder: PathBuf,
     meta: Option<MetaFile>,
+    /// The name of the file that counts as manifest.
+    manifest_name: &'static str,
     manifest: Option<Manifest>,
     channels: Vec<RecordedChannel>,
 }
@@ -60,7 +65,21 @@ impl RecordedSession {
     /// [`ReadError::NotFound`] when there is none, [`ReadError::Disk`] when the disk refuses. A missing or damaged
     /// `meta.json` or `manifest.json` is no error here, so that the channels can be read all the same.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, ReadError> {
+        Self::open_with(folder.into(), MANIFEST)
+    }
+
+    /// Opens a recording that may have been left while it was closed: the manifest that the log binds by then has its
+    /// unfinished name where there is none under the right one. What it says counts for as much as its digest does.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_closing(folder: impl Into<PathBuf>) -> Result<Self, ReadError> {
         let folder = folder.into();
+        let name = if folder.join(MANIFEST).exists() { MANIFEST } else { MANIFEST_UNFINISHED };
+        Self::open_with(folder, name)
+    }
+
+    fn open_with(folder: PathBuf, manifest_name: &'static str) -> Result<Self, ReadError> {
         let mut formats: BTreeMap<u32, Vec<Format>> = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(|e| ReadError::disk(&folder, e))? {
             let entry = entry.map_err(|e| ReadError::disk(&folder, e))?;
@@ -72,8 +91,8 @@ impl RecordedSession {
             }
         }
         let meta = optional(read_json(&folder.join(META)))?;
-        let manifest: Option<Manifest> = optional(read_json(&folder.join(MANIFEST)))?;
-        let mut session = Self { folder, meta, manifest, channels: Vec::new() };
+        let manifest: Option<Manifest> = optional(read_json(&folder.join(manifest_name)))?;
+        let mut session = Self { folder, meta, manifest_name, manifest, channels: Vec::new() };
         session.channels = session.list(formats);
         Ok(session)
     }
@@ -156,7 +175,7 @@ impl RecordedSession {
     /// [`ReadError::Disk`] when a file that exists cannot be read; [`ReadError::NotFound`] and [`ReadError::Damaged`]
     /// when there is no manifest or it is none.
     pub fn verify(&self) -> Result<Vec<String>, ReadError> {
-        let manifest: Manifest = read_json(&self.folder.join(MANIFEST))?;
+        let manifest: Manifest = read_json(&self.folder.join(self.manifest_name))?;
         let mut differing = Vec::new();
         for file in manifest.files {
             let plain = Path::new(&file.name).components().count() == 1 && !file.name.starts_with('.');

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bartizan_record::disk::{Disk, DiskFile, SystemDisk};
 use bartizan_record::{Closed, Options, RecordError, RecordedSession, Recordings, Stream};
 
-use crate::support::{ALL, Rig, meta, ms, stream};
+use crate::support::{ALL, Rig, close_orphans, meta, ms, stream};
 
 /// How the disk refuses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -208,7 +208,7 @@ async fn every_refusal_is_told_and_the_rest_is_read() {
             let closed_before = folder.join("manifest.json").exists();
             let good = Arc::new(FaultyDisk::new(usize::MAX, fault, ""));
             let recordings = Recordings::open_on(good, &root, Options::default()).unwrap();
-            let orphans = recordings.close_orphans(&HashSet::new()).unwrap();
+            let orphans = close_orphans(&recordings, &HashSet::new());
             assert_eq!(orphans.len(), usize::from(!closed_before));
             assert!(
                 orphans
@@ -217,7 +217,7 @@ async fn every_refusal_is_told_and_the_rest_is_read() {
             );
             check_what_was_kept(&folder);
             assert!(RecordedSession::open(&folder).unwrap().verify().unwrap().is_empty());
-            assert!(recordings.close_orphans(&HashSet::new()).unwrap().is_empty());
+            assert!(recordings.orphans(&HashSet::new()).unwrap().is_empty());
         }
     }
 }
@@ -268,7 +268,7 @@ async fn one_session_fails_and_the_others_go_on() {
         assert_eq!(stream(&events, Stream::Output), b"before after");
         // The failed one can be closed while the server runs.
         drop(bad);
-        let orphans = recordings.close_orphans(&HashSet::new()).unwrap();
+        let orphans = close_orphans(&recordings, &HashSet::new());
         assert_eq!(orphans.len(), 1);
         assert_eq!(RecordedSession::open(&bad_folder).unwrap().closed(), Some(Closed::Truncated));
     }
@@ -421,7 +421,7 @@ async fn a_live_recording_is_no_orphan() {
     let rig = Rig::new();
     let (recorder, folder) = rig.begin(ALL).await;
     recorder.data(0, Stream::Output, ms(1), b"x");
-    assert!(rig.recordings.close_orphans(&HashSet::new()).unwrap().is_empty());
+    assert!(rig.recordings.orphans(&HashSet::new()).unwrap().is_empty());
     assert_eq!(RecordedSession::open(&folder).unwrap().closed(), None);
     drop(recorder);
     // The writer lets go of it in its own time; opening the folder anew waits for that.
@@ -429,8 +429,8 @@ async fn a_live_recording_is_no_orphan() {
     drop(rig.recordings);
     let recordings = Recordings::open(&root, Options::default()).unwrap();
     let live = HashSet::from([folder.file_name().unwrap().to_str().unwrap().parse().unwrap()]);
-    assert!(recordings.close_orphans(&live).unwrap().is_empty());
-    let orphans = recordings.close_orphans(&HashSet::new()).unwrap();
+    assert!(recordings.orphans(&live).unwrap().is_empty());
+    let orphans = close_orphans(&recordings, &HashSet::new());
     assert_eq!(orphans.len(), 1);
     assert_eq!(orphans[0].meta.as_ref().unwrap().person.to_string(), "alice");
     let names: Vec<_> = orphans[0].files.iter().map(|f| f.name.as_str()).collect();
@@ -475,7 +475,7 @@ async fn what_failed_is_closed_at_once_even_when_nothing_more_can_be_written() {
     let session = RecordedSession::open(&folder).unwrap();
     assert_eq!((session.closed(), session.verify().unwrap().len()), (Some(Closed::Truncated), 0));
     assert_eq!(session.logged_files().unwrap().unwrap(), files);
-    assert!(recordings.close_orphans(&HashSet::new()).unwrap().is_empty());
+    assert!(recordings.orphans(&HashSet::new()).unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What every test needs: a folder, a session, and its events.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use bartizan_model::{NodeId, Recording, SessionId, Timestamp, Way};
 use bartizan_record::disk::{Disk, DiskFile, SystemDisk};
 use bartizan_record::{
-    Event, Options, RecordedSession, Recordings, SessionMeta, SessionRecorder, Stream, What,
+    Event, Options, Orphan, RecordedSession, Recordings, SessionMeta, SessionRecorder, Stream, What,
 };
 
 pub(crate) fn ms(millis: u64) -> Duration {
@@ -30,6 +31,15 @@ pub(crate) fn meta() -> SessionMeta {
 }
 
 pub(crate) const ALL: Recording = Recording { channel_cap: None, input: true };
+
+/// Closes what nobody writes any more, as one does whose log takes every event.
+pub(crate) fn close_orphans(recordings: &Recordings, live: &HashSet<SessionId>) -> Vec<Orphan> {
+    let orphans = recordings.orphans(live).unwrap();
+    for orphan in orphans.iter().filter(|orphan| orphan.failure.is_none()) {
+        recordings.close_orphan(orphan.session).unwrap();
+    }
+    orphans
+}
 
 /// Recordings in a folder that goes away with the test.
 pub(crate) struct Rig {

@@ -167,6 +167,30 @@ fn of_a_recording_with_many_files_the_manifest_binds_the_rest() {
 }
 
 #[test]
+fn a_recording_that_was_being_closed_verifies_by_its_unfinished_manifest() {
+    for channels in [1, 150] {
+        let data = Data::new(channels);
+        let (finished, unfinished) = (data.recording(MANIFEST), data.recording(MANIFEST_UNFINISHED));
+        fs::rename(&finished, &unfinished).unwrap();
+        assert_eq!(data.faults(), Vec::<String>::new(), "with {channels} channels");
+        // What it lists is compared as well.
+        let path = data.recording("channel-0.bytes.zst");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[1..]).unwrap();
+        assert!(data.faults()[0].contains("channel-0.bytes.zst"), "{:?}", data.faults());
+        fs::write(&path, whole).unwrap();
+        // Beside the right one nothing binds it.
+        fs::copy(&unfinished, &finished).unwrap();
+        assert!(data.faults()[0].contains("manifest.json.new is in the folder"), "{:?}", data.faults());
+        fs::remove_file(&finished).unwrap();
+        let mut changed = fs::read(&unfinished).unwrap();
+        changed[0] ^= 1;
+        fs::write(&unfinished, changed).unwrap();
+        assert!(data.faults()[0].contains("manifest.json differs from what the log says"));
+    }
+}
+
+#[test]
 fn damage_to_the_log_is_found() {
     let data = Data::new(1);
     let journal = data.folder.path().join("log/journal");
