@@ -1,6 +1,8 @@
 //! The files of the embedded database: missing, damaged, replaced.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 
 use bartizan_testkit::Bartizan;
 
@@ -68,8 +70,21 @@ fn a_database_that_is_replaced_under_the_server_is_not_changed() {
         "start the server again",
     ]);
     assert_eq!(bartizan.json(&["person", "list"]).as_array().unwrap().len(), 1);
+    let told = ready(&bartizan);
+    assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+    assert!(told.contains("\ndatabase: ") && told.contains("was replaced or removed"), "{told}");
     fs::rename(&aside, &file).unwrap();
+    assert!(ready(&bartizan).ends_with("\r\n\r\nok\n"));
     bartizan.say(&["person", "add", "bob"]);
+}
+
+/// What `/readyz` answers on `admin.sock`.
+fn ready(bartizan: &Bartizan) -> String {
+    let mut stream = UnixStream::connect(bartizan.data().join("admin.sock")).unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: bartizan\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// The index is made from the log and is never evidence: it comes back by itself, whatever happened to it.
