@@ -185,9 +185,10 @@ impl Worker {
             io::ErrorKind::AlreadyExists => RecordError::Exists(session.id),
             _ => RecordError::disk("create", folder, &error),
         })?;
-        write_durably(&*self.disk, &folder.join(META), json)?;
-        // The manifest has its blocks from here on, so that the recording can be closed on a full disk.
+        // The manifest has its blocks from here on, so that the recording can be closed on a full disk. Before anything
+        // is synced: what one sync takes along, those that follow find done.
         reserve_manifest(&*self.disk, folder, 0)?;
+        write_durably(&*self.disk, &folder.join(META), json)?;
         sync_dir(&*self.disk, folder)?;
         folder.parent().map_or(Ok(()), |root| sync_dir(&*self.disk, root))
     }
