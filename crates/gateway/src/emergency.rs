@@ -104,6 +104,8 @@ impl EndPromise {
 #[derive(Default)]
 pub(crate) struct Receipts {
     pending: VecDeque<Waiting>,
+    /// How many of them a full disk may refuse: those that are no ends.
+    refusable: usize,
 }
 
 /// One of them.
@@ -116,6 +118,7 @@ struct Waiting {
 impl Receipts {
     /// Another event.
     pub(crate) fn push(&mut self, pending: Pending) {
+        self.refusable += 1;
         self.pending.push_back(Waiting { pending, closes: false });
     }
 
@@ -129,14 +132,36 @@ impl Receipts {
     /// # Errors
     /// When one was refused.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, promise: &EndPromise) -> Poll<Result<(), LogError>> {
-        while let Some(Waiting { pending, closes }) = self.pending.front_mut() {
-            let receipt = ready!(Pin::new(pending).poll(cx));
-            if *closes {
-                promise.closed();
-            }
-            self.pending.pop_front();
-            receipt?;
+        while !self.pending.is_empty() {
+            ready!(self.poll_oldest(cx, promise))?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// As [`Self::poll`], until only ends of channels are left at most. The end of the session, which follows them in
+    /// the log, is refused when they are, and durable when they are.
+    ///
+    /// # Errors
+    /// When one was refused.
+    pub(crate) fn poll_settled(
+        &mut self,
+        cx: &mut Context<'_>,
+        promise: &EndPromise,
+    ) -> Poll<Result<(), LogError>> {
+        while self.refusable > 0 {
+            ready!(self.poll_oldest(cx, promise))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_oldest(&mut self, cx: &mut Context<'_>, promise: &EndPromise) -> Poll<Result<(), LogError>> {
+        let Some(Waiting { pending, closes }) = self.pending.front_mut() else { return Poll::Ready(Ok(())) };
+        let receipt = ready!(Pin::new(pending).poll(cx));
+        match *closes {
+            true => promise.closed(),
+            false => self.refusable -= 1,
+        }
+        self.pending.pop_front();
+        Poll::Ready(receipt.map(drop))
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bartizan_access::{self as access, Authenticated};
-use bartizan_model::event::{Body, Severity};
+use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_model::{Fingerprint, LoginName, Timestamp, escape};
 use bartizan_ssh::auth::server::{AuthLimits, AuthRequest, OfferedKey, ProvenKey, ServerAuth};
 use bartizan_ssh::auth::{AuthError, AuthMethod};
@@ -197,7 +197,8 @@ pub(crate) async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
                         let trail =
                             trail.identified(who.person().clone(), who.method().to_owned()).urgent(urgent);
                         // Durable with the events that follow, before anything is reached.
-                        let _pending = trail.note(accepted(&key, &who, client_of(hop)))?;
+                        let event = accepted(&key, &who, client_of(hop));
+                        let _pending = trail.unhurried(Outcome::Success, Severity::Info, event)?;
                         asked.send(hop)?;
                         return Ok(Identified { who, address, trail });
                     }

@@ -78,7 +78,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     if emergency.is_some() {
         trail.declare_emergency();
     }
-    let (lives, promise) = (shared.live.enter(session), EndPromise::new(&trail));
+    // Kept until the end is on record.
+    let (lives, promise) = (shared.live.enter(session), Rc::new(EndPromise::new(&trail)));
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,
         Err(error) => return refuse::explain(client, &error.into()).await,
@@ -104,7 +105,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         started,
         host_keys: visit.host_keys,
         lives,
-        promise,
+        promise: promise.clone(),
         connected,
         shared,
     };
@@ -266,7 +267,8 @@ async fn connect(
 ) -> Result<(Upstream, Pending), Refusal> {
     match upstream::connect(grant, agent, shared, trail).await {
         Ok(upstream) => {
-            let pending = trail.note(upstream.connected.clone())?;
+            let connected = upstream.connected.clone();
+            let pending = trail.unhurried(Outcome::Success, Severity::Info, connected)?;
             Ok((upstream, pending))
         }
         Err(error) => {

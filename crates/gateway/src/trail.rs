@@ -137,7 +137,7 @@ impl Trail {
     ///
     /// # Errors
     /// When the log can't be written.
-    pub(crate) fn observed(
+    pub(crate) fn unhurried(
         &self,
         outcome: Outcome,
         severity: Severity,
@@ -170,6 +170,15 @@ impl Trail {
         value: T,
     ) -> Result<Logged<T>, LogError> {
         self.log.append_as(self.event(Outcome::Success, severity, body), self.urgency(), value).await
+    }
+
+    /// Queues the end of a channel: it has its room also on a full disk, and may wait for the end of the session.
+    ///
+    /// # Errors
+    /// When the log can't be written.
+    pub(crate) fn channel_over(&self, body: Body) -> Result<Pending, LogError> {
+        let event = self.event(Outcome::Success, Severity::Info, body);
+        self.log.submit_unhurried(event, Urgency::Closing)
     }
 
     fn urgency(&self) -> Urgency {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bartizan_access::Authenticated;
 use bartizan_audit::{LogError, Pending};
 use bartizan_decode::Observed;
-use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::event::Body;
 use bartizan_model::{
     CONSOLE, LoginName, PermissionSet, Recording, SessionId, TargetName, Timestamp, Way, escape,
 };
@@ -147,7 +147,7 @@ impl Record {
 
     /// Waits for all events so far.
     async fn settled(&self) -> Result<(), LogError> {
-        poll_fn(|cx| self.receipts.borrow_mut().poll(cx, &self.promise)).await
+        poll_fn(|cx| self.receipts.borrow_mut().poll_settled(cx, &self.promise)).await
     }
 
     /// Logs a command; durable when this returns, with all before it.
@@ -172,7 +172,7 @@ impl Record {
 
     /// Logs what a decoder has seen.
     pub(super) fn observed(&self, seen: Observed) -> Result<(), LogError> {
-        self.queued(self.trail.observed(seen.outcome, seen.severity, seen.body)?);
+        self.queued(self.trail.unhurried(seen.outcome, seen.severity, seen.body)?);
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl Record {
                 exit_signal: None,
                 duration_us: u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX),
             };
-            match self.trail.closing(Outcome::Success, Severity::Info, body) {
+            match self.trail.channel_over(body) {
                 Ok(pending) => self.receipts.borrow_mut().push_end(pending),
                 Err(error) => tracing::error!(%error, "the end of a console's channel could not be logged"),
             }

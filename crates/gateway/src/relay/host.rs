@@ -128,7 +128,7 @@ pub(super) struct Host {
     pub(super) host_keys: OwnHostKeys,
     /// Events that nothing waits for one by one.
     pub(super) receipts: Receipts,
-    promise: EndPromise,
+    promise: Rc<EndPromise>,
     observers: Observers,
     pub(super) gates: Gates,
 }
@@ -141,7 +141,7 @@ impl Host {
         counts: Arc<Counts>,
         started: Instant,
         host_keys: OwnHostKeys,
-        promise: EndPromise,
+        promise: Rc<EndPromise>,
     ) -> Self {
         Self {
             judge,
@@ -235,7 +235,7 @@ impl Host {
 
     /// Queues an event that nothing waits for; the session ends if it is refused.
     pub(super) fn tell(&mut self, outcome: Outcome, severity: Severity, body: Body) {
-        let pending = self.submit(outcome, severity, body);
+        let pending = self.queued(self.trail.unhurried(outcome, severity, body));
         pending.into_iter().for_each(|pending| self.receipts.push(pending));
     }
 
@@ -246,9 +246,7 @@ impl Host {
     /// Logs what the decoders have seen.
     fn observed(&mut self) {
         for seen in self.observers.take() {
-            // It has passed: the receipt holds nothing up.
-            let event = self.queued(self.trail.observed(seen.outcome, seen.severity, seen.body));
-            event.into_iter().for_each(|pending| self.receipts.push(pending));
+            self.tell(seen.outcome, seen.severity, seen.body);
         }
     }
 
@@ -258,7 +256,7 @@ impl Host {
 
     /// Logs the end of a channel, which has its room also on a full disk.
     pub(super) fn channel_over(&mut self, body: Body) {
-        let pending = self.queued(self.trail.closing(Outcome::Success, Severity::Info, body));
+        let pending = self.queued(self.trail.channel_over(body));
         pending.into_iter().for_each(|pending| self.receipts.push_end(pending));
     }
 
@@ -268,6 +266,14 @@ impl Host {
     /// When one was refused: what it told of has happened, so the session must end.
     pub(super) fn poll_receipts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LogError>> {
         self.receipts.poll(cx, &self.promise)
+    }
+
+    /// As [`Self::poll_receipts`], without those that no full disk refuses.
+    ///
+    /// # Errors
+    /// When one was refused.
+    pub(super) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LogError>> {
+        self.receipts.poll_settled(cx, &self.promise)
     }
 
     /// Goes on although nothing can be kept any more, if break-glass grants permit it. Nothing may pass before the
@@ -463,8 +469,15 @@ impl RelayHost for Host {
             return OpenVerdict::prohibited(text);
         }
         self.promise.opened();
-        let receipt =
-            self.submit(Outcome::Success, Severity::Info, open_body(from, ordinal(key), open, None));
+        let body = open_body(from, ordinal(key), open, None);
+        // A session channel reaches nothing before its program, which waits for itself.
+        let reaches = open.channel_type != ChannelType::Session;
+        let receipt = if reaches {
+            self.submit(Outcome::Success, Severity::Info, body)
+        } else {
+            self.note(body);
+            None
+        };
         let kind = open.channel_type.name().to_owned();
         self.recorder.open_channel(ordinal(key), &kind, self.now);
         self.observers.opens(key, ordinal(key), &open.channel_type);
@@ -482,8 +495,7 @@ impl RelayHost for Host {
             exit_signal: None,
         });
         match receipt {
-            // A session channel reaches nothing before its program, which waits for itself.
-            Some(receipt) if from == Side::Client && open.channel_type != ChannelType::Session => {
+            Some(receipt) if from == Side::Client => {
                 self.held = Some(Held { message: HeldMessage::Open, receipt });
                 OpenVerdict::Hold
             }

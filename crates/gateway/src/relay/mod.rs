@@ -70,7 +70,7 @@ pub(crate) struct Session {
     /// Its place among the live sessions.
     pub(crate) lives: Lives,
     /// Room in the log for its end.
-    pub(crate) promise: EndPromise,
+    pub(crate) promise: Rc<EndPromise>,
     /// The event of the connection to the target.
     pub(crate) connected: Pending,
     pub(crate) shared: Arc<Shared>,

@@ -347,7 +347,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
-    /// Waits for the digests of channels that are over and logs them. For the end of a session.
+    /// Waits for the digests of channels that are over and logs them, and for what may yet be refused. For the end of a
+    /// session, whose event shares a sync with these and comes after them.
     pub(super) async fn log_closed(&mut self) -> Result<(), Failure> {
         self.host.close_all();
         for closing in std::mem::take(&mut self.host.closing) {
@@ -358,7 +359,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             let digests = digests.await?;
             self.host.channel_over(closing.event(digests));
         }
-        poll_fn(|cx| self.host.poll_receipts(cx)).await?;
+        poll_fn(|cx| self.host.poll_settled(cx)).await?;
         self.host.failure.take().map_or(Ok(()), Err)
     }
 }
