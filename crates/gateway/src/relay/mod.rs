@@ -11,9 +11,9 @@ mod host_keys;
 mod judge;
 mod observe;
 mod pump;
+mod quiet;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -32,6 +32,7 @@ use self::host::{Failure, Host};
 use self::host_keys::OwnHostKeys;
 use self::judge::Judge;
 use self::pump::{Both, Pump, Stop};
+use self::quiet::Quiet;
 use crate::emergency::EndPromise;
 use crate::grant::Grant;
 use crate::hop::{Hop, HopError};
@@ -95,7 +96,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     pump.announce_host_keys();
 
     let stop = {
-        let mut ours = pin!(async {
+        let mut ours = Quiet::new(async {
             tokio::select! {
                 error = recorder.failure() => Stop::Failure(error.into()),
                 error = trail.log().failed() => Stop::Failure(error.into()),
@@ -104,22 +105,22 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                 () = shared.stopping() => Stop::Stopping,
             }
         });
-        let (mut draining, mut told) = (pin!(shared.draining()), false);
-        let (mut lapse, mut lapsed) = (pin!(recorder.lapse()), recorder.lapsed().is_some());
+        let (mut draining, mut told) = (Quiet::new(shared.draining()), false);
+        let (mut lapse, mut lapsed) = (Quiet::new(recorder.lapse()), recorder.lapsed().is_some());
         poll_fn(|cx| {
-            if !lapsed && let Poll::Ready(error) = lapse.as_mut().poll(cx) {
+            if !lapsed && let Poll::Ready(error) = lapse.poll(cx) {
                 lapsed = true;
                 if let Err(failure) = pump.goes_on_unrecorded(error) {
                     return Poll::Ready(Stop::Failure(failure));
                 }
             }
-            if !told && let Poll::Ready(patience) = draining.as_mut().poll(cx) {
+            if !told && let Poll::Ready(patience) = draining.poll(cx) {
                 told = true;
                 if let Some(notice) = session::drain_notice(patience) {
                     pump.tell(&notice);
                 }
             }
-            match ours.as_mut().poll(cx) {
+            match ours.poll(cx) {
                 Poll::Ready(stop) => Poll::Ready(stop),
                 Poll::Pending => pump.poll(cx),
             }
