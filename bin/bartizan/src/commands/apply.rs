@@ -105,11 +105,14 @@ impl Progress {
     }
 }
 
-/// `FILE:LINE:COLUMN: WHAT` with the line and a caret below, for each fault.
+/// Faults that are shown to people: what is wrong with a generated file is often wrong everywhere.
+const SHOWN_FAULTS: usize = 20;
+
+/// `FILE:LINE:COLUMN: WHAT` with the line and a caret below, for each of the first faults.
 fn refused(file: &Path, faults: &[FileFault]) -> String {
     let file = if file == Path::new("-") { "standard input".into() } else { file.display().to_string() };
     let mut text = String::from("the file is refused");
-    for FileFault { line, column, snippet, what } in faults {
+    for FileFault { line, column, snippet, what } in faults.iter().take(SHOWN_FAULTS) {
         let _ = write!(text, "\n{}:{line}:{column}: {}", cell(&file), cell(what));
         let column = usize::try_from(*column).unwrap_or(usize::MAX);
         let before: String = snippet.chars().take(column.saturating_sub(1)).collect();
@@ -118,6 +121,9 @@ fn refused(file: &Path, faults: &[FileFault]) -> String {
         if !snippet.trim().is_empty() {
             let _ = write!(text, "\n  | {}\n  | {}^", cell(snippet), " ".repeat(width));
         }
+    }
+    if let more @ 1.. = faults.len().saturating_sub(SHOWN_FAULTS) {
+        let _ = write!(text, "\n… and {more} more, at least; --json lists them");
     }
     text
 }
@@ -250,5 +256,11 @@ mod tests {
         let shown = Failure::new(Kind::Failed, refused(Path::new("directory.toml"), &faults)).to_string();
         assert!(!shown.contains('\u{1b}'));
         insta::assert_snapshot!(shown);
+        let many: Vec<_> =
+            (1..=SHOWN_FAULTS as u64 + 3).map(|line| fault(line, 1, "x = 1", "unknown key")).collect();
+        let shown = refused(Path::new("directory.toml"), &many);
+        assert_eq!(shown.matches("unknown key").count(), SHOWN_FAULTS);
+        assert!(shown.ends_with("\n  | ^\n… and 3 more, at least; --json lists them"), "{shown}");
+        assert!(!refused(Path::new("directory.toml"), &many[..SHOWN_FAULTS]).contains("more"));
     }
 }
