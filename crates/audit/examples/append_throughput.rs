@@ -6,6 +6,9 @@
 //! An append counts only when its receipt says that it is on the disk. Each writer submits an event of about 400 bytes and
 //! waits for its receipt before the next, as a session does with what it decides on; at last with some under way, as it does
 //! with all else. Bundles, tiles and a checkpoint a second are written meanwhile, as in service.
+//!
+//! Leave five minutes between two runs, and after anything that removed many files: ext4 passes over inodes that were freed
+//! within the last minutes one by one, and each bundle and tile is a new file.
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 

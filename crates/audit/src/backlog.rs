@@ -23,6 +23,9 @@ struct State {
 /// The most bytes of bundles that may wait; then the writer waits, and behind it the queue fills.
 const MAX_BACKLOG_BYTES: usize = 64 * 1024 * 1024;
 
+/// From so many bytes on nobody waits for more.
+const ENOUGH_BYTES: usize = 8 * 1024 * 1024;
+
 impl Backlog {
     /// The journal's segments, and the bundles that recovery read from them.
     pub(crate) fn new(segments: Vec<SegmentName>, bundles: Vec<FullBundle>) -> Self {
@@ -56,11 +59,19 @@ impl Backlog {
     }
 
     /// All that waits, which is nothing when nothing came for `patience`. None when nothing more comes.
-    pub(crate) fn take(&self, patience: Duration) -> Option<Vec<FullBundle>> {
+    ///
+    /// Where little waits, it waits for `gather` for more: each round of files makes the disk commit several times, and
+    /// the journal's syncs wait for that.
+    pub(crate) fn take(&self, patience: Duration, gather: Duration) -> Option<Vec<FullBundle>> {
         let state = self.lock();
         let waited =
             self.changed.wait_timeout_while(state, patience, |state| state.bundles.is_empty() && !state.shut);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if !state.bundles.is_empty() {
+            let more = |state: &mut State| state.bytes < ENOUGH_BYTES && !state.shut;
+            let waited = self.changed.wait_timeout_while(state, gather, more);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if state.bundles.is_empty() && state.shut {
             return None;
         }

@@ -27,6 +27,9 @@ pub(crate) struct Publisher {
     pub(crate) published: Option<u64>,
 }
 
+/// Full bundles wait so long for others to be written with.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// On a full disk the integrator tries again after so long.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,7 +44,7 @@ pub(crate) fn run(
 ) -> Result<(), ReadError> {
     let patience = publisher.as_ref().map_or(Duration::from_secs(3600), |publisher| publisher.interval);
     let mut due = Instant::now();
-    while let Some(bundles) = shared.backlog.take(patience) {
+    while let Some(bundles) = shared.backlog.take(patience, GATHER) {
         let prepared = integrator.prepare(bundles);
         while let Err(error) = integrator.complete(&prepared) {
             // On a full disk what is sequenced waits in the journal, whose segments stay.
