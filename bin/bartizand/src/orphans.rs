@@ -10,6 +10,8 @@
 //! The event comes before the name, so a recording that is closed is on record, whenever this process ends; the next
 //! one goes on where it stopped.
 
+mod traffic;
+
 use std::collections::{HashMap, HashSet};
 
 use bartizan_audit::{Log, Urgency};
@@ -18,6 +20,7 @@ use bartizan_model::{NodeId, RecordingFile, SessionId, SessionState, SessionSumm
 use bartizan_record::{Closed, Orphan, RecordedSession, Recordings};
 use bartizan_store::{EventQuery, IndexStore as _, SessionQuery, Store};
 
+use self::traffic::Traffic;
 use crate::failure::Failure;
 
 /// What the reason of an end says that was logged again, because there was no recording to bind at the first.
@@ -119,8 +122,14 @@ impl Closing<'_> {
             Some(orphan) => (orphan.files.clone(), false),
             None => self.closed_recording(session.id),
         };
-        let (bytes_in, bytes_out, last) = self.traffic(session).await?;
-        let duration = last.unix_micros().saturating_sub(session.started.unix_micros());
+        let mut traffic = self.logged_traffic(session).await?;
+        let folder = self.recordings.folder(session.id);
+        let recorded = tokio::task::spawn_blocking(move || {
+            traffic.add_recorded(&folder);
+            traffic
+        });
+        let Traffic { bytes_in, bytes_out, last, last_at, .. } = recorded.await.map_err(Failure::new)?;
+        let duration = last.unix_micros().saturating_sub(session.started.unix_micros()).max(last_at);
         let end = Body::SessionEnd {
             reason: "the server stopped before the session's end was logged".into(),
             duration_us: duration,
@@ -183,22 +192,18 @@ impl Closing<'_> {
         Ok(event)
     }
 
-    /// Bytes in, bytes out and the last sign of life, as far as the log tells.
-    async fn traffic(&self, session: &SessionSummary) -> Result<(u64, u64, Timestamp), Failure> {
-        let (mut bytes_in, mut bytes_out, mut last) = (0_u64, 0_u64, session.started);
+    /// What passed, as far as the log tells.
+    async fn logged_traffic(&self, session: &SessionSummary) -> Result<Traffic, Failure> {
+        let mut traffic = Traffic::since(session.started);
         let mut query = EventQuery { session: Some(session.id), ..EventQuery::default() };
         loop {
             let page = self.store.events(&query).await.map_err(Failure::new)?;
             for event in page.items.iter().filter_map(|item| serde_json::from_str::<Event>(&item.json).ok()) {
-                last = last.max(event.time);
-                if let Body::ChannelClose { input, output, error, .. } = event.body {
-                    bytes_in = bytes_in.saturating_add(input.bytes);
-                    bytes_out = bytes_out.saturating_add(output.bytes).saturating_add(error.bytes);
-                }
+                traffic.add_logged(event);
             }
             match page.next {
                 Some(next) => query.after = Some(next),
-                None => return Ok((bytes_in, bytes_out, last)),
+                None => return Ok(traffic),
             }
         }
     }

@@ -320,9 +320,10 @@ pub enum Body {
         reason: String,
         /// How long it lasted, in microseconds.
         duration_us: u64,
-        /// Bytes from client to target, over all channels.
+        /// Bytes from client to target, over all channels. When the server stopped before: those of channels whose end is
+        /// on record, and of others what was recorded, which is what passed at least.
         bytes_in: u64,
-        /// Bytes from target to client, over all channels.
+        /// Bytes from target to client, over all channels, in the same way.
         bytes_out: u64,
         /// Exit status of the first session channel that had one.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -69,7 +69,7 @@ impl Crashed {
         };
         let recorder = self.recordings.begin(meta, Recording::default()).await.unwrap();
         recorder.open_channel(0, "session", Duration::ZERO);
-        recorder.data(0, Stream::Output, Duration::ZERO, b"hello");
+        recorder.data(0, Stream::Output, Duration::from_secs(9), b"hello");
         match finish {
             true => recorder.finish(Duration::from_secs(1)).await.unwrap(),
             false => Vec::new(),
@@ -181,14 +181,21 @@ async fn everything_that_a_crash_left_is_closed_once() {
 
     let (event, reason, bytes_out, truncated, files) = crashed.end(running);
     assert_eq!(reason, "the server stopped before the session's end was logged");
-    assert_eq!((bytes_out, truncated), (42, true));
+    assert_eq!(
+        (bytes_out, truncated),
+        (47, true),
+        "a channel by its end on record, the other by what was kept"
+    );
+    let Body::SessionEnd { duration_us, .. } = event.body else { panic!("{event:?}") };
+    assert!(duration_us >= 9_000_000, "until the last byte that was kept: {duration_us}");
     assert_eq!(names(&files)[0], "manifest.json");
     assert_eq!(event.person.unwrap().as_str(), "alice");
     assert_eq!((event.severity, event.outcome), (Severity::Warning, Outcome::Failure));
 
     let (_, _, _, truncated, files) = crashed.end(unrecorded);
     assert_eq!((truncated, files), (true, Vec::new()));
-    let (_, _, _, truncated, files) = crashed.end(unlogged);
+    let (_, _, bytes_out, truncated, files) = crashed.end(unlogged);
+    assert_eq!(bytes_out, 5);
     assert_eq!((truncated, files), (false, whole), "the same files as the live end would have bound");
     let (_, reason, bytes_out, truncated, files) = crashed.end(ended);
     assert_eq!(reason, "recording failed; its recording was closed at the next start");
