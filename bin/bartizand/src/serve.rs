@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -21,6 +21,9 @@ const THREADS: usize = 2;
 
 /// A stop that is interrupted may take so long to end in order.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
+
+/// A signal that comes again within this time is the same one: timeout(1) sends it to the process and to its group.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// Changes how much the server tells about itself.
 pub(crate) type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
@@ -60,14 +63,14 @@ async fn serve(folder: &Folder, config: &Config, log_level: LogLevel, data: &Pat
             left = server.drain() => if left > 0 {
                 tracing::warn!(sessions = left, "the time is over: live sessions are ended");
             },
-            signal = signals.next() => tracing::warn!(signal, "live sessions are ended at once"),
+            signal = signals.again() => tracing::warn!(signal, "live sessions are ended at once"),
         }
     }
     tracing::info!(reason, "stopping");
     let mut stop = pin!(server.stop(&reason));
     tokio::select! {
         stopped = &mut stop => stopped?,
-        // Some send a signal twice at once (timeout(1)): what is nearly done is still put on record.
+        // What is nearly done is still put on record.
         signal = signals.next() => match tokio::time::timeout(LAST_MOMENT, stop).await {
             Ok(stopped) => stopped?,
             Err(_) => return Err(Failure::new(format!("{signal} while stopping: ended at once"))),
@@ -116,6 +119,8 @@ fn install(kind: SignalKind) -> Result<Signal, Failure> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// When the last came.
+    last: Instant,
 }
 
 impl Signals {
@@ -123,13 +128,27 @@ impl Signals {
         Ok(Self {
             terminate: install(SignalKind::terminate())?,
             interrupt: install(SignalKind::interrupt())?,
+            last: Instant::now(),
         })
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
+        let signal = tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        };
+        self.last = Instant::now();
+        signal
+    }
+
+    /// The next that is no echo of the last.
+    async fn again(&mut self) -> &'static str {
+        let first = self.last;
+        loop {
+            let signal = self.next().await;
+            if first.elapsed() > ECHO {
+                return signal;
+            }
         }
     }
 }

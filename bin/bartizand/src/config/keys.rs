@@ -161,7 +161,7 @@ pub(crate) const KEYS: &[Key] = &[
         default: "\"30s\"",
         consequence: "When the server is told to stop (SIGTERM), nothing new begins, `/readyz` says so, people at \
             terminals are told, and live sessions get so long to end by themselves; then they are ended, each with \
-            its end on record. A second signal cuts it short. systemd's `TimeoutStopSec` must be longer by 20 s.",
+            its end on record. A second signal, half a second later or more, cuts it short. systemd's `TimeoutStopSec` must be longer by 20 s.",
     },
     Key {
         name: "recordings.keep",

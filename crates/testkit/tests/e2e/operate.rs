@@ -254,11 +254,33 @@ fn a_second_signal_is_not_waited_for() {
     client.read_to("up\n");
     scene.bartizan().ask_to_stop();
     assert!(scene.bartizan().wait_for_log("draining"), "{}", scene.bartizan().log());
-    assert!(scene.bartizan_mut().stop().success());
+    // Those that come too early for a second one count for nothing.
+    eventually("live sessions are ended", || {
+        scene.bartizan().ask_to_stop();
+        scene.bartizan().log().contains("live sessions are ended at once").then_some(())
+    });
+    assert!(scene.bartizan_mut().wait_for_end().success());
     assert_ne!(client.finish().0, 0);
     scene.bartizan_mut().start_again();
     assert_eq!(scene.ended_session()["state"], "ended");
     scene.bartizan().cli(&["log", "verify"]).ok();
+}
+
+/// `timeout` sends its signal to the process and then to its group: sessions have their time all the same.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let mut scene = Scene::with(Way::ProxyJump, &configured("\n[session]\ndrain = \"1h\"\n"));
+    let mut client = scene.start(&["-tt"], "echo up; read line; echo got $line");
+    client.read_to("up\r\n");
+    scene.bartizan().ask_to_stop();
+    scene.bartizan().ask_to_stop();
+    client.read_to("please finish.");
+    client.type_in("done\r");
+    client.read_to("got done");
+    assert_eq!(client.finish().0, 0);
+    assert!(scene.bartizan_mut().wait_for_end().success());
+    scene.bartizan_mut().start_again();
+    assert_eq!(scene.event("session.end")["outcome"], "success");
 }
 
 /// Somebody at the console is told, too; and a folder that cannot be listened on is named.
