@@ -183,7 +183,8 @@ fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Resu
         },
     };
     let body = Body::AccessPermit { rules: permit.rules().to_vec(), allow: permit.allow().clone() };
-    if let Err(error) = trail.note(body) {
+    // The beginning of the session follows at once, and is waited for.
+    if let Err(error) = trail.unhurried(Outcome::Success, Severity::Info, body) {
         return (trail, Err(error.into()));
     }
     let Visit { who, login, way, source, .. } = visit;
