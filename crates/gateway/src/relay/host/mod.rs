@@ -1,13 +1,13 @@
 //! What the relay asks and tells about one session: judged, logged, recorded.
 
+mod events;
+mod requests;
+
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bartizan_access::Asked;
 use bartizan_audit::{LogError, Pending};
-use bartizan_model::Permission;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_record::{ChannelDigests, RecordError, SessionRecorder, Stream};
 use bartizan_ssh::connection::relay::{
@@ -16,23 +16,20 @@ use bartizan_ssh::connection::relay::{
 };
 use bartizan_ssh::wire::connection::{
     ChannelOpen, ChannelRequest, ChannelType, GlobalKind, GlobalRequest, GlobalRequestType,
-    OpenFailureReason, PtyRequest, RequestKind, RequestType,
+    OpenFailureReason, RequestKind,
 };
 
+use self::events::{NOTES, open_body};
 use super::describe;
 use super::forward::{Change, Forwards};
 use super::gates::Gates;
 use super::host_keys::OwnHostKeys;
-use super::judge::{Denied, Judge, name_of, text_of};
+use super::judge::{Denied, Judge};
 use super::observe::Observers;
 use crate::counts::Counts;
 use crate::emergency::{self, EndPromise, Receipts};
 use crate::hop::now;
 use crate::trail::Trail;
-
-/// Events about things that cost a peer nothing to repeat (unknown requests, signals, refused variables) are
-/// written up to this number in a session; then one event says that there were more.
-const NOTES: u32 = 500;
 
 /// One channel as the session knows it.
 struct Channel {
@@ -219,63 +216,6 @@ impl Host {
         self.channels.get_mut(key.slot())?.as_mut().filter(|channel| channel.key == key)
     }
 
-    pub(super) fn submit(&mut self, outcome: Outcome, severity: Severity, body: Body) -> Option<Pending> {
-        self.queued(self.trail.submit(outcome, severity, body))
-    }
-
-    fn queued(&mut self, event: Result<Pending, LogError>) -> Option<Pending> {
-        match event {
-            Ok(pending) => Some(pending),
-            Err(error) => {
-                self.failure.get_or_insert(error.into());
-                None
-            }
-        }
-    }
-
-    /// Queues an event that nothing waits for; the session ends if it is refused.
-    pub(super) fn tell(&mut self, outcome: Outcome, severity: Severity, body: Body) {
-        let pending = self.queued(self.trail.unhurried(outcome, severity, body));
-        pending.into_iter().for_each(|pending| self.receipts.push(pending));
-    }
-
-    pub(super) fn note(&mut self, body: Body) {
-        self.tell(Outcome::Success, Severity::Info, body);
-    }
-
-    /// Logs what the decoders have seen.
-    fn observed(&mut self) {
-        for seen in self.observers.take() {
-            self.tell(seen.outcome, seen.severity, seen.body);
-        }
-    }
-
-    fn denied(&mut self, body: Body) {
-        self.tell(Outcome::Denied, Severity::Notice, body);
-    }
-
-    /// Logs the end of a channel, which has its room also on a full disk.
-    pub(super) fn channel_over(&mut self, body: Body) {
-        let pending = self.queued(self.trail.channel_over(body));
-        pending.into_iter().for_each(|pending| self.receipts.push_end(pending));
-    }
-
-    /// Looks what became of events that nothing waits for.
-    ///
-    /// # Errors
-    /// When one was refused: what it told of has happened, so the session must end.
-    pub(super) fn poll_receipts(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LogError>> {
-        self.receipts.poll(cx, &self.promise)
-    }
-
-    /// As [`Self::poll_receipts`], without those that no full disk refuses.
-    ///
-    /// # Errors
-    /// When one was refused.
-    pub(super) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LogError>> {
-        self.receipts.poll_settled(cx, &self.promise)
-    }
-
     /// Goes on although nothing can be kept any more, if break-glass grants permit it. Nothing may pass before the
     /// event is durable.
     ///
@@ -286,174 +226,6 @@ impl Host {
             None => Err(error.into()),
             Some(rules) => Ok(emergency::declare(&self.trail, &rules, error.to_string(), false)?),
         }
-    }
-
-    /// Takes one from the budget of cheap events; the last one says that there are more.
-    pub(super) fn may_note(&mut self) -> bool {
-        match self.notes {
-            0 => false,
-            1 => {
-                self.notes = 0;
-                let what = "more requests than are logged one by one".to_owned();
-                let detail = format!("{NOTES} of unknown or repeated kinds were logged, later ones are not");
-                self.tell(Outcome::Success, Severity::Notice, Body::Anomaly { what, detail });
-                false
-            }
-            _ => {
-                self.notes -= 1;
-                true
-            }
-        }
-    }
-
-    /// Logs that a channel was asked for, and why it is refused.
-    fn refused_event(&mut self, from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: String) {
-        self.denied(open_body(from, ordinal, open, Some(reason)));
-    }
-
-    fn request_event(&mut self, key: ChannelKey, request: &RequestType<'_>, reason: Option<String>) {
-        if !self.may_note() {
-            return;
-        }
-        let denied = reason.is_some();
-        let body = Body::ChannelRequest {
-            channel: ordinal(key),
-            request: request.name().to_owned(),
-            detail: describe::request(request),
-            reason,
-        };
-        if denied { self.denied(body) } else { self.note(body) }
-    }
-
-    /// Judges a program; a permitted one waits until its event is durable.
-    fn program(&mut self, key: ChannelKey, asked: Asked<'_>) -> RequestVerdict {
-        let pty = self.channel(key).is_some_and(|channel| channel.pty || channel.pty_wanted.is_some());
-        let alone = !pty && self.channel(key).is_some_and(|channel| !channel.started);
-        if let Err(denial) = self.judge.program(asked, pty) {
-            self.denied(Body::AccessDeny {
-                action: denial.action,
-                detail: Some(describe::cut(text_of(asked))),
-                reason: denial.reason.clone(),
-                rules: denial.rules,
-            });
-            return RequestVerdict::Refuse { text: format!("bartizan: {}\n", denial.reason).into() };
-        }
-        if let Err(reason) = self.gates.starts(key, asked, alone, &self.judge) {
-            let action = name_of(asked).to_owned();
-            let (detail, rules) = (Some(describe::cut(text_of(asked))), Vec::new());
-            self.denied(Body::AccessDeny { action, detail, reason: reason.to_owned(), rules });
-            return RequestVerdict::Refuse { text: format!("bartizan: {reason}\n").into() };
-        }
-        let body = Body::Command {
-            channel: ordinal(key),
-            request: name_of(asked).to_owned(),
-            command: describe::cut(text_of(asked)),
-            length: text_of(asked).len() as u64,
-            pty,
-        };
-        match self.submit(Outcome::Success, Severity::Info, body) {
-            Some(receipt) => {
-                self.observers.starts(key, ordinal(key), asked, pty);
-                if let Some(channel) = self.channel(key) {
-                    channel.started = true;
-                }
-                self.held = Some(Held { message: HeldMessage::Request, receipt });
-                RequestVerdict::Hold
-            }
-            None => RequestVerdict::Refuse { text: "bartizan: the audit log cannot be written\n".into() },
-        }
-    }
-
-    fn pty_request(&mut self, key: ChannelKey, pty: &PtyRequest<'_>, want_reply: bool) -> RequestVerdict {
-        if let Err(denied) = self.judge.pty() {
-            self.denied(Body::AccessDeny {
-                action: denied.action,
-                detail: None,
-                reason: denied.reason,
-                rules: denied.rules,
-            });
-            return RequestVerdict::Refuse { text: "".into() };
-        }
-        let (term, cols, rows) = (pty.term.to_vec(), pty.size.cols, pty.size.rows);
-        if let Some(channel) = self.channel(key) {
-            channel.pty_wanted = Some((term, cols, rows));
-        }
-        if !want_reply {
-            self.pty_granted(key);
-        }
-        RequestVerdict::Pass
-    }
-
-    fn pty_granted(&mut self, key: ChannelKey) {
-        let Some(channel) = self.channel(key) else { return };
-        if let Some((term, cols, rows)) = channel.pty_wanted.take() {
-            channel.pty = true;
-            self.recorder.set_pty(ordinal(key), &term, cols, rows, self.now);
-        }
-    }
-
-    fn client_request(&mut self, key: ChannelKey, request: &ChannelRequest<'_>) -> RequestVerdict {
-        let refuse = || RequestVerdict::Refuse { text: "".into() };
-        match request.request_type {
-            RequestType::Shell => return self.program(key, Asked::Shell),
-            RequestType::Exec { command } => return self.program(key, Asked::Exec(command)),
-            RequestType::Subsystem { name } => return self.program(key, Asked::Subsystem(name)),
-            RequestType::PtyReq(ref pty) => {
-                self.request_event(key, &request.request_type, None);
-                return self.pty_request(key, pty, request.want_reply);
-            }
-            RequestType::WindowChange(size) => {
-                self.recorder.resize(ordinal(key), size.cols, size.rows, self.now);
-                return RequestVerdict::Pass;
-            }
-            RequestType::Env { name, .. } if !self.judge.accepts_env(name) => {
-                self.request_event(key, &request.request_type, Some("not in accept_env".into()));
-                return refuse();
-            }
-            RequestType::AuthAgentReq | RequestType::AgentReq => {
-                match self.judge.permission(Permission::Agent) {
-                    Ok(()) => self.forwards.agent = true,
-                    Err(denial) => {
-                        self.request_event(key, &request.request_type, Some(denial.reason));
-                        return refuse();
-                    }
-                }
-            }
-            RequestType::X11Req(_) => match self.judge.permission(Permission::X11) {
-                Ok(()) => self.forwards.x11 = true,
-                Err(denial) => {
-                    self.request_event(key, &request.request_type, Some(denial.reason));
-                    return refuse();
-                }
-            },
-            RequestType::EndOfWrite | RequestType::Keepalive | RequestType::XonXoff { .. } => {
-                return RequestVerdict::Pass;
-            }
-            // `exit-status` and the like from a client mean nothing to a server; passed on and noted like any other.
-            _ => {}
-        }
-        self.request_event(key, &request.request_type, None);
-        RequestVerdict::Pass
-    }
-
-    fn target_request(&mut self, key: ChannelKey, request: &ChannelRequest<'_>) -> RequestVerdict {
-        match request.request_type {
-            RequestType::ExitStatus { status } => {
-                self.exit_status.get_or_insert(status);
-                if let Some(channel) = self.channel(key) {
-                    channel.exit_status = Some(status);
-                }
-            }
-            RequestType::ExitSignal(ref exit) => {
-                let signal = describe::cut(exit.name);
-                if let Some(channel) = self.channel(key) {
-                    channel.exit_signal = Some(signal);
-                }
-            }
-            RequestType::EndOfWrite | RequestType::Keepalive | RequestType::XonXoff { .. } => {}
-            _ => self.request_event(key, &request.request_type, None),
-        }
-        RequestVerdict::Pass
     }
 }
 
@@ -626,17 +398,6 @@ impl RelayHost for Host {
             exit_signal: channel.exit_signal,
             duration: self.now.saturating_sub(channel.opened),
         });
-    }
-}
-
-/// The event that a channel was asked for; `reason` says why it is refused.
-fn open_body(from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: Option<String>) -> Body {
-    Body::ChannelOpen {
-        channel: ordinal,
-        kind: open.channel_type.name().to_owned(),
-        from: from.to_string(),
-        detail: describe::channel(&open.channel_type),
-        reason,
     }
 }
 
