@@ -1,7 +1,9 @@
 //! Golden help of every command, and values as people write them.
 
+use bartizan_model::Timestamp;
 use clap::CommandFactory as _;
 
+use super::values::{Address, RecordSize, Speed, duration, future, past};
 use super::*;
 
 #[test]
