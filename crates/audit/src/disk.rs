@@ -40,6 +40,8 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 pub(crate) trait DiskFile: Send {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file to `length` bytes, of which it has as many.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Makes the contents durable, with as much of the metadata as reading them back needs.
     fn sync_data(&mut self) -> io::Result<()>;
 }
@@ -119,6 +121,10 @@ impl Disk for OsDisk {
 impl DiskFile for File {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.write_all_at(bytes, offset)
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -104,6 +104,14 @@ impl Segment {
         Ok(())
     }
 
+    /// Gives back the room that was not needed: nothing is appended any more. What a segment of a closed log holds is said
+    /// by its batches to the last byte, so that no change of it goes unnoticed.
+    pub(crate) fn trim(&mut self) -> Result<(), FileError> {
+        self.file.cut(self.length).map_err(FileError::new("cut", &self.path))?;
+        self.allocated = self.length;
+        Ok(())
+    }
+
     /// Bytes appended since it was made.
     pub(crate) fn appended(&self) -> u64 {
         self.appended

@@ -98,6 +98,10 @@ impl Writer {
                 }
             };
         }
+        if !shared.has_failed() {
+            // Zeros that stay are in nobody's way.
+            let _ = self.segment.trim();
+        }
     }
 
     /// One group commit: index, write, sync, receipts; then what full bundles and a long segment ask for.

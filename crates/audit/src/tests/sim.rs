@@ -335,6 +335,14 @@ impl DiskFile for SimFile {
         self.disk.change(format!("write {:?}", self.path), whole, half)
     }
 
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let cut = |state: &mut State| {
+            state.files[self.id].0.truncate(length as usize);
+            Ok(())
+        };
+        self.disk.change(format!("cut {:?}", self.path), cut, |_| {})
+    }
+
     fn sync_data(&mut self) -> io::Result<()> {
         let sync = |state: &mut State| {
             let (written, durable) = &mut state.files[self.id];

@@ -224,18 +224,19 @@ async fn a_failed_write_poisons_the_log_and_whoever_waits_is_told() {
     assert!(matches!(log.close(), Err(LogError::Failed(_))));
 }
 
-#[test]
-fn a_failed_bundle_poisons_the_log_too() {
+#[tokio::test]
+async fn a_failed_bundle_poisons_the_log_too() {
     let disk = SimDisk::new();
     let log = new_log_of_one_segment(&disk);
     for n in 0..255 {
-        log.submit(event(n)).unwrap().wait_blocking().unwrap();
+        log.append_for(event(n), ()).await.unwrap();
     }
     // The write and the sync of the last event succeed (the zeros for it are there); making the bundle's folder durable does not.
     disk.fail_at(2, Fault::Without, false);
-    log.submit(event(255)).unwrap().wait_blocking().unwrap();
-    let error = log.close().unwrap_err();
+    log.append_for(event(255), ()).await.unwrap();
+    let error = log.failed().await;
     assert!(error.to_string().contains("cannot sync folder /log:"), "{error}");
+    assert_eq!(log.close().unwrap_err().to_string(), error.to_string());
 }
 
 #[test]
