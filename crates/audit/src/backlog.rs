@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::integrate::FullBundle;
+use crate::bundle::FullBundle;
 use crate::layout::SegmentName;
 
 /// The bundles that wait, bounded in bytes, and the journal's segments, which writer and integrator both change.

@@ -6,6 +6,13 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) usize);
 
+/// A full bundle whose entries are durable in the journal.
+#[derive(Debug)]
+pub(crate) struct FullBundle {
+    pub(crate) number: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// Appends one entry, whose length the caller has checked.
 pub(crate) fn push(bytes: &mut Vec<u8>, entry: &[u8]) {
     debug_assert!(entry.len() <= usize::from(u16::MAX));

@@ -8,20 +8,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::bundle;
+use crate::bundle::{self, FullBundle};
 use crate::disk::{self, Disk, Temporary};
 use crate::error::{FileError, ReadError};
 use crate::inventory;
-use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
-use crate::open::set_aside_path;
+use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName, set_aside_path};
 use crate::tree::{Edge, TILE_WIDTH, TreeHash, fold, parse_tile};
-
-/// A full bundle whose entries are durable in the journal.
-#[derive(Debug)]
-pub(crate) struct FullBundle {
-    pub(crate) number: u64,
-    pub(crate) bytes: Vec<u8>,
-}
 
 /// How many files are written before they are synced: each is open so long.
 const MAX_OPEN_FILES: usize = 128;

@@ -90,6 +90,13 @@ impl SegmentName {
     }
 }
 
+/// The name under which a segment with an unfinished append is kept, out of the journal's way.
+pub(crate) fn set_aside_path(segment: &Path) -> PathBuf {
+    let mut aside = segment.as_os_str().to_owned();
+    aside.push(".cut");
+    aside.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

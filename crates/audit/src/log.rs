@@ -15,14 +15,15 @@ use crate::error::{LogError, OpenError};
 use crate::integrate::Integrator;
 use crate::journal::Segment;
 use crate::note::Signer;
-use crate::open::Origin;
+use crate::origin::Origin;
 use crate::promise::Promise;
 use crate::publish::{self, Publisher};
 use crate::queue::{Haste, Limit, Limits, Queue, UNHURRIED, Urgency};
 use crate::reader::Reader;
 use crate::receipt::{Logged, Pending};
+use crate::shared::{EndGuard, Shared};
 use crate::stats::{Counters, Stats};
-use crate::writer::{EndGuard, INDEX_BYTES, Tail, Writer};
+use crate::writer::{INDEX_BYTES, Tail, Writer};
 
 /// Who signs, how much may wait, and how the journal is cut.
 #[derive(Debug)]
@@ -80,18 +81,6 @@ impl LogOptions {
 #[derive(Clone, Debug)]
 pub struct Log {
     inner: Arc<Inner>,
-}
-
-/// What the handles and the log's threads share.
-pub(crate) struct Shared {
-    pub(crate) queue: Queue,
-    pub(crate) backlog: Backlog,
-    /// Number of durable entries.
-    pub(crate) head: watch::Sender<u64>,
-    failure: watch::Sender<Option<LogError>>,
-    /// Bytes promised to those who will have something to close.
-    pub(crate) promised: AtomicU64,
-    pub(crate) stats: Counters,
 }
 
 struct Inner {
@@ -295,31 +284,6 @@ impl Log {
     pub fn close(self) -> Result<(), LogError> {
         self.inner.close();
         self.failure().map_or(Ok(()), Err)
-    }
-}
-
-impl Shared {
-    /// Number of durable entries. Does not keep the channel locked, as a borrow in an expression would.
-    pub(crate) fn durable(&self) -> u64 {
-        *self.head.borrow()
-    }
-
-    /// True once a write has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure.borrow().is_some()
-    }
-
-    /// Ends the log after a failed write: everything that waits or comes later is refused. The first reason stays.
-    pub(crate) fn poison(&self, reason: String) -> LogError {
-        self.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
-            failure.get_or_insert(LogError::Failed(reason.into()));
-            first
-        });
-        let reason = self.failure.borrow().clone().unwrap_or(LogError::Closed);
-        self.queue.fail(&reason);
-        self.backlog.shut();
-        reason
     }
 }
 

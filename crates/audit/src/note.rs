@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64ct::{Base64, Encoding as _};
 
-use crate::open::Origin;
+use crate::origin::Origin;
 use crate::tree::TreeHead;
 
 const ED25519_TYPE: u8 = 0x01;

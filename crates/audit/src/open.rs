@@ -1,78 +1,23 @@
 //! Making a log and opening one, with recovery after a crash.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::backlog::Backlog;
-use crate::bundle;
+use crate::bundle::{self, FullBundle};
 use crate::disk::{self, Disk, Guard, OsDisk};
 use crate::error::{FileError, OpenError, ReadError};
-use crate::integrate::{FullBundle, Integrator};
+use crate::integrate::Integrator;
 use crate::journal::{self, Step, Torn, Walk};
-use crate::layout::{self, ENTRIES_PER_BUNDLE, SegmentName};
+use crate::layout::{self, ENTRIES_PER_BUNDLE, SegmentName, set_aside_path};
 use crate::log::{Log, LogOptions, Parts};
 use crate::note::Checkpoint;
+use crate::origin::{Description, Origin, describe};
 use crate::reader::Reader;
 use crate::tree::TreeHead;
 use crate::writer::Tail;
-
-/// The log's name for all time: the first line of its checkpoints (C2SP tlog-checkpoint), such as
-/// `bartizan.example.com/node-1`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Origin(String);
-
-/// A text that cannot be an origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a log origin: expected 1 to 200 characters without spaces, `+` and control characters, such as bartizan.example.com/node-1"
-)]
-pub struct InvalidOrigin;
-
-impl FromStr for Origin {
-    type Err = InvalidOrigin;
-
-    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
-        let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '+';
-        let valid = (1..=200).contains(&text.len()) && !text.contains(forbidden);
-        valid.then(|| Self(text.to_owned())).ok_or(InvalidOrigin)
-    }
-}
-
-impl TryFrom<String> for Origin {
-    type Error = InvalidOrigin;
-    fn try_from(text: String) -> Result<Self, InvalidOrigin> {
-        text.parse()
-    }
-}
-
-impl From<Origin> for String {
-    fn from(origin: Origin) -> Self {
-        origin.0
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// `log.json`: its presence makes a folder a log.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Description {
-    format: u32,
-    pub(crate) origin: Origin,
-}
-
-const FORMAT: u32 = 1;
-const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 
 /// A log that was opened, and what had to be done for it.
 #[derive(Debug)]
@@ -157,7 +102,7 @@ pub(crate) fn create(disk: &dyn Disk, dir: &Path, origin: &Origin) -> Result<(),
         }
     }
     Tail::new(0).start_segment(disk, dir, first.sequence, 0, 0)?;
-    let text = Description { format: FORMAT, origin: origin.clone() };
+    let text = Description::of(origin);
     let text = serde_json::to_vec_pretty(&text)
         .map_err(|e| OpenError::Format { path: description.clone(), reason: e.to_string() })?;
     Ok(disk::replace(disk, &description, &text)?)
@@ -227,18 +172,6 @@ fn check_published(
         return Err(damaged(format!("the first {size} entries of the log are not those it names")));
     }
     Ok(Some(size))
-}
-
-/// Reads `log.json`; none when the folder holds no log.
-pub(crate) fn describe(disk: &dyn Disk, dir: &Path) -> Result<Option<Description>, OpenError> {
-    let path = layout::description(dir);
-    let Some(text) = disk::read(disk, &path, MAX_DESCRIPTION_BYTES)? else { return Ok(None) };
-    let wrong = |reason: String| OpenError::Format { path: path.clone(), reason };
-    let description: Description = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-    if description.format != FORMAT {
-        return Err(wrong(format!("format {} was written by a later version", description.format)));
-    }
-    Ok(Some(description))
 }
 
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Guard>, OpenError> {
@@ -349,11 +282,4 @@ impl From<Torn> for Cut {
         let Torn { file, offset, bytes, what } = torn;
         Self { file: set_aside_path(&file), offset, bytes, what: what.to_owned() }
     }
-}
-
-/// The name under which a segment with an unfinished append is kept, out of the journal's way.
-pub(crate) fn set_aside_path(segment: &Path) -> PathBuf {
-    let mut aside = segment.as_os_str().to_owned();
-    aside.push(".cut");
-    aside.into()
 }

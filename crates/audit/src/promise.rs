@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::log::Shared;
+use crate::shared::Shared;
 
 /// Room in the journal for the [closing](crate::Urgency::Closing) events of something that was begun. Dropped, it is
 /// given back.

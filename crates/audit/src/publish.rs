@@ -10,10 +10,10 @@ use crate::bundle;
 use crate::error::ReadError;
 use crate::integrate::Integrator;
 use crate::layout::ENTRIES_PER_BUNDLE;
-use crate::log::Shared;
 use crate::note::{Checkpoint, Signer};
-use crate::open::Origin;
+use crate::origin::Origin;
 use crate::reader::Reader;
+use crate::shared::Shared;
 use crate::tree::TreeHash;
 
 /// Signs checkpoints of what is durable.

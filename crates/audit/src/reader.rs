@@ -18,7 +18,7 @@ use crate::integrate::read_tile;
 use crate::journal::{self, Step, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, MAX_BUNDLE_BYTES, SegmentName};
 use crate::note::MAX_NOTE_BYTES;
-use crate::open::{Origin, describe};
+use crate::origin::{Origin, describe};
 use crate::tree::{self, Nodes, TILE_WIDTH, TreeHash, fold, parse_tile};
 
 /// An entry of the log.

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::bundle;
+use crate::bundle::FullBundle;
 use crate::disk::Disk;
 use crate::error::{FileError, LogError};
 use crate::frame::{BATCH_HEADER_BYTES, BatchWriter};
-use crate::integrate::FullBundle;
 use crate::journal::Segment;
 use crate::layout::{ENTRIES_PER_BUNDLE, SegmentName};
-use crate::log::Shared;
 use crate::queue::{Urgency, Waiting};
 use crate::receipt::Receipt;
+use crate::shared::{EndGuard, Shared};
 
 /// The most bytes of events in one group commit, so that the first of many does not wait long.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -223,16 +223,3 @@ fn with_index(entry: &mut Vec<u8>, index: u64, json: &[u8]) {
 
 /// The most bytes that [`with_index`] adds: `"index":` and 20 digits and a comma.
 pub(crate) const INDEX_BYTES: usize = 8 + 20 + 1;
-
-/// Ends the log when a thread of it ends, also by a panic.
-pub(crate) struct EndGuard<'a>(pub(crate) &'a Shared);
-
-impl Drop for EndGuard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.poison("its writer ended unexpectedly".to_owned());
-        }
-        self.0.queue.shut(LogError::Closed);
-        self.0.backlog.shut();
-    }
-}
