@@ -24,8 +24,9 @@ use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::master::MASTER;
 
+/// The name of the master key, where it is kept in this folder.
+pub(crate) const MASTER: &str = "master";
 /// Keys that clients are shown, in the order in which they are offered.
 const HOST_KEYS: [(&str, KeyKind); 2] = [("host_ed25519", KeyKind::Ed25519), ("host_rsa", KeyKind::Rsa3072)];
 /// Offered last where an operator put one there, for clients that must use NIST curves.

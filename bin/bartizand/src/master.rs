@@ -13,14 +13,12 @@ use bartizan_store::{MasterKey, Store, Vault, VaultStore as _};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
-use crate::keys::{Watch, read_seed, write_seed};
+use crate::keys::{MASTER, Watch, read_seed, write_seed};
 
 /// Names the file; a key of the configuration comes first.
 const VARIABLE: &str = "BARTIZAN_MASTER_KEY_FILE";
 /// The file's name among systemd's credentials (`LoadCredential=`).
 const SYSTEMD: &str = "bartizan-master-key";
-/// The file's name in the folder of keys.
-pub(crate) const MASTER: &str = "master";
 
 /// Where the master key is kept.
 #[derive(Clone, Debug)]

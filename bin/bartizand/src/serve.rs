@@ -14,7 +14,7 @@ use crate::args::Data;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
-use crate::wiring::{self, Server};
+use crate::wiring::{self, LogLevel, Server};
 
 /// Threads for the API, the store and the index. Sessions have threads of their own.
 const THREADS: usize = 2;
@@ -24,9 +24,6 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// A signal that comes again within this time is the same one: timeout(1) sends it to the process and to its group.
 const ECHO: Duration = Duration::from_millis(500);
-
-/// Changes how much the server tells about itself.
-pub(crate) type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Runs the server on a data folder until SIGTERM or SIGINT. SIGHUP reads operators' policies and the configuration again.
 ///

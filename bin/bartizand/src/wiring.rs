@@ -41,9 +41,9 @@ use crate::master::MasterFile;
 use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
 use crate::retention::Janitor;
-use crate::serve::LogLevel;
 use crate::space::SpaceWatch;
 use crate::{database, keys};
+
 /// Requests and the index get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often the times of next CA keys are looked at.
@@ -75,6 +75,9 @@ pub(crate) struct Server {
     retention: JoinHandle<()>,
     watch: JoinHandle<()>,
 }
+
+/// Changes how much the server tells about itself.
+pub(crate) type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Builds and starts the server. When it returns, `admin.sock` answers and SSH clients are accepted.
 ///
