@@ -67,38 +67,8 @@ impl IndexStore for Store {
         let Some(span) = span(&mut read, query.since, query.until).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
-        let mut select = QueryBuilder::new(SELECT_SESSIONS);
-        select.push(" WHERE position >= ").push_bind(span.from).push(" AND position < ").push_bind(span.to);
-        if let Some(prefix) = &query.id_prefix {
-            // 'g' sorts right after the last digit of an id.
-            select.push(" AND id >= ").push_bind(prefix.clone());
-            select.push(" AND id < ").push_bind(format!("{prefix}g"));
-        }
-        if let Some(person) = &query.person {
-            select.push(" AND person = ").push_bind(person.as_str());
-        }
-        if let Some(login) = &query.login {
-            select.push(" AND login = ").push_bind(login.as_str());
-        }
-        if let Some(target) = &query.target {
-            select.push(" AND target = ").push_bind(target.as_str());
-        }
-        if let Some(state) = query.state {
-            select.push(" AND state = ").push_bind(state.to_string());
-        }
-        if let Some(source) = query.source {
-            let (first, last) = range(&source);
-            if first == last {
-                // One address: its sessions are in order already, so the page ends where it is full.
-                select.push(" AND source_key = ").push_bind(first);
-            } else {
-                select.push(" AND source_key >= ").push_bind(first);
-                select.push(" AND source_key <= ").push_bind(last);
-            }
-        }
-        push_times(&mut select, "started", query.since, query.until);
         let limit = limit(query.limit);
-        push_page(&mut select, "position", Order::NewestFirst, query.after, limit + 1);
+        let mut select = select_sessions(query, &span, limit + 1);
         let rows: Vec<SessionRow> = select.build_query_as().fetch_all(&mut *read).await?;
         let next = next(&rows, limit, |row| row.1);
         let items = rows.into_iter().take(limit).map(summary).collect::<Result<_>>()?;
@@ -253,8 +223,52 @@ pub(super) fn next<R>(rows: &[R], limit: usize, position: impl Fn(&R) -> i64) ->
     rows.get(limit).and_then(|_| rows.get(limit - 1)).map(|row| unsql(position(row)))
 }
 
+/// From so many digits of an id on, sessions are found by them: ids begin with their time, and these tell it to 4.7 hours.
+const TELLING_DIGITS: usize = 6;
+
 const SELECT_SESSIONS: &str = "SELECT id, position, person, login, target, state, way, source, started, ended, \
                                bytes_in, bytes_out, exit_status, reason, break_glass, removed FROM sessions";
+
+/// Selects one page of sessions, and what says whether there is another.
+pub(super) fn select_sessions(query: &SessionQuery, span: &Span, rows: usize) -> QueryBuilder<Database> {
+    let mut select = QueryBuilder::new(SELECT_SESSIONS);
+    // Few sessions share so much of an id, and they are found by it. As an expression the position finds nothing, so
+    // that not all sessions are gone through in its order.
+    let by_id = query.id_prefix.as_ref().is_some_and(|prefix| prefix.len() >= TELLING_DIGITS);
+    let position = if by_id { "+position" } else { "position" };
+    select.push(" WHERE ").push(position).push(" >= ").push_bind(span.from);
+    select.push(" AND ").push(position).push(" < ").push_bind(span.to);
+    if let Some(prefix) = &query.id_prefix {
+        // 'g' sorts right after the last digit of an id.
+        select.push(" AND id >= ").push_bind(prefix.clone());
+        select.push(" AND id < ").push_bind(format!("{prefix}g"));
+    }
+    if let Some(person) = &query.person {
+        select.push(" AND person = ").push_bind(person.as_str());
+    }
+    if let Some(login) = &query.login {
+        select.push(" AND login = ").push_bind(login.as_str());
+    }
+    if let Some(target) = &query.target {
+        select.push(" AND target = ").push_bind(target.as_str());
+    }
+    if let Some(state) = query.state {
+        select.push(" AND state = ").push_bind(state.to_string());
+    }
+    if let Some(source) = query.source {
+        let (first, last) = range(&source);
+        if first == last {
+            // One address: its sessions are in order already, so the page ends where it is full.
+            select.push(" AND source_key = ").push_bind(first);
+        } else {
+            select.push(" AND source_key >= ").push_bind(first);
+            select.push(" AND source_key <= ").push_bind(last);
+        }
+    }
+    push_times(&mut select, "started", query.since, query.until);
+    push_page(&mut select, position, Order::NewestFirst, query.after, rows);
+    select
+}
 
 type SessionRow = (
     String,

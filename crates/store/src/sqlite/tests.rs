@@ -1,8 +1,11 @@
 //! The contract on SQLite, and what is SQLite's own.
 
+use bartizan_model::SessionState;
+
 use super::Store;
+use super::index::{Span, select_sessions};
 use crate::contract::{self, person};
-use crate::{DirectoryStore as _, EventQuery, IndexEntry, IndexStore as _, StoreError};
+use crate::{DirectoryStore as _, EventQuery, IndexEntry, IndexStore as _, SessionQuery, StoreError};
 
 pub(super) async fn fresh() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -186,6 +189,41 @@ async fn searches_read_their_lists_backwards() {
     assert_eq!(plan.len(), 2, "{plan:?}");
     assert!(plan[0].starts_with("SCAN event_terms VIRTUAL TABLE"), "{plan:?}");
     assert!(plan[1].starts_with("SEARCH events USING INTEGER PRIMARY KEY"), "{plan:?}");
+}
+
+/// Each filter of sessions has an index that gives them in order, so that a page ends where it is full; an id is found by
+/// itself, and not by going through all there are.
+#[tokio::test]
+async fn lists_of_sessions_are_read_by_their_filter() {
+    let (store, _folder) = fresh().await;
+    let all = SessionQuery::default;
+    let id = |prefix: &str| SessionQuery { id_prefix: Some(prefix.into()), ..all() };
+    for (query, index) in [
+        (all(), "sessions_by_position"),
+        (SessionQuery { person: Some("alice".parse().unwrap()), ..all() }, "sessions_by_person"),
+        (SessionQuery { login: Some("root".parse().unwrap()), ..all() }, "sessions_by_login"),
+        (SessionQuery { target: Some("web-1".parse().unwrap()), ..all() }, "sessions_by_target"),
+        (SessionQuery { source: Some("10.0.0.7".parse().unwrap()), ..all() }, "sessions_by_source"),
+        (SessionQuery { state: Some(SessionState::Live), ..all() }, "sessions_by_state"),
+        // Ids that begin so are among all there are.
+        (id("01a2"), "sessions_by_position"),
+        (id("01a222"), "sqlite_autoindex_sessions_1"),
+        (id("01a22277-4469-75fb-96d2-32aba4348db9"), "sqlite_autoindex_sessions_1"),
+    ] {
+        let select = select_sessions(&query, &Span { from: 0, to: 1000 }, 101);
+        let explain = format!("EXPLAIN QUERY PLAN {}", select.sql().as_str());
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+            .fetch_all(&mut *store.index_reader().await.unwrap())
+            .await
+            .unwrap();
+        let plan: Vec<String> = steps.into_iter().map(|step| step.3).collect();
+        assert!(plan[0].contains(&format!("USING INDEX {index} (")), "{query:?}: {plan:?}");
+        assert_eq!(
+            plan.len(),
+            if index.starts_with("sqlite") { 2 } else { 1 },
+            "{query:?} is sorted: {plan:?}"
+        );
+    }
 }
 
 /// What an older version indexed is not carried over: the log fills the index again.
