@@ -22,6 +22,7 @@ use bartizan_store::{EventQuery, IndexStore as _, SessionQuery, Store};
 
 use self::traffic::Traffic;
 use crate::failure::Failure;
+use crate::retention::last_end;
 
 /// What the reason of an end says that was logged again, because there was no recording to bind at the first.
 const CLOSED_LATER: &str = "; its recording was closed at the next start";
@@ -89,15 +90,7 @@ impl Closing<'_> {
 
     /// The files that the last `session.end` of a session binds.
     async fn bound(&self, session: SessionId) -> Result<Option<Vec<RecordingFile>>, Failure> {
-        let query = EventQuery {
-            kind: Some("session.end".into()),
-            session: Some(session),
-            limit: Some(1),
-            ..EventQuery::default()
-        };
-        let last = self.store.events(&query).await.map_err(Failure::new)?.items;
-        let last = last.first().and_then(|event| serde_json::from_str::<Event>(&event.json).ok());
-        Ok(match last.map(|event| event.body) {
+        Ok(match last_end(self.store, session).await?.map(|event| event.body) {
             Some(Body::SessionEnd { recording, .. }) => Some(recording),
             _ => None,
         })

@@ -141,14 +141,7 @@ impl Janitor {
         if known.is_some_and(|known| known.state == SessionState::Live || known.removed.is_some()) {
             return Ok(None);
         }
-        let query = EventQuery {
-            kind: Some("session.end".into()),
-            session: Some(session),
-            limit: Some(1),
-            ..EventQuery::default()
-        };
-        let found = self.store.events(&query).await.map_err(Failure::new)?.items;
-        Ok(found.first().and_then(|event| serde_json::from_str(&event.json).ok()))
+        last_end(&self.store, session).await
     }
 
     /// Makes the event durable.
@@ -180,6 +173,21 @@ impl Janitor {
         let removed = tokio::task::spawn_blocking(move || recordings.remove(session)).await;
         removed.map_err(Failure::new)?.map_err(Failure::new)
     }
+}
+
+/// The last `session.end` of a session, which is the one that counts: it binds the recording.
+///
+/// # Errors
+/// When the index cannot be read.
+pub(crate) async fn last_end(store: &Store, session: SessionId) -> Result<Option<Event>, Failure> {
+    let query = EventQuery {
+        kind: Some("session.end".into()),
+        session: Some(session),
+        limit: Some(1),
+        ..EventQuery::default()
+    };
+    let found = store.events(&query).await.map_err(Failure::new)?.items;
+    Ok(found.first().and_then(|event| serde_json::from_str(&event.json).ok()))
 }
 
 #[cfg(test)]
