@@ -170,12 +170,20 @@ async fn searches(store: &Store, count: u64) {
 async fn sessions(store: &Store, count: u64) {
     let page = || SessionQuery { limit: Some(100), ..SessionQuery::default() };
     type Make = fn(u64, SessionQuery) -> SessionQuery;
-    let lists: [(&str, Make); 6] = [
+    let lists: [(&str, Make); 8] = [
         ("sessions, newest", |_, page| page),
         ("sessions, person", |n, page| SessionQuery { person: Some(person(n).parse().unwrap()), ..page }),
         ("sessions, login", |n, page| SessionQuery { login: Some(login(n).parse().unwrap()), ..page }),
         ("sessions, target", |n, page| SessionQuery { target: Some(target(n).parse().unwrap()), ..page }),
         ("sessions, source", |n, page| SessionQuery { source: Some(source(n).parse().unwrap()), ..page }),
+        ("sessions, network", |n, page| SessionQuery {
+            source: Some(format!("{}/24", source(n)).parse().unwrap()),
+            ..page
+        }),
+        ("sessions, common network", |_, page| SessionQuery {
+            source: Some("10.0.0.0/8".parse().unwrap()),
+            ..page
+        }),
         ("sessions, id", |n, page| SessionQuery { id_prefix: Some(session(n).to_string()), ..page }),
     ];
     let _ = count;

@@ -12,10 +12,12 @@
 
 mod directory;
 mod index;
+mod sessions;
 mod vault;
 
 pub use directory::*;
 pub use index::*;
+pub use sessions::*;
 pub use vault::*;
 
 /// Writes the tests of a backend.
@@ -56,6 +58,7 @@ macro_rules! contract_tests {
             a_gap_is_refused_and_changes_nothing
             sessions_follow_their_events
             session_lists_are_filtered_and_paged
+            sessions_of_a_network_are_in_order
             event_searches_are_filtered
             event_searches_are_paged_both_ways
             texts_are_found_as_they_are

@@ -68,7 +68,8 @@ impl IndexStore for Store {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let limit = limit(query.limit);
-        let mut select = select_sessions(query, &span, limit + 1);
+        let found_by = found_by(&mut read, query).await?;
+        let mut select = select_sessions(query, found_by, &span, limit + 1);
         let rows: Vec<SessionRow> = select.build_query_as().fetch_all(&mut *read).await?;
         let next = next(&rows, limit, |row| row.1);
         let items = rows.into_iter().take(limit).map(summary).collect::<Result<_>>()?;
@@ -229,13 +230,46 @@ const TELLING_DIGITS: usize = 6;
 const SELECT_SESSIONS: &str = "SELECT id, position, person, login, target, state, way, source, started, ended, \
                                bytes_in, bytes_out, exit_status, reason, break_glass, removed FROM sessions";
 
+/// So many sessions are sorted for a page. A network that more came from is common enough that going through all sessions in
+/// order fills the page soon.
+pub(super) const MOST_SORTED: usize = 4096;
+
+/// What a page of sessions is found by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FoundBy {
+    /// Sessions in their order, or those of one person, login, target, state or address, in theirs.
+    Order,
+    /// All that the id or the network has, sorted: few.
+    Range,
+}
+
+/// Looks which of both it is.
+async fn found_by(db: &mut Connection, query: &SessionQuery) -> Result<FoundBy> {
+    if query.id_prefix.as_ref().is_some_and(|prefix| prefix.len() >= TELLING_DIGITS) {
+        return Ok(FoundBy::Range);
+    }
+    let Some((first, last)) = query.source.as_ref().map(range).filter(|(first, last)| first != last) else {
+        return Ok(FoundBy::Order);
+    };
+    let count = "SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE source_key >= $1 AND source_key <= $2 LIMIT $3) few";
+    let count: i64 =
+        sqlx::query_scalar(count).bind(first).bind(last).bind(sql(MOST_SORTED as u64)).fetch_one(db).await?;
+    Ok(if unsql(count) < MOST_SORTED as u64 { FoundBy::Range } else { FoundBy::Order })
+}
+
 /// Selects one page of sessions, and what says whether there is another.
-pub(super) fn select_sessions(query: &SessionQuery, span: &Span, rows: usize) -> QueryBuilder<Database> {
+pub(super) fn select_sessions(
+    query: &SessionQuery,
+    found_by: FoundBy,
+    span: &Span,
+    rows: usize,
+) -> QueryBuilder<Database> {
     let mut select = QueryBuilder::new(SELECT_SESSIONS);
-    // Few sessions share so much of an id, and they are found by it. As an expression the position finds nothing, so
-    // that not all sessions are gone through in its order.
-    let by_id = query.id_prefix.as_ref().is_some_and(|prefix| prefix.len() >= TELLING_DIGITS);
-    let position = if by_id { "+position" } else { "position" };
+    // An expression finds nothing: what is not to be gone through in its order is made one.
+    let (position, network) = match found_by {
+        FoundBy::Order => ("position", "(source_key || '')"),
+        FoundBy::Range => ("+position", "source_key"),
+    };
     select.push(" WHERE ").push(position).push(" >= ").push_bind(span.from);
     select.push(" AND ").push(position).push(" < ").push_bind(span.to);
     if let Some(prefix) = &query.id_prefix {
@@ -261,8 +295,8 @@ pub(super) fn select_sessions(query: &SessionQuery, span: &Span, rows: usize) ->
             // One address: its sessions are in order already, so the page ends where it is full.
             select.push(" AND source_key = ").push_bind(first);
         } else {
-            select.push(" AND source_key >= ").push_bind(first);
-            select.push(" AND source_key <= ").push_bind(last);
+            select.push(" AND ").push(network).push(" >= ").push_bind(first);
+            select.push(" AND ").push(network).push(" <= ").push_bind(last);
         }
     }
     push_times(&mut select, "started", query.since, query.until);
