@@ -42,6 +42,14 @@ pub trait Disk: Send + Sync + 'static {
     /// Whatever the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Makes durable what a file holds that another process may have written, with its length.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
     /// Makes the entries of a folder durable.
     ///
     /// # Errors

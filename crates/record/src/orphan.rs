@@ -7,7 +7,7 @@ use bartizan_model::{RecordingFile, SessionId};
 
 use crate::disk::Disk;
 use crate::meta::{Closed, MANIFEST, MANIFEST_UNFINISHED, META, Manifest, MetaFile, SessionMeta};
-use crate::sync::{MAX_LOGGED_FILES, prepare_manifest, write_manifest};
+use crate::sync::{MAX_LOGGED_FILES, prepare_manifest, sync_dir, write_manifest};
 use crate::{ReadError, RecordError, RecordedSession, reader};
 
 /// A recording that nobody writes any more, ready to be closed as truncated.
@@ -39,11 +39,10 @@ pub(crate) fn find(
             continue;
         }
         let meta = reader::read_json::<MetaFile>(&folder.join(META)).ok().map(|meta| meta.session);
-        let (files, failure) =
-            match list(&folder, session).and_then(|manifest| prepare_manifest(disk, &folder, manifest)) {
-                Ok(files) => (files, None),
-                Err(failure) => (Vec::new(), Some(failure)),
-            };
+        let (files, failure) = match prepare(disk, &folder, session) {
+            Ok(files) => (files, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
         orphans.push(Orphan { session, meta, files, failure });
     }
     orphans.sort_by_key(|orphan| orphan.session);
@@ -68,17 +67,37 @@ impl RecordedSession {
     }
 }
 
-/// Closes one recording as truncated. Its manifest is written where space was reserved for it.
+/// Closes one recording as truncated, whose disk has failed: of its files what that kept. Its manifest is written where
+/// space was reserved for it.
 pub(crate) fn close_one(
     disk: &dyn Disk,
     folder: &Path,
     session: SessionId,
 ) -> Result<Vec<RecordingFile>, RecordError> {
-    write_manifest(disk, folder, list(folder, session)?)
+    // Durable as far as the disk still allows, which changes nothing about closing it.
+    let durable = |path: &Path| {
+        disk.sync_file(path).ok();
+        Ok(())
+    };
+    write_manifest(disk, folder, list(folder, session, durable)?)
 }
 
-/// The manifest of a recording that was not closed in time.
-fn list(folder: &Path, session: SessionId) -> Result<Manifest, RecordError> {
+/// Makes durable what the process before wrote, and then the manifest that binds it: a loss of power that follows takes
+/// nothing away that is on record.
+fn prepare(disk: &dyn Disk, folder: &Path, session: SessionId) -> Result<Vec<RecordingFile>, RecordError> {
+    let durable = |path: &Path| disk.sync_file(path).map_err(|e| RecordError::disk("sync", path, &e));
+    let manifest = list(folder, session, durable)?;
+    let files = prepare_manifest(disk, folder, manifest)?;
+    sync_dir(disk, folder)?;
+    Ok(files)
+}
+
+/// The manifest of a recording that was not closed in time, of files that are `durable`.
+fn list(
+    folder: &Path,
+    session: SessionId,
+    durable: impl Fn(&Path) -> Result<(), RecordError>,
+) -> Result<Manifest, RecordError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| RecordError::disk("read", folder, &e))? {
         let entry = entry.map_err(|e| RecordError::disk("read", folder, &e))?;
@@ -86,6 +105,7 @@ fn list(folder: &Path, session: SessionId) -> Result<Manifest, RecordError> {
         let kind = entry.file_type().map_err(|e| RecordError::disk("read", &path, &e))?;
         let file = |name: &&str| kind.is_file() && ![MANIFEST, MANIFEST_UNFINISHED].contains(name);
         if let Some(name) = entry.file_name().to_str().filter(file) {
+            durable(&path)?;
             let (bytes, sha256) =
                 reader::digest_file(&path).map_err(|e| RecordError::disk("read", &path, &e))?;
             files.push(RecordingFile { name: name.to_owned(), bytes, sha256 });

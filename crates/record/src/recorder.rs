@@ -201,7 +201,7 @@ impl Recordings {
     /// Every recording that is not closed and that nobody writes any more: of sessions that ended with the process
     /// before, or that failed. `live` sessions and those open in this process are left alone.
     ///
-    /// Bytes already recorded are not changed; a manifest that says [`truncated`](crate::Closed::Truncated) is written
+    /// Bytes already recorded are not changed, and made durable; a manifest that says [`truncated`](crate::Closed::Truncated) is written
     /// durably beside them. The caller binds the files to the log with an event for each orphan, and calls
     /// [`Self::close_orphan`] then: what is closed is on record, whenever the process ends. Blocks, and reads all that
     /// these recordings hold.
@@ -220,8 +220,8 @@ impl Recordings {
     /// When this returns, it stays closed after a loss of power.
     ///
     /// # Errors
-    /// [`RecordError::Misused`] while the session is recorded; [`RecordError::Disk`] when the disk refuses. It may be
-    /// closed all the same; if it is not, it stays an orphan.
+    /// [`RecordError::Misused`] while the session is recorded; [`RecordError::Disk`] when the disk refuses. It
+    /// stays an orphan then.
     pub fn close_orphan(&self, session: SessionId) -> Result<(), RecordError> {
         if self.is_open(session) {
             return Err(RecordError::Misused("a recording that is being written is no orphan"));

@@ -166,7 +166,9 @@ impl Worker {
                 reply.send(closed).ok();
             }
             Job::Finish(Finish { session, manifest, reply }) => {
-                let finished = match session.failed() {
+                // The files were made durable just before, by this thread: what failed then counts, also where the session
+                // went on without it.
+                let finished = match session.failed().or_else(|| session.lapsed()) {
                     Some(error) => Err(error),
                     None => write_manifest(&*self.disk, &session.folder, manifest),
                 };
@@ -194,7 +196,7 @@ impl Worker {
     }
 }
 
-fn sync_dir(disk: &dyn Disk, path: &Path) -> Result<(), RecordError> {
+pub(crate) fn sync_dir(disk: &dyn Disk, path: &Path) -> Result<(), RecordError> {
     disk.sync_dir(path).map_err(|e| RecordError::disk("sync", path, &e))
 }
 
@@ -250,10 +252,17 @@ pub(crate) fn prepare_manifest(
     Ok(files)
 }
 
-/// Closes a recording whose manifest is prepared.
+/// Closes a recording whose manifest is prepared. What is not surely closed is open still, so that it is closed later by
+/// whoever binds it.
 pub(crate) fn publish_manifest(disk: &dyn Disk, folder: &Path) -> Result<(), RecordError> {
-    let finished = folder.join(MANIFEST);
-    disk.rename(&folder.join(MANIFEST_UNFINISHED), &finished)
-        .map_err(|e| RecordError::disk("rename", &finished, &e))?;
-    sync_dir(disk, folder)
+    let (unfinished, finished) = (folder.join(MANIFEST_UNFINISHED), folder.join(MANIFEST));
+    let published = disk
+        .rename(&unfinished, &finished)
+        .map_err(|e| RecordError::disk("rename", &finished, &e))
+        .and_then(|()| sync_dir(disk, folder));
+    if published.is_err() {
+        // The disk has refused already; if it refuses this as well, that failure is the one to tell.
+        disk.rename(&finished, &unfinished).ok();
+    }
+    published
 }

@@ -99,6 +99,9 @@ impl Disk for FaultyDisk {
         self.counter(path).run(|| SystemDisk.remove_dir(path))
     }
     // These tests lose no power, so nothing has to wait for the disk itself.
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.counter(path).run(|| Ok(()))
+    }
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.counter(path).run(|| Ok(()))
     }
@@ -174,7 +177,7 @@ fn check_what_was_kept(folder: &Path) {
     for (channel, of, piece) in [(0, Stream::Output, OUTPUT), (1, Stream::Input, BYTES)] {
         let Ok(events) = session.events(channel) else { continue };
         let events: Vec<_> = events.collect::<Result<_, _>>().unwrap();
-        assert!(piece.repeat(3).starts_with(&stream(&events, of)));
+        assert!(piece.repeat(5).starts_with(&stream(&events, of)));
     }
 }
 
@@ -204,12 +207,12 @@ async fn every_refusal_is_told_and_the_rest_is_read() {
                 continue;
             }
             check_what_was_kept(&folder);
-            // After a restart on a good disk it is closed, unless it had been in spite of the error.
-            let closed_before = folder.join("manifest.json").exists();
+            // What was not closed for sure is open, and closed after a restart on a good disk.
+            assert!(!folder.join("manifest.json").exists(), "{fault:?} of operation {at}");
             let good = Arc::new(FaultyDisk::new(usize::MAX, fault, ""));
             let recordings = Recordings::open_on(good, &root, Options::default()).unwrap();
             let orphans = close_orphans(&recordings, &HashSet::new());
-            assert_eq!(orphans.len(), usize::from(!closed_before));
+            assert_eq!(orphans.len(), 1);
             assert!(
                 orphans
                     .iter()
@@ -506,9 +509,9 @@ fn digest_of(turns: usize) -> (u64, String) {
 #[tokio::test]
 async fn a_lenient_session_goes_on_without_its_files_and_still_knows_what_passed() {
     let temp = tempfile::tempdir().unwrap();
-    // From before its folder is made, to somewhere in the middle.
-    for at in 0..14 {
-        for fault in [Fault::Before, Fault::After, Fault::Full] {
+    for fault in [Fault::Before, Fault::After, Fault::Full] {
+        // From before its folder is made, to the name of its manifest.
+        for at in 0.. {
             let meta = meta();
             let disk = Arc::new(FaultyDisk::new(at, fault, &meta.session.to_string()));
             let recordings =
@@ -530,8 +533,12 @@ async fn a_lenient_session_goes_on_without_its_files_and_still_knows_what_passed
             let finished = recorder.finish(ms(9)).await;
             assert_eq!(recorder.failed(), None);
             assert_eq!(finished.as_ref().err(), recorder.lapsed().as_ref(), "{fault:?} {at}");
-            assert!(finished.is_err(), "operation {at} is one of them");
-            assert_eq!(recorder.lapse().await, finished.unwrap_err());
+            let Err(failure) = finished else {
+                assert!(at > 20, "operation {at} is one of them");
+                assert_eq!(RecordedSession::open(&folder).unwrap().closed(), Some(Closed::Ended));
+                break;
+            };
+            assert_eq!(recorder.lapse().await, failure);
             if folder.join("meta.json").exists() {
                 recorder.close_truncated().await.unwrap();
                 assert!(RecordedSession::open(&folder).unwrap().verify().unwrap().is_empty());

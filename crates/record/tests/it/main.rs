@@ -4,6 +4,7 @@
 
 mod faults;
 mod model;
+mod orphans;
 mod process;
 mod support;
 mod tools;

@@ -147,6 +147,9 @@ impl Disk for QuickDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         SystemDisk.rename(from, to)
     }
+    fn sync_file(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
