@@ -9,12 +9,24 @@ use bartizan_model::escape;
 pub(crate) struct Failure {
     what: String,
     hint: Option<String>,
+    /// The index says what the log does not.
+    of_index: bool,
 }
 
 impl Failure {
     /// Something that did not work.
     pub(crate) fn new(what: impl ToString) -> Self {
-        Self { what: what.to_string(), hint: None }
+        Self { what: what.to_string(), hint: None, of_index: false }
+    }
+
+    /// The index says what the log does not: it is to be made again.
+    pub(crate) fn of_index(what: impl ToString) -> Self {
+        Self { of_index: true, ..Self::new(what) }
+    }
+
+    /// Whether making the index again helps.
+    pub(crate) const fn is_of_index(&self) -> bool {
+        self.of_index
     }
 
     /// Adds what to do about it.

@@ -27,7 +27,8 @@ impl Left<'_> {
     pub(crate) async fn clear_up(&self) -> Result<usize, Failure> {
         let damage = self.closing.store.damage();
         let mut count = self.once().await;
-        if count.is_err() && damage.has_changed().unwrap_or(false) && self.index.rebuild().await {
+        let damaged = |failure: &Failure| failure.is_of_index() || damage.has_changed().unwrap_or(false);
+        if count.as_ref().is_err_and(damaged) && self.index.rebuild().await {
             // What was done is on record, so the second time goes on from there.
             count = self.once().await;
         }

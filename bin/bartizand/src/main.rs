@@ -15,6 +15,7 @@ mod left;
 mod master;
 mod orphans;
 mod policies;
+mod recall;
 mod retention;
 mod serve;
 mod space;

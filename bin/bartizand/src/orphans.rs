@@ -3,6 +3,9 @@
 //! A recording without manifest is closed as truncated. A session that the log shows as running is over: its
 //! `session.end` binds what there is of its recording. Nothing is left that looks live and is not.
 //!
+//! What no crash explains is not closed, and on record as an anomaly: a recording of a session that the log does not know,
+//! and one whose files are no longer those that a `session.end` binds. A second end would make evidence of them.
+//!
 //! ```text
 //!   manifest written, under another name ──► session.end binds it, durable ──► the manifest gets its name
 //! ```
@@ -22,10 +25,33 @@ use bartizan_store::{EventQuery, IndexStore as _, SessionQuery, Store};
 
 use self::traffic::Traffic;
 use crate::failure::Failure;
-use crate::retention::last_end;
+use crate::recall;
 
 /// What the reason of an end says that was logged again, because there was no recording to bind at the first.
 const CLOSED_LATER: &str = "; its recording was closed at the next start";
+
+/// What no crash explains.
+#[derive(Clone, Copy)]
+enum Strange {
+    /// A recording of a session that never began: its start is durable before anything is recorded.
+    Unknown,
+    /// A recording that was closed and bound, and is neither as it was.
+    Changed,
+}
+
+impl Strange {
+    /// The anomaly's name, and what it is.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unknown => {
+                ("recording.unknown", "there is a recording of a session that the log does not know")
+            }
+            Self::Changed => {
+                ("recording.changed", "a recording that the log binds was changed, and its manifest removed")
+            }
+        }
+    }
+}
 
 /// What is needed to close sessions.
 pub(crate) struct Closing<'a> {
@@ -63,20 +89,45 @@ impl Closing<'_> {
             }
             count += 1;
         }
-        // Their sessions have ended on record, but the recording was not closed then.
         let mut rest: Vec<Orphan> = orphans.into_values().filter(|orphan| orphan.failure.is_none()).collect();
         rest.sort_by_key(|orphan| orphan.session);
         for orphan in rest {
-            let session = orphan.session;
-            // Else the process before ended, or its disk refused, when only the name was missing.
-            if self.bound(session).await?.as_ref() != Some(&orphan.files) {
+            count += usize::from(self.close_rest(orphan).await?);
+        }
+        Ok(count)
+    }
+
+    /// Closes a recording whose session is not running on record, if the log knows of it; true when it did.
+    async fn close_rest(&self, orphan: Orphan) -> Result<bool, Failure> {
+        let session = orphan.session;
+        match self.bound(session).await? {
+            // The process before ended, or its disk refused, when only the name was missing.
+            Some(bound) if bound == orphan.files => {}
+            // The session has ended on record, but the recording was not closed then.
+            Some(bound) if bound.is_empty() => {
                 let end = self.end_of_recording(orphan).await?;
                 self.append(end).await?;
             }
-            self.close(session).await;
-            count += 1;
+            Some(_) => return self.leave(session, Strange::Changed).await,
+            None => return self.leave(session, Strange::Unknown).await,
         }
-        Ok(count)
+        self.close(session).await;
+        Ok(true)
+    }
+
+    /// Leaves a recording as it is that no crash of ours explains, and puts that on record once. Nothing binds it, so
+    /// `log verify` finds it.
+    async fn leave(&self, session: SessionId, strange: Strange) -> Result<bool, Failure> {
+        let (what, detail) = strange.words();
+        tracing::error!(%session, "{detail}; it is left as it is, and fails log verify");
+        let known = recall::newest(self.log, self.store, "anomaly", Some(session)).await?;
+        if known.is_some_and(|event| matches!(event.body, Body::Anomaly { what: w, .. } if w == what)) {
+            return Ok(false);
+        }
+        let body = Body::Anomaly { what: what.into(), detail: detail.into() };
+        let event = Event { session: Some(session), severity: Severity::High, ..self.unfinished(body) };
+        self.append(event).await?;
+        Ok(false)
     }
 
     /// Gives the manifest that the log binds its name. What fails is told, and done at the next start.
@@ -88,9 +139,10 @@ impl Closing<'_> {
         }
     }
 
-    /// The files that the last `session.end` of a session binds.
+    /// The files that the last `session.end` of a session binds; `None` when it has no end.
     async fn bound(&self, session: SessionId) -> Result<Option<Vec<RecordingFile>>, Failure> {
-        Ok(match last_end(self.store, session).await?.map(|event| event.body) {
+        let end = recall::newest(self.log, self.store, "session.end", Some(session)).await?;
+        Ok(match end.map(|event| event.body) {
             Some(Body::SessionEnd { recording, .. }) => Some(recording),
             _ => None,
         })
@@ -150,39 +202,27 @@ impl Closing<'_> {
         }
     }
 
-    /// The end of a recording whose session has ended on record, or is not on record at all.
+    /// The end of a recording that was not closed when its session ended.
     async fn end_of_recording(&self, orphan: Orphan) -> Result<Event, Failure> {
-        let known = self.store.session(&orphan.session).await.map_err(Failure::new)?;
-        let reason = match known.as_ref().and_then(|session| session.reason.as_deref()) {
-            Some(reason) if reason.ends_with(CLOSED_LATER) => reason.to_owned(),
-            Some(reason) => format!("{reason}{CLOSED_LATER}"),
-            None => "the recording of a session that the log does not know was closed".into(),
+        let session = self.store.session(&orphan.session).await.map_err(Failure::new)?;
+        let session = session.ok_or_else(|| {
+            Failure::of_index(format!("the index has an end of session {} and no start", orphan.session))
+        })?;
+        let reason = match session.reason.as_deref().unwrap_or("ended") {
+            reason if reason.ends_with(CLOSED_LATER) => reason.to_owned(),
+            reason => format!("{reason}{CLOSED_LATER}"),
         };
-        let duration = |session: &SessionSummary| {
-            let ended = session.ended.unwrap_or(session.started);
-            ended.unix_micros().saturating_sub(session.started.unix_micros())
-        };
+        let ended = session.ended.unwrap_or(session.started);
         let end = Body::SessionEnd {
             reason,
-            duration_us: known.as_ref().map_or(0, duration),
-            bytes_in: known.as_ref().map_or(0, |session| session.bytes_in),
-            bytes_out: known.as_ref().map_or(0, |session| session.bytes_out),
-            exit_status: known.as_ref().and_then(|session| session.exit_status),
+            duration_us: ended.unix_micros().saturating_sub(session.started.unix_micros()),
+            bytes_in: session.bytes_in,
+            bytes_out: session.bytes_out,
+            exit_status: session.exit_status,
             truncated: true,
             recording: orphan.files,
         };
-        let mut event = match &known {
-            Some(session) => self.event(session, end),
-            None => self.unfinished(end),
-        };
-        event.session = Some(orphan.session);
-        if let (None, Some(meta)) = (known, orphan.meta) {
-            event.person = Some(meta.person);
-            event.login = Some(meta.login);
-            event.target = Some(meta.target);
-            event.source = Some(meta.source);
-        }
-        Ok(event)
+        Ok(self.event(&session, end))
     }
 
     /// What passed, as far as the log tells.

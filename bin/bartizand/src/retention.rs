@@ -14,16 +14,14 @@ use bartizan_audit::{Log, Urgency};
 use bartizan_model::event::{Body, Event, Severity};
 use bartizan_model::{NodeId, SessionId, SessionState, Timestamp};
 use bartizan_record::{Recordings, Stored};
-use bartizan_store::{EventQuery, IndexStore as _, Store};
+use bartizan_store::{IndexStore as _, Store};
 use tokio::sync::watch;
 
 use crate::failure::Failure;
+use crate::recall;
 
 /// How often it is looked what can go.
 const EVERY: Duration = Duration::from_secs(300);
-/// Newest removals that are looked at to finish them. They are carried out one after the other, and none is begun while
-/// another fails.
-const UNFINISHED: u32 = 1;
 
 /// What is kept. Without a rule everything is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,20 +85,15 @@ impl Janitor {
     /// # Errors
     /// When the index cannot be read or the disk refuses.
     pub(crate) async fn finish(&self) -> Result<(), Failure> {
-        let query = EventQuery {
-            kind: Some("recording.remove".into()),
-            limit: Some(UNFINISHED),
-            ..EventQuery::default()
-        };
-        let newest = self.store.events(&query).await.map_err(Failure::new)?.items;
-        let newest = newest.iter().filter_map(|event| serde_json::from_str::<Event>(&event.json).ok());
-        for session in newest.filter_map(|event| event.session) {
-            if self.recordings.folder(session).exists() {
+        // Removals are carried out one after the other, and none is begun while another fails.
+        let newest = recall::newest(&self.log, &self.store, "recording.remove", None).await?;
+        match newest.and_then(|event| event.session) {
+            Some(session) if self.recordings.folder(session).exists() => {
                 tracing::warn!(%session, "the removal of a recording was interrupted and is finished now");
-                self.remove(session).await?;
+                self.remove(session).await
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Removes what the rules let go, and returns how many recordings that were.
@@ -141,7 +134,8 @@ impl Janitor {
         if known.is_some_and(|known| known.state == SessionState::Live || known.removed.is_some()) {
             return Ok(None);
         }
-        last_end(&self.store, session).await
+        // Of two ends the last counts: it binds the recording.
+        recall::newest(&self.log, &self.store, "session.end", Some(session)).await
     }
 
     /// Makes the event durable.
@@ -173,21 +167,6 @@ impl Janitor {
         let removed = tokio::task::spawn_blocking(move || recordings.remove(session)).await;
         removed.map_err(Failure::new)?.map_err(Failure::new)
     }
-}
-
-/// The last `session.end` of a session, which is the one that counts: it binds the recording.
-///
-/// # Errors
-/// When the index cannot be read.
-pub(crate) async fn last_end(store: &Store, session: SessionId) -> Result<Option<Event>, Failure> {
-    let query = EventQuery {
-        kind: Some("session.end".into()),
-        session: Some(session),
-        limit: Some(1),
-        ..EventQuery::default()
-    };
-    let found = store.events(&query).await.map_err(Failure::new)?.items;
-    Ok(found.first().and_then(|event| serde_json::from_str(&event.json).ok()))
 }
 
 #[cfg(test)]
