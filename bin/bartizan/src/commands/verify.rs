@@ -7,34 +7,24 @@
 //! Works on the data folder or a copy of it, with the server running or stopped, and trusts nothing in it but
 //! the key. An auditor brings their own copy of the key: the one in the folder proves nothing to them.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::Path;
+mod compare;
+mod said;
 
-use aws_lc_rs::digest::{Context as Context256, SHA256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
 use bartizan_audit::{Checkpoint, Entry, Reader, VerifierKey};
-use bartizan_model::event::{Body, Event};
-use bartizan_model::{RecordingFile, SessionId, Sha256Hex, Timestamp};
-use bartizan_record::{MANIFEST, MANIFEST_UNFINISHED, Manifest, RecordedSession};
+use bartizan_model::{SessionId, Timestamp};
 use serde::Serialize;
 
+use self::compare::compare;
+use self::said::{Said, Sessions};
 use super::prove::{self, Signed};
 use super::{Context, recordings};
 use crate::failure::{Failure, Kind};
 use crate::out::{cell, count, note, time};
 use crate::progress::Progress;
-
-/// Sessions of the log.
-type Sessions = BTreeMap<SessionId, Known>;
-
-/// What the log says of a session's recording.
-#[derive(Debug, Default)]
-struct Known {
-    /// Of a session that ended: the files that its end binds.
-    bound: Option<Vec<RecordingFile>>,
-    /// When and why retention removed the recording.
-    removed: Option<(Timestamp, String)>,
-}
 
 /// A recording that retention removed.
 #[derive(Debug, Serialize)]
@@ -62,6 +52,8 @@ struct Report {
     removed: Vec<Removed>,
     /// Sessions that have no end on record: they run, or the server was stopped hard and has not started since.
     open: Vec<SessionId>,
+    /// Sessions whose recording is bound by an entry that is not signed yet, so that only the disk vouches for it.
+    unsigned: Vec<SessionId>,
     /// Everything that does not verify.
     faults: Vec<String>,
 }
@@ -143,6 +135,11 @@ fn text(report: &Report) -> String {
         let open = count(report.open.len() as u64, "session");
         lines.push(format!("{open} without an end on record (live?), not compared"));
     }
+    if !report.unsigned.is_empty() {
+        let sessions = count(report.unsigned.len() as u64, "session");
+        lines
+            .push(format!("{sessions} with an end that is not signed yet: compared, but verify again later"));
+    }
     if report.since.is_none() {
         lines.push(NOT_CHECKED.into());
     }
@@ -153,30 +150,110 @@ fn text(report: &Report) -> String {
 const NOT_CHECKED: &str = "not checked: whether the whole folder was taken back to an earlier state; \
     compare with a checkpoint kept elsewhere (log checkpoint, log verify --since)";
 
+/// How often the log is looked at, when what it says by now may explain what was found.
+const LOOKS: u32 = 4;
+/// A server signs what it logged within a second.
+const SIGNED_WITHIN: Duration = Duration::from_millis(1100);
+
 fn verify(data: &Path, key: &VerifierKey, kept: Option<&Checkpoint>) -> Result<Report, Failure> {
-    let mut report = Report::default();
     let log = data.join("log");
     // A missing folder is no fault of the evidence, but of the question.
     let reader = Reader::open(&log).map_err(|e| super::log::unreadable(&e))?;
     let root = recordings::folder(data);
     // Before the log: a session's start is durable before its recording begins, also of one that starts now.
     let folders = recordings::all(&root)?;
-    let Some(sessions) = read_log(&log, &reader, key, kept, &mut report) else { return Ok(report) };
-    let mut progress = Progress::new("sessions", sessions.len() as u64);
-    for (id, known) in &sessions {
-        progress.one();
-        if let Some((at, reason)) = &known.removed {
-            report.removed.push(Removed { session: *id, at: *at, reason: reason.clone() });
+    let mut report = Report::default();
+    let Some(mut sessions) = read_log(&log, &reader, key, kept, &mut report) else { return Ok(report) };
+    let mut look = Look { root: &root, faults: BTreeMap::new(), files: BTreeMap::new() };
+    look.at(sessions.keys().copied().chain(folders).collect(), &sessions, report.signed());
+    for _ in 1..LOOKS {
+        let suspects: BTreeSet<SessionId> = look.faults.keys().copied().collect();
+        let unsigned = |id| sessions.get(id).is_some_and(|said| said.is_removed_unsigned(report.signed()));
+        if suspects.iter().any(unsigned) {
+            std::thread::sleep(SIGNED_WITHIN);
+        } else if suspects.is_empty() || reader.head().map_or(true, |head| head <= report.events) {
+            break;
         }
-        match &known.bound {
-            None => report.open.push(*id),
-            Some(files) => check_recording(&root, *id, files, known.removed.is_some(), &mut report),
-        }
+        // Beside a running server: what was removed or closed meanwhile is on record by now.
+        report = Report::default();
+        let Some(read) = read_log(&log, &reader, key, kept, &mut report) else { return Ok(report) };
+        sessions = read;
+        look.at(suspects, &sessions, report.signed());
     }
-    for id in folders.into_iter().filter(|id| !sessions.contains_key(id)) {
-        report.faults.push(format!("session {id}: there is a recording, and no session in the log"));
-    }
+    report.add(&sessions, look);
     Ok(report)
+}
+
+/// What a look at recordings found.
+struct Look<'a> {
+    root: &'a Path,
+    /// Of each session that has any.
+    faults: BTreeMap<SessionId, Vec<String>>,
+    /// Of each recording that was compared, how many files.
+    files: BTreeMap<SessionId, u64>,
+}
+
+impl Look<'_> {
+    /// Looks at the recordings of some sessions, whatever was found before.
+    fn at(&mut self, ids: BTreeSet<SessionId>, sessions: &Sessions, signed: u64) {
+        let mut progress = Progress::new("sessions", ids.len() as u64);
+        for id in ids {
+            progress.one();
+            self.files.remove(&id);
+            let faults = match sessions.get(&id) {
+                None => vec!["there is a recording, and no session in the log".into()],
+                Some(said) => self.one(id, said, signed),
+            };
+            match faults.is_empty() {
+                true => self.faults.remove(&id),
+                false => self.faults.insert(id, faults),
+            };
+        }
+    }
+
+    fn one(&mut self, id: SessionId, said: &Said, signed: u64) -> Vec<String> {
+        let mut faults: Vec<String> = said.contradictions().collect();
+        let Some(bound) = said.bound() else { return faults };
+        let (folder, removed) = (self.root.join(id.to_string()), said.removal(signed).is_some());
+        if removed && !folder.exists() {
+            return faults;
+        }
+        let found = compare(&folder, bound, removed);
+        self.files.insert(id, found.files);
+        if !found.faults.is_empty() && said.is_removed_unsigned(signed) {
+            faults.push("the entry that says it was removed is not signed".into());
+        }
+        faults.extend(found.faults);
+        faults
+    }
+}
+
+impl Report {
+    /// Entries that the checkpoint holds.
+    fn signed(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size)
+    }
+
+    fn add(&mut self, sessions: &Sessions, look: Look<'_>) {
+        let signed = self.signed();
+        for (id, said) in sessions {
+            if let Some(removal) = said.removal(signed) {
+                self.removed.push(Removed { session: *id, at: removal.at, reason: removal.reason.clone() });
+            }
+            if said.bound().is_none() {
+                self.open.push(*id);
+            }
+            if said.is_bound_unsigned(signed) {
+                self.unsigned.push(*id);
+            }
+        }
+        self.recordings = look.files.len() as u64;
+        self.files = look.files.values().sum();
+        let of_session = |(id, faults): (SessionId, Vec<String>)| {
+            faults.into_iter().map(move |fault| format!("session {id}: {fault}"))
+        };
+        self.faults.extend(look.faults.into_iter().flat_map(of_session));
+    }
 }
 
 /// Verifies the log; gives its sessions. None when it does not verify: what it says of recordings is not to be
@@ -194,7 +271,7 @@ fn read_log(
     let each = |entry: &Entry| {
         progress.one();
         report.events += 1;
-        check_entry(entry, &mut report.faults, &mut sessions);
+        said::take(entry, &mut report.faults, &mut sessions);
     };
     let verified = match kept {
         None => bartizan_audit::verify(log, key, each),
@@ -211,122 +288,6 @@ fn read_log(
         }
     }
     Some(sessions)
-}
-
-fn check_entry(entry: &Entry, faults: &mut Vec<String>, sessions: &mut Sessions) {
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&entry.bytes) {
-        faults.push(format!("entry {}: is no event: {error}", entry.index));
-    }
-    // Most events are of no session's start or end, and of no removal: reading those as well takes longer than all the rest.
-    let about_recordings = |bytes: &[u8]| bytes == b"\"session." || bytes == b"\"recordin";
-    if !entry.bytes.windows(9).any(about_recordings) {
-        return;
-    }
-    // Of events of a later version's types nothing is asked.
-    let Ok(event) = serde_json::from_slice::<Event>(&entry.bytes) else { return };
-    match (event.session, event.body) {
-        (Some(id), Body::SessionStart { .. }) => {
-            sessions.entry(id).or_default();
-        }
-        // A later end replaces an earlier one: a recording that was closed at a restart is bound by a second.
-        (Some(id), Body::SessionEnd { recording, .. }) => {
-            sessions.entry(id).or_default().bound = Some(recording);
-        }
-        (Some(id), Body::RecordingRemove { reason, .. }) => {
-            sessions.entry(id).or_default().removed = Some((event.time, reason));
-        }
-        _ => {}
-    }
-}
-
-/// Compares the recording of one session with what its `session.end` binds. Of a recording that was `removed` nothing
-/// need be there, but what is there, because the removal goes on, is what the log says.
-fn check_recording(root: &Path, id: SessionId, bound: &[RecordingFile], removed: bool, report: &mut Report) {
-    let folder = root.join(id.to_string());
-    if removed && !folder.exists() {
-        return;
-    }
-    report.recordings += 1;
-    let mut fault = |what: String| report.faults.push(format!("session {id}: {what}"));
-    if bound.is_empty() {
-        // The session ended before a recording began, or its recording failed; that is on record.
-        return;
-    }
-    for file in bound {
-        report.files += 1;
-        match digest(&folder.join(name_on_disk(&folder, &file.name))) {
-            Ok((bytes, sha256)) if (bytes, sha256) == (file.bytes, file.sha256) => {}
-            Ok((bytes, _)) if bytes != file.bytes => {
-                fault(format!("{} has {bytes} bytes, and the log says {}", file.name, file.bytes));
-            }
-            Ok(_) => fault(format!("{} differs from what the log says", file.name)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if !removed {
-                    fault(format!("{} is missing", file.name));
-                }
-            }
-            Err(error) => fault(format!("{} cannot be read: {error}", file.name)),
-        }
-    }
-    // Of long recordings the log binds the manifest only, and the manifest binds the rest.
-    if let [only] = bound
-        && only.name == MANIFEST
-        && !removed
-    {
-        match RecordedSession::open_closing(&folder).and_then(|recording| recording.verify()) {
-            Ok(differing) => {
-                differing.iter().for_each(|name| fault(format!("{name} differs from the manifest")))
-            }
-            Err(error) => fault(error.to_string()),
-        }
-    }
-    if !removed {
-        unbound(&folder, bound, &mut fault);
-    }
-}
-
-/// The name under which a bound file is looked for: when the server ended while it closed a recording that a crash had
-/// left, the log binds a manifest already that has its unfinished name.
-fn name_on_disk<'a>(folder: &Path, bound: &'a str) -> &'a str {
-    let closing = || !folder.join(MANIFEST).exists() && folder.join(MANIFEST_UNFINISHED).exists();
-    if bound == MANIFEST && closing() { MANIFEST_UNFINISHED } else { bound }
-}
-
-/// Names files in the folder that nothing binds.
-fn unbound(folder: &Path, bound: &[RecordingFile], fault: &mut impl FnMut(String)) {
-    let manifest: Option<Manifest> =
-        RecordedSession::open_closing(folder).ok().and_then(|recording| recording.manifest().cloned());
-    let listed = |name: &str| {
-        let in_manifest =
-            || manifest.iter().flat_map(|manifest| &manifest.files).any(|file| file.name == name);
-        bound.iter().any(|file| name_on_disk(folder, &file.name) == name) || in_manifest()
-    };
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !listed(&name) {
-            fault(format!("{name} is in the folder, and the log does not know it"));
-        }
-    }
-}
-
-/// Length and SHA-256 of a file.
-fn digest(path: &Path) -> std::io::Result<(u64, Sha256Hex)> {
-    let mut file = std::fs::File::open(path)?;
-    let mut context = Context256::new(&SHA256);
-    let (mut buffer, mut bytes) = (vec![0; 128 << 10], 0);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            n => {
-                context.update(&buffer[..n]);
-                bytes += n as u64;
-            }
-        }
-    }
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(context.finish().as_ref());
-    Ok((bytes, Sha256Hex(sha256)))
 }
 
 #[cfg(test)]

@@ -222,8 +222,11 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError
     })
 }
 
-/// The length and digest of a whole file.
-pub(crate) fn digest_file(path: &Path) -> io::Result<(u64, Sha256Hex)> {
+/// The length in bytes and the SHA-256 of a whole file.
+///
+/// # Errors
+/// When it cannot be read, or is no plain file: a pipe is not waited for, and a link not followed.
+pub fn digest_file(path: &Path) -> io::Result<(u64, Sha256Hex)> {
     let mut file = open_plain(path)?;
     let mut digest = Sha256::default();
     let mut buffer = vec![0; 64 << 10];

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bartizan_audit::{Log, LogOptions, Origin, Signer};
-use bartizan_model::{NodeId, Recording, Timestamp, Way};
-use bartizan_record::{Options, Recordings, SessionMeta, Stream};
+use bartizan_model::event::{Body, Event};
+use bartizan_model::{NodeId, Recording, RecordingFile, Timestamp, Way};
+use bartizan_record::{
+    MANIFEST, MANIFEST_UNFINISHED, Options, RecordedSession, Recordings, SessionMeta, Stream,
+};
 
 use super::*;
 
@@ -32,6 +35,26 @@ fn start() -> Body {
         input: false,
         client: "SSH-2.0-x".into(),
     }
+}
+
+fn end(recording: Vec<RecordingFile>) -> Body {
+    Body::SessionEnd {
+        reason: "closed".into(),
+        duration_us: 1,
+        bytes_in: 0,
+        bytes_out: 5,
+        exit_status: None,
+        truncated: false,
+        recording,
+    }
+}
+
+fn remove() -> Body {
+    Body::RecordingRemove { reason: "old".into(), bytes: 1, recording: Vec::new() }
+}
+
+fn signer() -> Signer {
+    Signer::from_seed(&"test/verify".parse::<Origin>().unwrap(), &[7; 32]).unwrap()
 }
 
 async fn record(root: PathBuf, session: SessionId, channels: u32) -> Vec<RecordingFile> {
@@ -65,24 +88,29 @@ impl Data {
         let origin: Origin = "test/verify".parse().unwrap();
         let dir = folder.path().join("log");
         Log::create(&dir, &origin).unwrap();
-        let signer = Signer::from_seed(&origin, &[7; 32]).unwrap();
-        let key = signer.verifier_key().clone();
-        let log = Log::open(&dir, LogOptions { signer: Some(signer), ..LogOptions::default() }).unwrap().log;
-        let end = Body::SessionEnd {
-            reason: "closed".into(),
-            duration_us: 1,
-            bytes_in: 0,
-            bytes_out: 5,
-            exit_status: None,
-            truncated: false,
-            recording: files,
-        };
-        for body in [start(), end] {
-            log.submit(event(session, body)).unwrap().wait_blocking().unwrap();
+        let key = signer().verifier_key().clone();
+        let data = Self { folder, session, key };
+        data.log([(session, start()), (session, end(files)), (SessionId::new(), start())]);
+        data
+    }
+
+    /// Adds to the log, as a server does that is stopped then.
+    fn log(&self, events: impl IntoIterator<Item = (SessionId, Body)>) {
+        self.log_as(Some(signer()), events);
+    }
+
+    fn log_as(&self, signer: Option<Signer>, events: impl IntoIterator<Item = (SessionId, Body)>) {
+        let options = LogOptions { signer, ..LogOptions::default() };
+        let log = Log::open(&self.folder.path().join("log"), options).unwrap().log;
+        for (id, body) in events {
+            log.submit(event(id, body)).unwrap().wait_blocking().unwrap();
         }
-        log.submit(event(SessionId::new(), start())).unwrap().wait_blocking().unwrap();
         log.close().unwrap();
-        Self { folder, session, key }
+    }
+
+    /// The files that the log binds.
+    fn bound(&self) -> Vec<RecordingFile> {
+        RecordedSession::open(self.recording("")).unwrap().logged_files().unwrap().unwrap()
     }
 
     fn recording(&self, name: &str) -> PathBuf {
@@ -227,7 +255,7 @@ fn without_the_right_key_and_checkpoint_nothing_is_believed() {
 fn entries_must_be_events() {
     let (mut faults, mut sessions) = (Vec::new(), Sessions::new());
     for json in [r#"{"index":4,"type":"of a later version"}"#, "nonsense"] {
-        check_entry(&Entry { index: 4, bytes: json.into() }, &mut faults, &mut sessions);
+        said::take(&Entry { index: 4, bytes: json.into() }, &mut faults, &mut sessions);
     }
     assert_eq!((faults.len(), sessions.len()), (1, 0));
     assert!(faults[0].starts_with("entry 4: is no event"));
@@ -242,12 +270,7 @@ fn a_recording_is_gone_by_an_event_or_not_at_all() {
     assert!(report.faults.iter().any(|fault| fault.ends_with("manifest.json is missing")), "{report:?}");
 
     let data = Data::new(1);
-    let signer = Signer::from_seed(&"test/verify".parse::<Origin>().unwrap(), &[7; 32]).unwrap();
-    let options = LogOptions { signer: Some(signer), ..LogOptions::default() };
-    let log = Log::open(&data.folder.path().join("log"), options).unwrap().log;
-    let remove = Body::RecordingRemove { reason: "old".into(), bytes: 1, recording: Vec::new() };
-    log.submit(event(data.session, remove)).unwrap().wait_blocking().unwrap();
-    log.close().unwrap();
+    data.log([(data.session, remove())]);
     for name in ["meta.json", "manifest.json", ""] {
         let report = verify(data.folder.path(), &data.key, None).unwrap();
         assert!(report.faults.is_empty(), "before {name:?}: {report:?}");
@@ -264,4 +287,88 @@ fn a_recording_is_gone_by_an_event_or_not_at_all() {
     fs::write(data.recording("meta.json"), "forged").unwrap();
     let faults = verify(data.folder.path(), &data.key, None).unwrap().faults;
     assert!(faults.len() == 1 && faults[0].contains("meta.json has 6 bytes"), "{faults:?}");
+}
+
+/// A recording that could not be closed when its session ended is bound by a second end, and by no third.
+#[test]
+fn files_are_bound_once() {
+    let data = Data::new(1);
+    let files = data.bound();
+    data.log([(data.session, end(files.clone()))]);
+    assert_eq!(data.faults(), Vec::<String>::new(), "the same again");
+    let mut others = files;
+    others[0].bytes += 1;
+    data.log([(data.session, end(others))]);
+    let faults = data.faults();
+    assert!(faults[0].ends_with("entry 4 binds other files than entry 3 before it"), "{faults:?}");
+    data.log([(data.session, end(Vec::new()))]);
+    let faults = data.faults();
+    assert!(faults[1].ends_with("entry 5 binds other files than entry 4 before it"), "{faults:?}");
+
+    let data = Data::new(1);
+    let (files, late) = (data.bound(), SessionId::new());
+    let folder = |id: SessionId| data.folder.path().join("recordings").join(id.to_string());
+    fs::rename(folder(data.session), folder(late)).unwrap();
+    data.log([(late, start()), (late, end(Vec::new()))]);
+    let faults: Vec<_> = data.faults().into_iter().filter(|f| f.contains(&late.to_string())).collect();
+    let expected = "there is a closed recording, and the log binds none of its files";
+    assert_eq!(faults, [format!("session {late}: {expected}")]);
+    data.log([(late, end(files))]);
+    assert!(!data.faults().iter().any(|fault| fault.contains(&late.to_string())), "{:?}", data.faults());
+}
+
+#[test]
+fn an_end_without_a_start_is_found() {
+    let data = Data::new(1);
+    let (ended, removed) = (SessionId::new(), SessionId::new());
+    data.log([(ended, end(Vec::new())), (removed, remove())]);
+    let faults = data.faults();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    for (id, index) in [(ended, 3), (removed, 4)] {
+        let expected = format!("session {id}: the log has entry {index} of it, and no start of the session");
+        assert!(faults.contains(&expected), "{faults:?}");
+    }
+}
+
+/// Whoever can write to the disk can add to a log, but not sign it.
+#[test]
+fn what_is_not_signed_excuses_nothing() {
+    let data = Data::new(1);
+    data.log_as(None, [(data.session, remove())]);
+    assert_eq!(data.faults(), Vec::<String>::new(), "all of it is there");
+    fs::remove_dir_all(data.recording("")).unwrap();
+    let report = data.report();
+    assert!(report.faults[0].ends_with("the entry that says it was removed is not signed"), "{report:?}");
+    assert!(report.faults[1].ends_with("manifest.json is missing"), "{report:?}");
+    assert!(report.removed.is_empty());
+    // Signed while it is looked at, as by a server that runs.
+    let faults = std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| data.faults());
+        data.log([]);
+        verifying.join().unwrap()
+    });
+    assert_eq!(faults, Vec::<String>::new());
+
+    let data = Data::new(1);
+    let id = SessionId::new();
+    let root = data.folder.path().join("recordings");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let files = runtime.block_on(record(root, id, 1));
+    data.log([(id, start())]);
+    data.log_as(None, [(id, end(files))]);
+    let report = data.report();
+    assert_eq!((report.faults.len(), &*report.unsigned), (0, &[id][..]), "{report:?}");
+    assert!(text(&report).contains("1 session with an end that is not signed yet"), "{}", text(&report));
+}
+
+#[test]
+fn a_pipe_or_a_link_in_place_of_a_file_is_a_fault() {
+    let data = Data::new(1);
+    let (path, elsewhere) = (data.recording("meta.json"), data.folder.path().join("meta"));
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(data.faults()[0].ends_with("meta.json cannot be read: not a plain file"), "{:?}", data.faults());
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(data.faults()[0].ends_with("meta.json cannot be read: not a plain file"), "{:?}", data.faults());
 }
