@@ -120,13 +120,18 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
     let lock = lock(&*disk, dir)?;
     let mut segments = journal::segments(&*disk, dir)?;
     let Replayed { tail, mut integrator, mut bundles, entries, torn } = replay(&disk, dir, &segments)?;
+    // What an earlier process may only have written: the log goes on from it, and its full bundles are files later only.
+    for segment in &segments {
+        let path = segment.path(dir);
+        disk.sync_file(&path).map_err(FileError::new("sync", &path))?;
+    }
     // A segment that ends in the middle of an append is set aside here and now, which needs what it holds in bundles.
     if torn.is_some() {
         integrator.integrate(std::mem::take(&mut bundles))?;
     }
     integrator.check(&bundles)?;
 
-    // The journal goes on in a new segment, which makes durable what an earlier process may only have written.
+    // The journal goes on in a new segment.
     let sequence = segments.last().map_or(0, |last| last.sequence) + 1;
     let start = |reserve| tail.start_segment(&*disk, dir, sequence, options.allocation(), reserve);
     // On a full disk it begins without the reserve, and takes nothing before it has it.

@@ -132,3 +132,27 @@ fn nothing_is_lost_when_power_fails_and_takes_a_part_of_what_was_not_synced() {
     };
     every_fault(&|disk| disk.after_power_failure(coin));
 }
+
+/// A kill leaves a batch that was written and not synced, which the next process goes on from; the power fails before
+/// what it replayed is in bundles.
+#[test]
+fn what_a_kill_left_is_durable_before_more_is_promised() {
+    for n in 0.. {
+        let disk = SimDisk::new();
+        let log = new_log_of_one_segment(&disk);
+        append(&log, 0..250);
+        disk.fail_at(n, Fault::Without, true);
+        let pending: Vec<_> = (250..270).map_while(|n| log.submit(event(n)).ok()).collect();
+        drop(pending.into_iter().map(|pending| pending.wait_blocking()).collect::<Vec<_>>());
+        let Some(what) = disk.tripped() else {
+            assert!(n >= 2, "{n}: a write, and its sync");
+            return;
+        };
+        let disk = disk.after_kill();
+        let opened = open::open(Arc::new(disk.clone()), dir(), LogOptions::default()).unwrap();
+        let receipt = opened.log.submit(event(1000)).unwrap().wait_blocking().unwrap();
+        let disk = disk.after_power_failure(|| false);
+        open_unsigned(&disk).unwrap_or_else(|error| panic!("change {n}: {what}: {error}"));
+        check(&disk, &[(1000, receipt)], &what);
+    }
+}
