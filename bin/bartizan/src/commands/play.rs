@@ -7,6 +7,7 @@
 //!
 //! What the target sent is shown as it was, except for what would reach beyond the screen: see [`tame`].
 
+mod draws;
 mod keys;
 mod tame;
 mod terminal;

@@ -5,15 +5,17 @@
 //! everything that draws is kept:
 //!
 //! - OSC, DCS, APC, PM and SOS strings, to their end: titles, clipboard, files, queries, graphics;
-//! - CSI sequences that ask or act beyond the screen: device attributes (`c`), status (`n`), window operations
-//!   (`t`), terminal parameters (`x`), mode queries (`$p`), media copy (`i`), key and pointer queries (`u`, `|`);
-//! - `ESC Z` (identify) and ENQ, which make a terminal answer;
+//! - CSI sequences but those that are known to draw: questions (device attributes, status, versions, modes, checksums),
+//!   window operations, media copy, and what changes what keys, mouse and focus send;
+//! - `ESC Z` (identify) and ENQ, which make a terminal answer, and `ESC %`, which ends UTF-8;
 //! - the forms of all of these in UTF-8's 8-bit controls. (Terminals that are not set to UTF-8 and take single
 //!   bytes from 0x80 to 0x9f for controls are not helped by this.)
 //!
 //! A channel without a terminal is shown as text, its control characters escaped.
 
 use bartizan_model::escape;
+
+use super::draws::{drawn, escape_draws};
 
 /// Where the filter is in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +123,15 @@ impl Tame {
             b']' | b'P' | b'X' | b'^' | b'_' if self.held.len() == 1 => {
                 self.drop_held(State::Skip { escape: false })
             }
-            b'Z' if self.held.len() == 1 => self.drop_held(State::Ground),
             // Intermediates, as in `ESC ( B`.
             0x20..=0x2f => self.hold(byte, State::Escape),
-            0x30..=0x7e => self.release(byte, shown),
+            0x30..=0x7e => {
+                self.held.push(byte);
+                if escape_draws(&self.held) {
+                    shown.extend(&self.held);
+                }
+                self.drop_held(State::Ground);
+            }
             _ => self.interrupted(byte, shown),
         }
     }
@@ -132,11 +139,13 @@ impl Tame {
     fn sequence(&mut self, byte: u8, shown: &mut Vec<u8>) {
         match byte {
             0x20..=0x3f => self.hold(byte, State::Sequence),
-            b'c' | b'n' | b't' | b'x' | b'i' | b'|' => self.drop_held(State::Ground),
-            b'p' if self.held.contains(&b'$') => self.drop_held(State::Ground),
-            // Keyboard protocol: `CSI ? u` asks; `CSI u` alone restores the cursor.
-            b'u' if self.held.len() > 2 => self.drop_held(State::Ground),
-            0x40..=0x7e => self.release(byte, shown),
+            0x40..=0x7e => {
+                self.held.push(byte);
+                if let Some(drawn) = drawn(&self.held) {
+                    shown.extend(drawn.iter());
+                }
+                self.drop_held(State::Ground);
+            }
             _ => self.interrupted(byte, shown),
         }
     }
@@ -167,12 +176,6 @@ impl Tame {
     fn drop_held(&mut self, state: State) {
         self.held.clear();
         self.state = state;
-    }
-
-    fn release(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        shown.append(&mut self.held);
-        shown.push(byte);
-        self.state = State::Ground;
     }
 }
 
@@ -212,7 +215,8 @@ mod tests {
             b"\x1b[1;31mred\x1b[0m",
             b"\x1b[2J\x1b[H\x1b[?1049h\x1b[10;20r\x1b[u\x1b[s",
             b"\x1b(0lqk\x1b(B\x1b7\x1b8\x1b=\x1b>\x1bM",
-            b"\x1b[38;2;1;2;3m\x1b[?25l\x1b[!p",
+            b"\x1b[38;2;1;2;3m\x1b[4:3m\x1b[?25l\x1b[!p\x1b[2 q\x1b[?2026h\x1b[?12;25h\x1b[?J",
+            b"\x1b[1;1;5;5$z\x1b[2T\x1b[5`\x1b[#{\x1bc\x1b#8",
             "\u{a0}\u{b5}\u{e9}\u{540d}".as_bytes(),
         ] {
             assert_eq!(tamed(kept), kept, "{kept:?}");
@@ -223,7 +227,11 @@ mod tests {
             (b"a\x1bP$qm\x1b\\b\x1b_G\x1b\\c\x1b^x\x1b\\d\x1bXy\x1b\\e", b"abcde"),
             (b"a\x1b[cb\x1b[>0cc\x1b[6nd\x1b[?6ne", b"abcde"),
             (b"a\x1b[8;50;100tb\x1b[21tc\x1b[xd\x1b[5ie\x1b[?2004$pf\x1b[?ug", b"abcdefg"),
-            (b"a\x1bZb\x05c", b"abc"),
+            (b"a\x1bZb\x05c\x1b%@d\x1b Ge", b"abcde"),
+            (b"a\x1b[>qb\x1b[>0qc\x1b[1$wd\x1b[1;1;1;1;9;9*ye", b"abcde"),
+            (b"a\x1b[?1;1;0Sb\x1b[?4mc\x1b[>4;2md\x1b[?996ne\x1b[>1uf\x1b[1ug", b"abcdefg"),
+            (b"a\x1b[1;2;3;4;5Tb\x1b[?1004hc\x1b[?1000;1006hd\x1b[?2004he\x1b[?1sf", b"abcdef"),
+            (b"a\x1b[?1;25;1000lb", b"a\x1b[?25lb"),
             (b"a\xc2\x9b6nb\xc2\x9d0;x\x07c\xc2\x90q\x1b\\d\xc2\x9ae", b"abcde"),
             (b"a\xc2\x9b31mb", b"a\x1b[31mb"),
             (b"a\x1b[6\x1b[6nb", b"ab"),

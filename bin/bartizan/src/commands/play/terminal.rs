@@ -9,9 +9,9 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use super::keys::{self, Key};
 use crate::failure::Failure;
 
-/// Leaves every mode that a recording may have left on: colours, alternate screen, hidden cursor, mouse,
-/// bracketed paste, application keys.
-const RESTORE: &[u8] = b"\x1b[0m\x1b(B\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[r\x1b[999;1H\r\n";
+/// Leaves every mode that a recording may have left on: colours, alternate screen, hidden cursor, margins. Mouse, focus,
+/// bracketed paste and application keys are not let through, and left all the same.
+const RESTORE: &[u8] = b"\x1b[0m\x1b(B\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[r\x1b[999;1H\r\n";
 /// Everything from the beginning: RIS.
 const RESET: &[u8] = b"\x1bc";
 
