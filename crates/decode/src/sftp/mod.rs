@@ -10,6 +10,7 @@
 
 mod files;
 mod frame;
+mod pending;
 mod state;
 mod tell;
 mod wire;

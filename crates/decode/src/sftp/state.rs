@@ -8,8 +8,9 @@ use bartizan_model::observation::Direction;
 
 use super::files::{File, Handles, Open, Slot, Used};
 use super::frame::Piece;
+use super::pending::{Change, Opening, Pending};
 use super::tell::{self, FX_EOF, FX_OK, described, with_status};
-use super::wire::{Fields, OpenFlags, Request, kind};
+use super::wire::{Fields, Request, kind};
 use crate::digest::{Block, Window};
 use crate::observed::{Observed, Origin, Part, Sink};
 use crate::{Options, Stream, text};
@@ -52,41 +53,6 @@ struct Passing {
     block: Block,
     /// Where in the file what comes next belongs.
     at: u64,
-}
-
-/// A request that is not answered yet.
-enum Pending {
-    Open(Box<Opening>),
-    OpenDir(Box<[u8]>),
-    Close(Slot),
-    Read(Slot, u64),
-    Write(Slot),
-    /// An observation that lacks its status.
-    Change(Box<Change>),
-    Other,
-}
-
-struct Opening {
-    path: Box<[u8]>,
-    flags: OpenFlags,
-    mode: Option<u32>,
-}
-
-struct Change {
-    body: Body,
-    /// What remembering it costs of the budget for names.
-    cost: usize,
-}
-
-impl Pending {
-    fn cost(&self) -> usize {
-        match self {
-            Self::Open(opening) => opening.path.len(),
-            Self::OpenDir(path) => path.len(),
-            Self::Change(change) => change.cost,
-            Self::Close(_) | Self::Read(..) | Self::Write(_) | Self::Other => 0,
-        }
-    }
 }
 
 /// What a packet is read with.
