@@ -124,11 +124,13 @@ impl File {
     }
 
     /// The ways that the file was used, or was opened for if it was not: with bytes, and digest or why there is none.
+    /// Opening that changed the file was an upload, if of nothing.
     pub(super) fn used(self, window: &mut Window) -> impl Iterator<Item = Used> {
         let [upward, downward] = [Direction::Upload, Direction::Download].map(|way| self.contents(way));
         let idle = !self.read.used && !self.written.used;
-        let upload = self.written.used || idle && self.flags.write();
-        let download = self.read.used || idle && !self.flags.write();
+        let meant = |direction| idle && self.flags.direction() == direction;
+        let upload = self.written.used || self.flags.always_changes() || meant(Direction::Upload);
+        let download = self.read.used || meant(Direction::Download);
         let mut finish = |flow: Flow, direction, wanted: bool, number| {
             let digest = flow.order.finish(window);
             let contents = flow.used.then_some(number);

@@ -5,6 +5,8 @@
 //! change of a name or of attributes gives one event, with the status that the target returned; listings and
 //! questions are counted.
 //!
+//! A file that opening made or emptied gives an upload, whatever it was opened for.
+//!
 //! The digest is of the bytes that *passed*, in order from the beginning of the file. Where a file was written
 //! without emptying it first, more may follow them on the disk; where a part was read twice, the first reading counts.
 

@@ -69,7 +69,7 @@ impl Context<'_> {
 
     /// A file was asked for and not opened.
     fn not_opened(&mut self, opening: &Opening, status: String) {
-        let direction = if opening.flags.write() { Direction::Upload } else { Direction::Download };
+        let direction = opening.flags.direction();
         let used = Used { direction, bytes: 0, digest: Err("not opened"), contents: None };
         let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
         let partial = status == UNANSWERED;

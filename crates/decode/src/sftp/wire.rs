@@ -2,6 +2,8 @@
 //!
 //! Source: draft-ietf-secsh-filexfer-02, and OpenSSH's `PROTOCOL` for the extensions.
 
+use bartizan_model::observation::Direction;
+
 /// Packet types (draft-ietf-secsh-filexfer-02 §3).
 pub(super) mod kind {
     pub(in super::super) const INIT: u8 = 1;
@@ -136,6 +138,14 @@ impl OpenFlags {
     /// Whether opening may make or empty the file.
     pub const fn changes(self) -> bool {
         self.0 & (8 | 16) != 0
+    }
+    /// Whether opening changes the file whatever it was: empties it, or makes it and nothing else.
+    pub(super) const fn always_changes(self) -> bool {
+        self.0 & 16 != 0 || self.0 & (8 | 32) == 8 | 32
+    }
+    /// Which way it goes if nothing passes through it. OpenSSH makes and empties files that are opened for reading, too.
+    pub(super) const fn direction(self) -> Direction {
+        if self.write() || self.changes() { Direction::Upload } else { Direction::Download }
     }
 }
 
