@@ -3,7 +3,7 @@
 //! Requests are matched to replies by id, however many are in flight. A file gives one `transfer` when it is closed:
 //! the bytes that passed through its handle, and their SHA-256 if they passed in the file's order, or nearly. Every
 //! change of a name or of attributes gives one event, with the status that the target returned; listings and
-//! questions are counted.
+//! questions are counted. An answer that cannot be one to its request ends the decoding.
 //!
 //! A file that opening made or emptied gives an upload, whatever it was opened for.
 //!
@@ -67,6 +67,8 @@ impl Sftp {
     fn give_up(&mut self, reason: &str, sink: &mut dyn Sink) {
         (self.origin.bytes_in, self.origin.bytes_out) = (self.input.start(), self.output.start());
         self.origin.stop(reason, sink);
+        // What is open or not answered by now goes on unseen.
+        self.origin.confidence = Confidence::Low;
         let context = &mut Context { origin: &self.origin, options: &self.options, sink };
         self.state.abandon(context);
     }

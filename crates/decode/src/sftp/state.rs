@@ -1,15 +1,12 @@
 //! What is known of a channel's files, and what each packet changes of it.
 
-use std::collections::HashMap;
-
 use bartizan_model::escape;
-use bartizan_model::event::Body;
 use bartizan_model::observation::Direction;
 
 use super::files::{File, Handles, Open, Slot, Used};
 use super::frame::Piece;
-use super::pending::{Change, Opening, Pending};
-use super::tell::{self, FX_EOF, FX_OK, described, with_status};
+use super::pending::{Change, Opening, Pending, Unanswered};
+use super::tell::{self, FX_EOF, FX_OK, described};
 use super::wire::{Fields, Request, kind};
 use crate::digest::{Block, Window};
 use crate::observed::{Observed, Origin, Part, Sink};
@@ -22,7 +19,7 @@ const UNANSWERED: &str = "not answered";
 
 /// What is known of the channel's files.
 pub(super) struct State {
-    pending: HashMap<u32, Pending>,
+    unanswered: Unanswered,
     handles: Handles,
     window: Window,
     /// Bytes of names that are remembered.
@@ -63,16 +60,18 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn tell(&mut self, done: bool, body: Body) {
+    /// A change was answered, or never will be.
+    fn changed(&mut self, done: bool, change: Change, status: String) {
+        let body = tell::with_status(change.body, status, self.origin);
         self.sink.observed(Observed::new(done, body));
     }
 
-    /// A file was asked for and not opened.
+    /// A file was asked for and not opened, as far as the target has answered.
     fn not_opened(&mut self, opening: &Opening, status: String) {
-        let direction = opening.flags.direction();
-        let used = Used { direction, bytes: 0, digest: Err("not opened"), contents: None };
+        let (direction, partial) = (opening.flags.direction(), status == UNANSWERED);
+        let why = if partial { UNANSWERED } else { "not opened" };
+        let used = Used { direction, bytes: 0, digest: Err(why), contents: None };
         let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
-        let partial = status == UNANSWERED;
         self.sink.observed(tell::transfer(&path, used, mode, &status, partial, self.origin));
     }
 }
@@ -83,7 +82,7 @@ type Refused = String;
 impl State {
     pub(super) fn new(options: &Options) -> Self {
         Self {
-            pending: HashMap::new(),
+            unanswered: Unanswered::default(),
             handles: Handles::default(),
             window: Window::new(options.window_bytes),
             names: 0,
@@ -110,7 +109,8 @@ impl State {
                 return self.write(id, handle, offset, length, context);
             }
             Piece::Data { id, length } => return self.data(id, length),
-            Piece::Reply { kind, id } => self.reply(kind, id),
+            // What these answer changes nothing.
+            Piece::Reply { kind, id } => return self.answered(id, kind, true).map(drop),
             Piece::Packet(kind, body) => {
                 return match stream {
                     Stream::Input => self.request(kind, body, context),
@@ -173,9 +173,7 @@ impl State {
 
     /// Contents of a file follow, from the target.
     fn data(&mut self, id: u32, length: u32) -> Result<(), Refused> {
-        let Some(Pending::Read(slot, offset)) = self.pending.remove(&id) else {
-            return Ok(());
-        };
+        let Some(Pending::Read(slot, offset)) = self.answered(id, kind::DATA, true)? else { return Ok(()) };
         if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
             let block = file.begin(Direction::Download, offset, length, &mut self.window);
             self.reading = Some(Passing { slot, block, at: offset });
@@ -183,24 +181,20 @@ impl State {
         Ok(())
     }
 
-    /// An answer whose contents do not matter.
-    fn reply(&mut self, kind: u8, id: u32) {
-        debug_assert!(matches!(kind, kind::NAME | kind::ATTRS | kind::EXTENDED_REPLY));
-        if let Some(pending) = self.pending.remove(&id) {
-            self.names -= pending.cost();
-        }
+    /// Takes the request that is answered, if there is one.
+    fn answered(&mut self, id: u32, kind: u8, ok: bool) -> Result<Option<Pending>, Refused> {
+        let pending = self.unanswered.answered(id, kind, ok)?;
+        self.names -= pending.as_ref().map_or(0, Pending::cost);
+        Ok(pending)
     }
 
     /// Remembers a request until it is answered.
     fn ask(&mut self, id: u32, pending: Pending, context: &Context<'_>) -> Result<(), Refused> {
-        if self.pending.len() >= context.options.in_flight {
+        if self.unanswered.len() >= context.options.in_flight {
             return Err(format!("more than {} requests unanswered", context.options.in_flight));
         }
         self.remember(pending.cost(), context)?;
-        match self.pending.insert(id, pending) {
-            None => Ok(()),
-            Some(_) => Err(format!("request id {id} used again before it was answered")),
-        }
+        self.unanswered.asked(id, pending)
     }
 
     fn remember(&mut self, bytes: usize, context: &Context<'_>) -> Result<(), Refused> {
@@ -303,8 +297,7 @@ impl State {
             kind::STATUS => {
                 let code = fields.u32().ok_or_else(short)?;
                 let message = fields.string().unwrap_or_default();
-                self.status(id, code, message, context);
-                Ok(())
+                self.status(id, code, message, context)
             }
             kind::HANDLE => {
                 let handle = fields.string().filter(|handle| handle.len() <= 256).ok_or_else(short)?;
@@ -315,9 +308,14 @@ impl State {
     }
 
     /// The target answered with a status.
-    fn status(&mut self, id: u32, code: u32, message: &[u8], context: &mut Context<'_>) {
-        let Some(pending) = self.pending.remove(&id) else { return };
-        self.names -= pending.cost();
+    fn status(
+        &mut self,
+        id: u32,
+        code: u32,
+        message: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<(), Refused> {
+        let Some(pending) = self.answered(id, kind::STATUS, code == FX_OK)? else { return Ok(()) };
         match pending {
             Pending::Open(opening) => context.not_opened(&opening, described(code, message)),
             Pending::Close(slot) => {
@@ -333,10 +331,11 @@ impl State {
                 self.refused(slot, "a part could not be written", code, message);
             }
             Pending::Change(change) => {
-                context.tell(code == FX_OK, with_status(change.body, described(code, message)));
+                context.changed(code == FX_OK, *change, described(code, message));
             }
             Pending::Read(..) | Pending::Write(_) | Pending::OpenDir(_) | Pending::Other => {}
         }
+        Ok(())
     }
 
     /// The target refused a part of a file.
@@ -351,8 +350,7 @@ impl State {
 
     /// The target opened a file or a folder.
     fn opened(&mut self, id: u32, handle: &[u8], context: &mut Context<'_>) -> Result<(), Refused> {
-        let Some(pending) = self.pending.remove(&id) else { return Ok(()) };
-        self.names -= pending.cost();
+        let Some(pending) = self.answered(id, kind::HANDLE, true)? else { return Ok(()) };
         let (path, file) = match pending {
             Pending::Open(opening) => {
                 let Opening { path, flags, mode } = *opening;
@@ -398,14 +396,10 @@ impl State {
         for open in self.handles.drain() {
             self.closed(open, None, context);
         }
-        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
-        pending.sort_unstable_by_key(|(id, _)| *id);
-        for (_, pending) in pending {
+        for pending in self.unanswered.drain() {
             match pending {
                 Pending::Open(opening) => context.not_opened(&opening, UNANSWERED.to_owned()),
-                Pending::Change(change) => {
-                    context.tell(false, with_status(change.body, UNANSWERED.to_owned()));
-                }
+                Pending::Change(change) => context.changed(false, *change, UNANSWERED.to_owned()),
                 _ => {}
             }
         }

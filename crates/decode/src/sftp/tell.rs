@@ -118,16 +118,19 @@ pub(super) fn names_in(body: &Body) -> usize {
     }
 }
 
-/// The observation with what the target answered.
-pub(super) fn with_status(mut body: Body, answer: String) -> Body {
-    match &mut body {
-        Body::SftpRemove(one) | Body::SftpMkdir(one) | Body::SftpRmdir(one) => one.status = answer,
-        Body::SftpRename(two) | Body::SftpSymlink(two) | Body::SftpHardlink(two) | Body::SftpCopy(two) => {
-            two.status = answer
+/// The observation with what the target answered, and no surer than anything is by now.
+pub(super) fn with_status(mut body: Body, answer: String, origin: &Origin) -> Body {
+    let (status, derived) = match &mut body {
+        Body::SftpRemove(one) | Body::SftpMkdir(one) | Body::SftpRmdir(one) => {
+            (&mut one.status, &mut one.derived)
         }
-        Body::SftpSetstat(set) => set.status = answer,
-        _ => {}
-    }
+        Body::SftpRename(two) | Body::SftpSymlink(two) | Body::SftpHardlink(two) | Body::SftpCopy(two) => {
+            (&mut two.status, &mut two.derived)
+        }
+        Body::SftpSetstat(set) => (&mut set.status, &mut set.derived),
+        _ => return body,
+    };
+    (*status, *derived) = (answer, origin.derived(derived.confidence));
     body
 }
 

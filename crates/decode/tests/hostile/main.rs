@@ -89,7 +89,9 @@ fn answers_to_nothing_and_ids_used_twice_are_noticed() {
     let seen = sftp(&[(Output, status(7, 0)), (Output, data(8, b"x")), (Output, handle(9, b"h"))]);
     assert_eq!(stops(&seen), Vec::<&DecodeStop>::new());
     let twice = [open(1, b"/a", 1), open(1, b"/b", 1)].concat();
-    assert_eq!(stopped(&[(Input, twice)]), "request id 1 used again before it was answered");
+    let twice = [(Input, twice)];
+    assert_eq!(stopped(&twice), "request id 1 used again before it was answered");
+    assert_eq!(transfers(&sftp(&twice))[0].path, "/a");
 }
 
 #[test]

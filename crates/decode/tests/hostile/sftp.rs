@@ -1,9 +1,12 @@
 //! SFTP peers that would have events say something else than what the target does, or nothing at all.
 
 use bartizan_decode::Stream::{Input, Output};
-use bartizan_model::observation::Direction;
+use bartizan_model::event::Body;
+use bartizan_model::observation::{Confidence, Direction};
 
-use crate::packets::{close, data, handle, open, read, sftp, status, transfers};
+use crate::packets::{
+    close, data, handle, n, open, packet, read, sftp, status, stopped, stops, string, transfers, write,
+};
 
 const READ: u32 = 1;
 const WRITE: u32 = 2;
@@ -38,4 +41,66 @@ fn opening_that_changes_the_file_is_an_upload() {
     }
     let seen = sftp(&[(Input, open(1, b"/a", READ | TRUNC)), (Output, status(1, 3))]);
     assert_eq!(transfers(&seen)[0].direction, Upload);
+}
+
+/// Answers of each type with a status that says yes, and of the others one each.
+fn answers(id: u32) -> [(u8, Vec<u8>); 6] {
+    let other = |kind| (kind, packet(kind, &[&n(id), &n(0)]));
+    [
+        (101, status(id, 0)),
+        (102, handle(id, b"new")),
+        (103, data(id, b"")),
+        other(104),
+        other(105),
+        other(201),
+    ]
+}
+
+#[test]
+fn an_answer_that_is_none_to_its_request_ends_the_decoding_and_nothing_vanishes() {
+    // Which answers fit: a status always if it refuses, and these.
+    let requests: [(Vec<u8>, &[u8]); 9] = [
+        (open(7, b"/new", WRITE | CREAT), &[102]),
+        (packet(11, &[&n(7), &string(b"/")]), &[102]),
+        (packet(13, &[&n(7), &string(b"/new")]), &[101]),
+        (packet(18, &[&n(7), &string(b"/old"), &string(b"/new")]), &[101]),
+        (packet(10, &[&n(7), &string(b"h"), &n(4), &n(0o4755)]), &[101]),
+        (read(7, b"h", 0, 9), &[103]),
+        (write(7, b"h", 0, b"text"), &[101]),
+        (close(7, b"h"), &[101]),
+        (packet(17, &[&n(7), &string(b"/")]), &[101, 104, 105, 201]),
+    ];
+    for (request, fitting) in requests {
+        for (kind, answer) in answers(7) {
+            let begin = [(Input, open(1, b"/a", READ | WRITE)), (Output, handle(1, b"h"))];
+            let asked = [&begin[..], &[(Input, request.clone())]].concat();
+            let said = [&asked[..], &[(Output, answer)]].concat();
+            if fitting.contains(&kind) {
+                assert!(stops(&sftp(&said)).is_empty(), "{request:?} {kind}");
+                continue;
+            }
+            assert!(stopped(&said).starts_with(&format!("request 7 answered by a packet of type {kind}")));
+            // As much is told as if there had been no answer, but for the word of giving up, which comes first.
+            let (seen, without) = (sftp(&said), sftp(&asked));
+            let kinds = |seen: &[_]| seen.iter().map(kind_of).collect::<Vec<_>>();
+            assert_eq!(kinds(&seen)[1..], kinds(&without), "{request:?} {kind}");
+        }
+    }
+}
+
+fn kind_of(observed: &bartizan_decode::Observed) -> &'static str {
+    observed.body.kind()
+}
+
+#[test]
+fn what_was_not_answered_when_the_decoding_ended_is_a_guess() {
+    let remove = packet(13, &[&n(1), &string(b"/a")]);
+    let open = open(2, b"/b", WRITE | CREAT);
+    let seen = sftp(&[(Input, [remove, open].concat()), (Output, data(1, b"x"))]);
+    let Body::SftpRemove(remove) = &seen[1].body else { unreachable!("{seen:#?}") };
+    assert_eq!((remove.path.as_str(), remove.status.as_str()), ("/a", "not answered"));
+    assert_eq!(remove.derived.confidence, Confidence::Low);
+    let file = transfers(&seen)[0];
+    assert_eq!((file.partial, file.no_sha256.as_deref()), (true, Some("not answered")));
+    assert_eq!(file.derived.confidence, Confidence::Low);
 }
