@@ -1,6 +1,5 @@
 //! What is known of a channel's files, and what each packet changes of it.
 
-use bartizan_model::escape;
 use bartizan_model::observation::Direction;
 
 use super::files::{File, Handles, Open, Slot, Used};
@@ -161,8 +160,8 @@ impl State {
         context: &Context<'_>,
     ) -> Result<(), Refused> {
         self.counts.requests += 1;
-        let slot = self.handles.find(handle);
-        let open = slot.and_then(|slot| self.handles.get(slot)).filter(|open| !open.closing);
+        let slot = self.named(handle);
+        let open = slot.and_then(|slot| self.handles.get(slot));
         let Some((slot, file)) = slot.zip(open.and_then(|open| open.file.as_mut())) else {
             return self.ask(id, Pending::Other, context);
         };
@@ -218,7 +217,7 @@ impl State {
             }
             Request::OpenDir { path } => Pending::OpenDir(text::kept(path)),
             Request::Close { handle } => self.close(handle),
-            Request::Read { handle, offset, .. } => match self.handles.find(handle) {
+            Request::Read { handle, offset, .. } => match self.named(handle) {
                 Some(slot) => Pending::Read(slot, offset),
                 None => Pending::Other,
             },
@@ -240,15 +239,18 @@ impl State {
         self.ask(id, pending, context)
     }
 
+    /// What is open by a handle that a request names. One that the client has asked to close is nobody's: the target may
+    /// give it to the next file before it has answered anything.
+    fn named(&self, handle: &[u8]) -> Option<Slot> {
+        self.handles.find(handle).filter(|slot| self.handles.peek(*slot).is_some_and(|open| !open.closing))
+    }
+
     fn close(&mut self, handle: &[u8]) -> Pending {
-        let Some(slot) = self.handles.find(handle) else { return Pending::Other };
-        match self.handles.get(slot) {
-            Some(open) if !open.closing => {
-                open.closing = true;
-                Pending::Close(slot)
-            }
-            _ => Pending::Other,
+        let Some(slot) = self.named(handle) else { return Pending::Other };
+        if let Some(open) = self.handles.get(slot) {
+            open.closing = true;
         }
+        Pending::Close(slot)
     }
 
     fn note_unknown(&mut self, name: &[u8]) {
@@ -270,16 +272,16 @@ impl State {
         Pending::Change(Box::new(Change { body, cost }))
     }
 
-    /// The path that a handle was opened by.
+    /// The path that a handle was opened by, or the handle where that is not certain.
     fn path_of(&self, handle: &[u8]) -> String {
-        match self.handles.find(handle).and_then(|slot| self.handles.peek(slot)) {
+        match self.named(handle).and_then(|slot| self.handles.peek(slot)) {
             Some(open) => open.shown(),
-            None => format!("handle {}", escape(handle)),
+            None => format!("handle {}", text::message(handle)),
         }
     }
 
     fn spoil(&mut self, handle: &[u8]) {
-        let open = self.handles.find(handle).and_then(|slot| self.handles.get(slot));
+        let open = self.named(handle).and_then(|slot| self.handles.get(slot));
         if let Some(file) = open.and_then(|open| open.file.as_mut()) {
             file.spoil("partly copied on the target", &mut self.window);
         }

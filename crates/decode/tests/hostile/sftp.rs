@@ -104,3 +104,25 @@ fn what_was_not_answered_when_the_decoding_ended_is_a_guess() {
     assert_eq!((file.partial, file.no_sha256.as_deref()), (true, Some("not answered")));
     assert_eq!(file.derived.confidence, Confidence::Low);
 }
+
+#[test]
+fn a_handle_that_is_being_closed_names_no_file() {
+    let set = |id| packet(10, &[&n(id), &string(b"h"), &n(4), &n(0o600)]);
+    let copy = packet(200, &[&n(4), &string(b"copy-data"), &string(b"h"), &[0; 16], &string(b"h"), &[0; 8]]);
+    let begin = [(Input, open(1, b"/a", READ | WRITE)), (Output, handle(1, b"h"))];
+    let asked = [set(2), close(3, b"h"), copy, set(5)].concat();
+    let end = [(Input, asked), (Output, [status(2, 0), status(3, 0), status(4, 0), status(5, 0)].concat())];
+    let seen = sftp(&[&begin[..], &end].concat());
+    let paths = seen.iter().filter_map(|observed| match &observed.body {
+        Body::SftpSetstat(set) => Some(set.path.as_str()),
+        Body::SftpCopy(pair) => Some(pair.to.as_str()),
+        _ => None,
+    });
+    assert_eq!(paths.collect::<Vec<_>>(), ["/a", "handle h", "handle h"]);
+
+    // A name that no event has room for is cut.
+    let long = packet(10, &[&n(1), &string(&[7; 100_000]), &n(0)]);
+    let seen = sftp(&[(Input, long), (Output, status(1, 4))]);
+    let Body::SftpSetstat(set) = &seen[0].body else { unreachable!("{seen:#?}") };
+    assert!(set.path.len() < 4096);
+}
