@@ -3,7 +3,8 @@
 //! Requests are matched to replies by id, however many are in flight. A file gives one `transfer` when it is closed:
 //! the bytes that passed through its handle, and their SHA-256 if they passed in the file's order, or nearly. Every
 //! change of a name or of attributes gives one event, with the status that the target returned; listings and
-//! questions are counted. An answer that cannot be one to its request ends the decoding.
+//! questions are counted. An answer that cannot be one to its request ends the decoding, and
+//! so does a handle that is used before the target has given it.
 //!
 //! A file that opening made or emptied gives an upload, whatever it was opened for.
 //!

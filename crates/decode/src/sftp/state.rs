@@ -160,7 +160,7 @@ impl State {
         context: &Context<'_>,
     ) -> Result<(), Refused> {
         self.counts.requests += 1;
-        let slot = self.named(handle);
+        let slot = self.named(handle)?;
         let open = slot.and_then(|slot| self.handles.get(slot));
         let Some((slot, file)) = slot.zip(open.and_then(|open| open.file.as_mut())) else {
             return self.ask(id, Pending::Other, context);
@@ -216,8 +216,8 @@ impl State {
                 Pending::Open(Box::new(Opening { path: text::kept(path), flags, mode: attributes.mode }))
             }
             Request::OpenDir { path } => Pending::OpenDir(text::kept(path)),
-            Request::Close { handle } => self.close(handle),
-            Request::Read { handle, offset, .. } => match self.named(handle) {
+            Request::Close { handle } => self.close(handle)?,
+            Request::Read { handle, offset, .. } => match self.named(handle)? {
                 Some(slot) => Pending::Read(slot, offset),
                 None => Pending::Other,
             },
@@ -234,23 +234,31 @@ impl State {
                 self.note_unknown(name);
                 Pending::Other
             }
-            change => self.change(change, context),
+            change => self.change(&change, context)?,
         };
         self.ask(id, pending, context)
     }
 
     /// What is open by a handle that a request names. One that the client has asked to close is nobody's: the target may
     /// give it to the next file before it has answered anything.
-    fn named(&self, handle: &[u8]) -> Option<Slot> {
-        self.handles.find(handle).filter(|slot| self.handles.peek(*slot).is_some_and(|open| !open.closing))
+    ///
+    /// Handles of OpenSSH can be foretold. What names one that nobody has, while something is being opened, may be about that: a
+    /// client that means well waits to be told the handle, and of one that does not nothing more can be said.
+    fn named(&self, handle: &[u8]) -> Result<Option<Slot>, Refused> {
+        let slot = self.handles.find(handle);
+        let slot = slot.filter(|slot| self.handles.peek(*slot).is_some_and(|open| !open.closing));
+        if slot.is_none() && self.unanswered.opening() {
+            return Err(format!("handle {} used before the target gave it", text::message(handle)));
+        }
+        Ok(slot)
     }
 
-    fn close(&mut self, handle: &[u8]) -> Pending {
-        let Some(slot) = self.named(handle) else { return Pending::Other };
+    fn close(&mut self, handle: &[u8]) -> Result<Pending, Refused> {
+        let Some(slot) = self.named(handle)? else { return Ok(Pending::Other) };
         if let Some(open) = self.handles.get(slot) {
             open.closing = true;
         }
-        Pending::Close(slot)
+        Ok(Pending::Close(slot))
     }
 
     fn note_unknown(&mut self, name: &[u8]) {
@@ -261,30 +269,28 @@ impl State {
     }
 
     /// A request that changes something on the target: the observation that it will be.
-    fn change(&mut self, request: Request<'_>, context: &Context<'_>) -> Pending {
-        if let Request::CopyData { to, .. } = request {
-            self.spoil(to);
+    fn change(&mut self, request: &Request<'_>, context: &Context<'_>) -> Result<Pending, Refused> {
+        match *request {
+            Request::FSetStat { handle, .. } => {
+                self.named(handle)?;
+            }
+            Request::CopyData { from, to, .. } => {
+                self.named(from)?;
+                let open = self.named(to)?.and_then(|slot| self.handles.get(slot));
+                if let Some(file) = open.and_then(|open| open.file.as_mut()) {
+                    file.spoil("partly copied on the target", &mut self.window);
+                }
+            }
+            _ => {}
         }
-        let Some(body) = tell::change(&request, context.origin, |handle| self.path_of(handle)) else {
-            return Pending::Other;
+        let path_of = |handle: &[u8]| match self.named(handle) {
+            Ok(Some(slot)) => self.handles.peek(slot).map(Open::shown).unwrap_or_default(),
+            // The handle, where its file is not certain.
+            _ => format!("handle {}", text::message(handle)),
         };
+        let Some(body) = tell::change(request, context.origin, path_of) else { return Ok(Pending::Other) };
         let cost = tell::names_in(&body);
-        Pending::Change(Box::new(Change { body, cost }))
-    }
-
-    /// The path that a handle was opened by, or the handle where that is not certain.
-    fn path_of(&self, handle: &[u8]) -> String {
-        match self.named(handle).and_then(|slot| self.handles.peek(slot)) {
-            Some(open) => open.shown(),
-            None => format!("handle {}", text::message(handle)),
-        }
-    }
-
-    fn spoil(&mut self, handle: &[u8]) {
-        let open = self.named(handle).and_then(|slot| self.handles.get(slot));
-        if let Some(file) = open.and_then(|open| open.file.as_mut()) {
-            file.spoil("partly copied on the target", &mut self.window);
-        }
+        Ok(Pending::Change(Box::new(Change { body, cost })))
     }
 
     fn answer(&mut self, kind: u8, body: &[u8], context: &mut Context<'_>) -> Result<(), Refused> {

@@ -126,3 +126,54 @@ fn a_handle_that_is_being_closed_names_no_file() {
     let Body::SftpSetstat(set) = &seen[0].body else { unreachable!("{seen:#?}") };
     assert!(set.path.len() < 4096);
 }
+
+#[test]
+fn a_handle_that_is_used_before_it_is_given_ends_the_decoding() {
+    let (h0, h1) = (&[0; 4][..], &[0, 0, 0, 1][..]);
+    let set = packet(10, &[&n(7), &string(h1), &n(4), &n(0o600)]);
+    let copy = |from, to| {
+        packet(200, &[&n(7), &string(b"copy-data"), &string(from), &[0; 16], &string(to), &[0; 8]])
+    };
+    let used = [write(7, h1, 0, b"text"), read(7, h1, 0, 9), close(7, h1), set, copy(h0, h1), copy(h1, h0)];
+    let begin = [(Input, open(1, b"/a", READ | WRITE)), (Output, handle(1, h0))];
+    let folder = packet(11, &[&n(2), &string(b"/")]);
+    for opening in [open(2, b"/b", READ | WRITE | CREAT), folder] {
+        for request in &used {
+            // OpenSSH does all of it in order, whether or not the client has waited.
+            let asked = [opening.clone(), request.clone(), close(8, h1)].concat();
+            let answers = [handle(2, h1), status(7, 0), status(8, 0)].concat();
+            let said = [&begin[..], &[(Input, asked), (Output, answers)]].concat();
+            assert_eq!(
+                stopped(&said),
+                "handle \\x00\\x00\\x00\\x01 used before the target gave it",
+                "{request:?}"
+            );
+            let seen = sftp(&said);
+            for file in transfers(&seen) {
+                assert!(file.partial && file.status != "ok", "{file:?}");
+                assert_eq!(file.derived.confidence, Confidence::Low, "{file:?}");
+                assert!(file.path == "/a" || file.sha256.is_none(), "{file:?}");
+            }
+        }
+    }
+    // The handle of a file that is being closed may be the next one's.
+    let asked = [close(2, h0), open(3, b"/b", WRITE | CREAT), write(4, h0, 0, b"text")].concat();
+    let said = [&begin[..], &[(Input, asked)]].concat();
+    assert_eq!(stopped(&said), "handle \\x00\\x00\\x00\\x00 used before the target gave it");
+}
+
+#[test]
+fn files_may_be_opened_and_closed_while_others_are_used() {
+    let seen = sftp(&[
+        (Input, [open(1, b"/a", WRITE), open(2, b"/b", READ)].concat()),
+        (Output, handle(1, b"a")),
+        (Input, [write(3, b"a", 0, b"text"), close(4, b"a")].concat()),
+        (Output, [status(3, 0), handle(2, b"b"), status(4, 0)].concat()),
+        (Input, [open(5, b"/c", WRITE), read(6, b"b", 0, 9), close(7, b"b")].concat()),
+        (Output, [status(5, 3), data(6, b"read"), status(7, 0)].concat()),
+    ]);
+    assert!(stops(&seen).is_empty(), "{seen:#?}");
+    let found: Vec<_> =
+        transfers(&seen).iter().map(|f| (f.path.as_str(), f.bytes, f.status.as_str())).collect();
+    assert_eq!(found, [("/a", 4, "ok"), ("/c", 0, "permission denied"), ("/b", 4, "ok")]);
+}
