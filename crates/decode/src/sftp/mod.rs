@@ -22,7 +22,8 @@ use bartizan_model::event::Body;
 use bartizan_model::observation::{Confidence, Decoder, SftpEnd};
 
 use self::frame::Framer;
-use self::state::{Context, Counts, State};
+use self::state::{Counts, State};
+use self::tell::Context;
 pub use self::wire::{Attributes, Malformed, OpenFlags, Request};
 use crate::observed::{Observed, Origin, Sink};
 use crate::{Options, Stream};

@@ -2,19 +2,17 @@
 
 use bartizan_model::observation::Direction;
 
-use super::files::{File, Handles, Open, Slot, Used};
+use super::files::{File, Handles, Open, Slot};
 use super::frame::Piece;
 use super::pending::{Change, Opening, Pending, Unanswered};
-use super::tell::{self, FX_EOF, FX_OK, described};
+use super::tell::{self, Context, FX_EOF, FX_OK, UNANSWERED, described};
 use super::wire::{Fields, Request, kind};
 use crate::digest::{Block, Window};
-use crate::observed::{Observed, Origin, Part, Sink};
+use crate::observed::Part;
 use crate::{Options, Stream, text};
 
 /// Names of extensions that are not understood: so many are said.
 const UNKNOWN: usize = 8;
-/// What is said of something that the target never answered.
-const UNANSWERED: &str = "not answered";
 
 /// What is known of the channel's files.
 pub(super) struct State {
@@ -49,30 +47,6 @@ struct Passing {
     block: Block,
     /// Where in the file what comes next belongs.
     at: u64,
-}
-
-/// What a packet is read with.
-pub(super) struct Context<'a> {
-    pub(super) origin: &'a Origin,
-    pub(super) options: &'a Options,
-    pub(super) sink: &'a mut dyn Sink,
-}
-
-impl Context<'_> {
-    /// A change was answered, or never will be.
-    fn changed(&mut self, done: bool, change: Change, status: String) {
-        let body = tell::with_status(change.body, status, self.origin);
-        self.sink.observed(Observed::new(done, body));
-    }
-
-    /// A file was asked for and not opened, as far as the target has answered.
-    fn not_opened(&mut self, opening: &Opening, status: String) {
-        let (direction, partial) = (opening.flags.direction(), status == UNANSWERED);
-        let why = if partial { UNANSWERED } else { "not opened" };
-        let used = Used { direction, bytes: 0, digest: Err(why), contents: None };
-        let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
-        self.sink.observed(tell::transfer(&path, used, mode, &status, partial, self.origin));
-    }
 }
 
 /// Why nothing more is understood.

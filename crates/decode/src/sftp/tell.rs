@@ -4,13 +4,41 @@ use bartizan_model::event::Body;
 use bartizan_model::observation::{AttributeChange, Confidence, PathChange, PathPair, Transfer};
 
 use super::files::Used;
+use super::pending::{Change, Opening};
 use super::wire::{Attributes, Request};
-use crate::observed::{Observed, Origin};
-use crate::text;
+use crate::observed::{Observed, Origin, Sink};
+use crate::{Options, text};
 
 /// `SSH_FX_OK` and `SSH_FX_EOF` (draft-ietf-secsh-filexfer-02 §7).
 pub(super) const FX_OK: u32 = 0;
 pub(super) const FX_EOF: u32 = 1;
+
+/// What is said of something that the target never answered.
+pub(super) const UNANSWERED: &str = "not answered";
+
+/// What a packet is read with.
+pub(super) struct Context<'a> {
+    pub(super) origin: &'a Origin,
+    pub(super) options: &'a Options,
+    pub(super) sink: &'a mut dyn Sink,
+}
+
+impl Context<'_> {
+    /// A change was answered, or never will be.
+    pub(super) fn changed(&mut self, done: bool, change: Change, status: String) {
+        let body = with_status(change.body, status, self.origin);
+        self.sink.observed(Observed::new(done, body));
+    }
+
+    /// A file was asked for and not opened, as far as the target has answered.
+    pub(super) fn not_opened(&mut self, opening: &Opening, status: String) {
+        let (direction, partial) = (opening.flags.direction(), status == UNANSWERED);
+        let why = if partial { UNANSWERED } else { "not opened" };
+        let used = Used { direction, bytes: 0, digest: Err(why), contents: None };
+        let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
+        self.sink.observed(transfer(&path, used, mode, &status, partial, self.origin));
+    }
+}
 
 /// A file that was used in one direction, or was to be.
 pub(super) fn transfer(
