@@ -2,6 +2,8 @@
 
 use bartizan_model::observation::Direction;
 
+use super::options::{Argument, Arguments};
+
 /// What a server is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -19,6 +21,11 @@ pub(super) struct Asked {
     pub(super) names_checksum: bool,
     /// Whether they agree on a compression by name.
     pub(super) names_compression: bool,
+    /// Whether rsync may read the arguments in another way.
+    pub(super) uncertain: bool,
+    /// How often compression is asked for, and whether it is named.
+    compress: u32,
+    compression: bool,
 }
 
 impl Asked {
@@ -33,49 +40,56 @@ impl Asked {
             secluded: false,
             names_checksum: true,
             names_compression: false,
+            uncertain: false,
+            compress: 0,
+            compression: false,
         };
-        if !arguments.iter().any(|word| word == b"--server") {
-            return None;
-        }
-        asked.add(arguments);
-        Some(asked)
+        let server = asked.add(arguments);
+        // An option that is not known may have taken the word for its value, or not.
+        (server || asked.uncertain && arguments.iter().any(|word| word == b"--server")).then_some(asked)
     }
 
-    /// Reads arguments that follow; those inside a stream begin with the program's name, which the caller leaves out.
-    pub(super) fn add(&mut self, arguments: &[Vec<u8>]) {
-        let mut words = arguments.iter().peekable();
-        while words.peek().is_some_and(|word| word.starts_with(b"-") && *word != b"--") {
-            let Some(word) = words.next() else { return };
-            match word.as_slice() {
-                b"--server" => {}
-                b"--sender" => self.direction = Direction::Download,
-                option => self.option(option),
+    /// Reads a list of arguments without the program's name; true where one says that it is a server. Paths of a list
+    /// before it count no more.
+    pub(super) fn add(&mut self, arguments: &[Vec<u8>]) -> bool {
+        let (mut arguments, mut server) = (Arguments::new(arguments), false);
+        self.paths.clear();
+        while let Some((argument, words)) = arguments.next() {
+            match argument {
+                Argument::Long(b"server") => server = true,
+                Argument::Long(b"sender") => self.direction = Direction::Download,
+                Argument::Operand(path) => self.paths.push(path.to_vec()),
+                Argument::Long(name) => self.option(name),
+                Argument::Letters(letters) => {
+                    self.secluded |= letters.contains(&b's');
+                    self.compress += letters.iter().filter(|letter| **letter == b'z').count() as u32;
+                }
+            }
+            if !matches!(argument, Argument::Long(b"server" | b"sender")) {
+                self.options.extend_from_slice(words);
             }
         }
-        // A word of its own, `.`, stands before the paths; `--` may, too.
-        let rest = words.skip_while(|word| *word == b"--").skip(1);
-        self.paths.extend(rest.cloned());
+        self.uncertain |= !arguments.certain;
+        // The folder where the paths begin stands before them. No client names another one than `.`.
+        match self.paths.first().map(Vec::as_slice) {
+            Some(b".") => drop(self.paths.remove(0)),
+            first => self.uncertain |= first.is_some(),
+        }
+        // Compression twice is one of a fixed name.
+        self.names_compression = self.compress == 1 && !self.compression;
+        server
     }
 
-    fn option(&mut self, option: &[u8]) {
-        self.options.push(option.to_vec());
-        let chosen = |name: &[u8]| option.starts_with(name);
-        if let Some(letters) = option.strip_prefix(b"-").filter(|letters| !letters.starts_with(b"-")) {
-            // What follows `e` says what the client can do.
-            let flags = letters.split(|letter| *letter == b'e').next().unwrap_or_default();
-            self.secluded |= flags.contains(&b's');
-            self.names_compression |= flags.contains(&b'z');
-        } else if chosen(b"--checksum-choice=") || chosen(b"--cc=") {
-            self.names_checksum = false;
-        } else if [&b"--compress-choice="[..], b"--zc=", b"--new-compress", b"--old-compress"]
-            .into_iter()
-            .any(chosen)
-        {
-            self.names_compression = false;
-        } else if option == b"--daemon" {
-            self.daemon = true;
-        } else if option == b"--secluded-args" || option == b"--protect-args" {
-            self.secluded = true;
+    fn option(&mut self, name: &[u8]) {
+        match name {
+            b"checksum-choice" | b"cc" => self.names_checksum = false,
+            b"compress" => self.compress += 1,
+            b"no-compress" | b"no-z" => (self.compress, self.compression) = (0, false),
+            b"compress-choice" | b"zc" | b"new-compress" | b"old-compress" => self.compression = true,
+            b"daemon" => self.daemon = true,
+            b"secluded-args" | b"protect-args" => self.secluded = true,
+            b"no-secluded-args" | b"no-protect-args" | b"no-s" => self.secluded = false,
+            _ => {}
         }
     }
 }
@@ -104,5 +118,29 @@ mod tests {
         assert!(asked("--server -svlogDtpre.iLsfxCIvu").unwrap().secluded);
         assert!(asked("--server --daemon .").unwrap().daemon);
         assert_eq!(asked("-av x y"), None);
+    }
+
+    #[test]
+    fn values_are_no_paths_and_say_no_direction() {
+        let up = asked("--server -re.v --temp-dir /tmp/t --partial-dir --sender . /dst/").unwrap();
+        assert_eq!((up.direction, &up.paths[..]), (Direction::Upload, &[b"/dst/".to_vec()][..]));
+        assert_eq!(up.options.len(), 5);
+        let down = asked("--log-file /tmp/l --server --sender -re.v . /src").unwrap();
+        assert_eq!((down.direction, &down.paths[..]), (Direction::Download, &[b"/src".to_vec()][..]));
+        assert!(!up.uncertain && !down.uncertain);
+        assert_eq!(asked("--log-file --server . x"), None);
+        // In two words, too, an algorithm is chosen.
+        let chosen = asked("--server -ze.v --compress-choice zlib --checksum-choice md5 . x").unwrap();
+        assert!(!chosen.names_compression && !chosen.names_checksum);
+    }
+
+    #[test]
+    fn what_rsync_may_read_otherwise_is_uncertain() {
+        for line in
+            ["--server --new /x . /d", "--new --server . /d", "--server . /d --sender", "--server /etc d"]
+        {
+            assert!(asked(line).unwrap().uncertain, "{line}");
+        }
+        assert_eq!(asked("--server /etc d").unwrap().paths, [&b"/etc"[..], b"d"]);
     }
 }

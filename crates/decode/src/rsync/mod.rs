@@ -7,6 +7,7 @@
 
 mod arguments;
 mod mux;
+mod options;
 mod setup;
 
 use bartizan_model::event::Body;
@@ -38,7 +39,11 @@ impl Rsync {
     /// None for a command line that is no server.
     pub(crate) fn new(channel: u32, line: &Line, options: &Options) -> Option<Self> {
         let asked = Asked::parse(&line.arguments)?;
-        let confidence = if line.plain { Confidence::High } else { Confidence::Medium };
+        let confidence = match (asked.uncertain, line.plain) {
+            (true, _) => Confidence::Low,
+            (false, false) => Confidence::Medium,
+            (false, true) => Confidence::High,
+        };
         Some(Self {
             origin: Origin::new(channel, Decoder::Rsync, confidence),
             setup: Setup::new(&asked, options.names_bytes),
@@ -69,7 +74,11 @@ impl Rsync {
 
     fn take(&mut self, stream: Stream, bytes: &mut &[u8]) -> Result<(), String> {
         if !self.setup.done(stream)? {
-            return self.setup.take(stream, bytes, &mut self.asked);
+            let done = self.setup.take(stream, bytes, &mut self.asked);
+            if self.asked.uncertain {
+                self.origin.confidence = Confidence::Low;
+            }
+            return done;
         }
         let (mux, whole) = match stream {
             Stream::Input => (&mut self.input, self.setup.input_is_plain()),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use bartizan_decode::Observed;
 use bartizan_model::event::Body;
-use bartizan_model::observation::{Direction, RsyncEnd};
+use bartizan_model::observation::{Confidence, Direction, RsyncEnd};
 
 use crate::tap::{Tap, kinds, noise, transfers};
 
@@ -52,6 +52,31 @@ fn arguments_inside_the_stream_are_read() {
     let seen = rsync(&tap, &["-as", "--delete", &tap.text("near/"), &format!("host:{far}")]);
     assert_eq!(end(&seen).paths, [far.as_str()]);
     assert!(end(&seen).options.iter().any(|option| option == "--delete-during" || option == "--delete"));
+}
+
+#[test]
+fn values_of_options_are_no_paths_and_say_no_direction() {
+    let tap = Tap::new();
+    tap.file("near/a", b"a");
+    let (near, far, log) = (tap.text("near/"), tap.text("far/"), tap.text("log"));
+    let folders = ["temp", "partial", "backup"].map(|name| {
+        fs::create_dir(tap.path(name)).unwrap();
+        tap.text(name)
+    });
+    let [temp, partial, backup] = folders.each_ref().map(String::as_str);
+    let options =
+        ["-ab", "--temp-dir", temp, "--partial-dir", partial, "--backup-dir", backup, "--link-dest", &near];
+    for more in [&[][..], &["-s"]] {
+        let seen = rsync(&tap, &[&options[..], more, &[&near, &format!("host:{far}")]].concat());
+        assert_eq!((end(&seen).direction, &end(&seen).paths), (Direction::Upload, &vec![far.clone()]));
+        assert_eq!(end(&seen).derived.confidence, Confidence::High);
+        let asked = end(&seen).options.join(" ");
+        assert!(asked.contains(&format!("--temp-dir {temp}")), "{asked}");
+    }
+    let server = format!("rsync --log-file {log}");
+    let seen = rsync(&tap, &["-a", "--rsync-path", &server, &format!("host:{far}"), &tap.text("back")]);
+    assert_eq!((end(&seen).direction, &end(&seen).paths), (Direction::Download, &vec![far]));
+    assert_eq!(end(&seen).derived.confidence, Confidence::High);
 }
 
 #[test]
