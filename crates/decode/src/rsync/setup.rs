@@ -17,6 +17,8 @@ const FLAGS: u32 = 30;
 const BY_NAME: u32 = 1 << 7;
 /// Longest line of a dialogue with a daemon.
 const MAX_LINE: usize = 4 << 10;
+/// What remembering an argument costs of the budget for names, besides its bytes.
+const WORD: usize = 256;
 
 /// Where both ends are.
 pub(super) struct Setup {
@@ -24,7 +26,8 @@ pub(super) struct Setup {
     output: Half,
     compression: bool,
     checksum: bool,
-    /// Bytes of arguments that may come inside the stream.
+    /// What arguments inside the stream have cost of the budget for names, besides their bytes, and what it is.
+    words: usize,
     most: usize,
     flags: Option<u32>,
 }
@@ -63,6 +66,7 @@ impl Setup {
             output: half(output),
             compression: asked.names_compression,
             checksum: asked.names_checksum,
+            words: 0,
             most,
             flags: None,
         }
@@ -180,8 +184,11 @@ impl Setup {
 
     /// Arguments inside the stream.
     fn arguments(&mut self, buffer: &[u8], asked: &mut Asked) -> Result<Option<Step>, String> {
-        if buffer.len() > self.most {
-            return Err(format!("arguments of {} bytes and more", self.most));
+        if buffer.ends_with(b"\0") {
+            self.words += WORD;
+        }
+        if buffer.len().saturating_add(self.words) > self.most {
+            return Err("more arguments than are remembered".to_owned());
         }
         if buffer != b"\0" && !buffer.ends_with(b"\0\0") {
             return Ok(None);

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "a helper of a test fails the test")]
 
 mod packets;
+mod rsync;
 mod sftp;
 
 use bartizan_decode::{Decoder, Observed, Options, Part, Sink, Stream};
