@@ -68,7 +68,7 @@ impl Origin {
         Derived { decoder: self.decoder, confidence: confidence.min(self.confidence) }
     }
 
-    /// Gives up, and says so.
+    /// Gives up, and says so. What is open goes on unseen: all that is told from now on is a guess.
     pub(crate) fn stop(&mut self, reason: &str, sink: &mut dyn Sink) {
         if self.stopped {
             return;
@@ -87,6 +87,7 @@ impl Origin {
             body,
             contents: None,
         });
+        self.confidence = Confidence::Low;
     }
 }
 

@@ -69,8 +69,6 @@ impl Sftp {
     fn give_up(&mut self, reason: &str, sink: &mut dyn Sink) {
         (self.origin.bytes_in, self.origin.bytes_out) = (self.input.start(), self.output.start());
         self.origin.stop(reason, sink);
-        // What is open or not answered by now goes on unseen.
-        self.origin.confidence = Confidence::Low;
         let context = &mut Context { origin: &self.origin, options: &self.options, sink };
         self.state.abandon(context);
     }

@@ -2,6 +2,8 @@
 
 use bartizan_decode::Stream::Input;
 use bartizan_decode::{Decoder, Observed, Options};
+use bartizan_model::event::Body;
+use bartizan_model::observation::Confidence;
 
 use crate::packets::stops;
 
@@ -24,4 +26,6 @@ fn arguments_that_are_remembered_are_bounded_by_their_number_too() {
     assert_eq!(stops(&seen)[0].reason, "more arguments than are remembered");
     // It gives up where it is too much, and not when all has come.
     assert!(stops(&seen)[0].bytes_in < 40_000, "{seen:#?}");
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    assert_eq!((end.derived.confidence, end.paths.len()), (Confidence::Low, 0), "where it goes was not read");
 }
