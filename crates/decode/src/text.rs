@@ -26,6 +26,11 @@ fn cut(bytes: &[u8], most: usize) -> String {
     }
 }
 
+/// How many bytes of an event an escaped text takes: JSON doubles what escaping has put in.
+pub(crate) fn bytes_in_event(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'\\' | b'"')).count()
+}
+
 /// Permission bits, as `chmod` takes them.
 pub(crate) fn mode(bits: u32) -> String {
     format!("{:04o}", bits & 0o7777)

@@ -22,8 +22,8 @@ use crate::{Options, Stream, text};
 
 /// Options and paths that one event says.
 const SAID: usize = 64;
-/// Bytes of them, all together, before escaping.
-const SAID_BYTES: usize = 8 << 10;
+/// Bytes of the options, and of the paths, in that event: it has room for both, and each has room for the longest path.
+const SAID_BYTES: usize = 24 << 10;
 
 /// Decodes one rsync.
 pub(crate) struct Rsync {
@@ -125,7 +125,7 @@ impl Rsync {
         let end = RsyncEnd {
             channel,
             direction,
-            module: asked.module.as_deref().map(text::path),
+            module: asked.module.as_deref().map(text::message),
             paths,
             options: said(&asked.options),
             version: self.setup.version(),
@@ -146,12 +146,16 @@ impl Rsync {
 /// As many words as an event can hold, escaped; the last says that there are more.
 fn said(words: &[Vec<u8>]) -> Vec<String> {
     let mut left = SAID_BYTES;
-    let fits = words.iter().take(SAID).take_while(|word| {
-        let fits = word.len() <= left;
-        left = left.saturating_sub(word.len());
-        fits
-    });
-    let mut said: Vec<_> = fits.map(|word| text::path(word)).collect();
+    let shown = words.iter().take(SAID).map(|word| text::path(word));
+    let mut said: Vec<_> = shown
+        .take_while(|word| match left.checked_sub(text::bytes_in_event(word)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        })
+        .collect();
     if said.len() < words.len() {
         said.push(format!("… {} more", words.len() - said.len()));
     }

@@ -1,11 +1,11 @@
-//! Arguments of rsync, many and long.
+//! Arguments of rsync, many and long, and odd.
 
 use bartizan_decode::Stream::Input;
 use bartizan_decode::{Decoder, Observed, Options};
 use bartizan_model::event::Body;
 use bartizan_model::observation::Confidence;
 
-use crate::packets::stops;
+use crate::packets::{stops, transfers};
 
 /// What is made of an rsync whose arguments are inside the stream.
 fn secluded(arguments: &[u8]) -> Vec<Observed> {
@@ -28,4 +28,33 @@ fn arguments_that_are_remembered_are_bounded_by_their_number_too() {
     assert!(stops(&seen)[0].bytes_in < 40_000, "{seen:#?}");
     let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
     assert_eq!((end.derived.confidence, end.paths.len()), (Confidence::Low, 0), "where it goes was not read");
+}
+
+#[test]
+fn what_is_told_of_arguments_fits_into_an_event() {
+    // Escaped twice, for people and for JSON, a control character takes five bytes of the event.
+    let in_event = |text: &String| text.len() + text.matches(['\\', '"']).count();
+    for (longest, words) in [(4096, 1), (1000, 40), (1, 64)] {
+        let word = vec![7; longest];
+        let option = [b"--info=", &word[7.min(longest)..], b"\0"].concat().repeat(words);
+        let path = [&word[..], b"\0"].concat().repeat(words);
+        let seen = secluded(&[b"rsync\0", &option[..], b".\0", &path, b"\0"].concat());
+        assert!(stops(&seen).is_empty(), "{seen:#?}");
+        let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+        let bytes: usize = end.options.iter().chain(&end.paths).map(in_event).sum();
+        assert!(
+            bytes < 50_000
+                && transfers(&seen).iter().map(|file| in_event(&file.path)).sum::<usize>() < 50_000
+        );
+        // A path that can be opened is said whole.
+        assert!(end.paths[0].starts_with(&"\\x07".repeat(longest)), "{}", end.paths[0]);
+    }
+
+    let mut seen = Vec::new();
+    let daemon = Decoder::for_exec(0, b"rsync --server --daemon .", &Options::default());
+    let Some(mut daemon) = daemon else { unreachable!("rsync is known") };
+    daemon.feed(Input, &[b"@RSYNCD: 31.0\n", &[7; 4000][..], b"\n"].concat(), &mut seen);
+    daemon.finish(Some(0), &mut seen);
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    assert!(end.module.as_ref().is_some_and(|module| in_event(module) < 4096));
 }
