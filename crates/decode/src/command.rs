@@ -126,26 +126,6 @@ fn double_quoted(bytes: &mut impl Iterator<Item = u8>, word: &mut Vec<u8>, plain
     }
 }
 
-/// An option, or what is not one, of a command line read from left to right as `getopt` does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Argument<'a> {
-    Option(&'a [u8]),
-    Operand(&'a [u8]),
-}
-
-/// Tells options from operands: `--` ends the options.
-pub(crate) fn arguments(words: &[Vec<u8>]) -> impl Iterator<Item = Argument<'_>> {
-    let mut ended = false;
-    words.iter().filter_map(move |word| match word.as_slice() {
-        b"--" if !ended => {
-            ended = true;
-            None
-        }
-        [b'-', _, ..] if !ended => Some(Argument::Option(word)),
-        _ => Some(Argument::Operand(word)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,13 +167,5 @@ mod tests {
         {
             assert_eq!(parse(other), None, "{other:?}");
         }
-    }
-
-    #[test]
-    fn two_dashes_end_the_options() {
-        let words: Vec<Vec<u8>> = [&b"-t"[..], b"-", b"x", b"--", b"-y", b"--"].map(Vec::from).into();
-        let found: Vec<_> = arguments(&words).collect();
-        use Argument::{Operand, Option};
-        assert_eq!(found, [Option(b"-t"), Operand(b"-"), Operand(b"x"), Operand(b"-y"), Operand(b"--")]);
     }
 }

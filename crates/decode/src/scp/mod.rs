@@ -8,6 +8,7 @@
 //! Where a file lands, the target decides: `scp f host:/tmp` makes `/tmp` or `/tmp/f`. Then `path` is that of the
 //! command line, `name` the file's, and the confidence medium.
 
+mod arguments;
 mod path;
 
 use std::collections::VecDeque;
@@ -15,8 +16,9 @@ use std::collections::VecDeque;
 use bartizan_model::event::Body;
 use bartizan_model::observation::{Confidence, Decoder, Direction, ScpEnd, Transfer};
 
+use self::arguments::Asked;
 use self::path::Paths;
-use crate::command::{Argument, Line, arguments};
+use crate::command::Line;
 use crate::digest::Sha256;
 use crate::observed::{Observed, Origin, Part, Sink};
 use crate::{Options, Stream, text};
@@ -89,24 +91,12 @@ type Refused = String;
 impl Scp {
     /// None for a command line that is neither source nor sink.
     pub(crate) fn new(channel: u32, line: &Line, options: &Options) -> Option<Self> {
-        let (mut direction, mut folder, mut operands) = (None, false, Vec::new());
-        for argument in arguments(&line.arguments) {
-            match argument {
-                Argument::Option(letters) => {
-                    for letter in &letters[1..] {
-                        match letter {
-                            b't' => direction = Some(Direction::Upload),
-                            b'f' => direction = Some(Direction::Download),
-                            b'd' => folder = true,
-                            _ => {}
-                        }
-                    }
-                }
-                Argument::Operand(path) => operands.push(path.to_vec()),
-            }
-        }
-        let direction = direction?;
-        let confidence = if line.plain { Confidence::High } else { Confidence::Medium };
+        let Asked { direction, folder, operands, certain } = Asked::parse(&line.arguments)?;
+        let confidence = match (certain, line.plain) {
+            (false, _) => Confidence::Low,
+            (true, false) => Confidence::Medium,
+            (true, true) => Confidence::High,
+        };
         Some(Self {
             origin: Origin::new(channel, Decoder::Scp, confidence),
             direction,

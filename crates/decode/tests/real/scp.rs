@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use bartizan_decode::{Decoder, Options};
 use bartizan_model::event::Body;
 use bartizan_model::observation::{Confidence, Direction};
 
@@ -99,4 +101,39 @@ fn several_files_go_into_a_folder() {
     assert_eq!(paths, [a, b]);
     // A shell may make anything of a glob.
     assert_eq!(transfers(&seen)[0].derived.confidence, Confidence::Medium);
+}
+
+/// Runs the `scp` of the far side; gives what it says first.
+fn first_word(line: &str) -> (Option<u8>, Option<Direction>) {
+    let server = Command::new("sh").args(["-c", line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut server = server.unwrap();
+    let (mut input, mut output) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+    input.write_all(b"\0").unwrap();
+    let mut first = [0];
+    let read = output.read(&mut first).unwrap();
+    drop((input, output));
+    server.wait().unwrap();
+    let (mut seen, options) = (Vec::new(), Options::default());
+    if let Some(decoder) = Decoder::for_exec(0, line.as_bytes(), &options) {
+        decoder.finish(None, &mut seen);
+    }
+    let direction = seen.iter().find_map(|observed| match &observed.body {
+        Body::ScpEnd(end) => Some(end.direction),
+        _ => None,
+    });
+    (first.get(..read).and_then(|first| first.first().copied()), direction)
+}
+
+#[test]
+fn the_direction_is_the_one_that_scp_takes() {
+    let tap = Tap::new();
+    let file = tap.file("file", b"text");
+    for options in ["-f", "-t -f", "-f -t", "-tf", "-f -oUser=t", "-f -i t"] {
+        let found = first_word(&format!("scp {options} {file} 2>/dev/null"));
+        assert_eq!(found, (Some(b'C'), Some(Direction::Download)), "{options}");
+    }
+    for options in ["-t", "-t -oUser=f", "-toUser=f", "-t -l 8 -i f"] {
+        let found = first_word(&format!("scp {options} {file} 2>/dev/null"));
+        assert_eq!(found, (Some(0), Some(Direction::Upload)), "{options}");
+    }
 }
