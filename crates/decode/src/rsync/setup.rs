@@ -29,6 +29,8 @@ pub(super) struct Setup {
     /// What arguments inside the stream have cost of the budget for names, besides their bytes, and what it is.
     words: usize,
     most: usize,
+    /// Whether the next list of arguments is the first for a daemon.
+    daemons: bool,
     flags: Option<u32>,
 }
 
@@ -68,6 +70,7 @@ impl Setup {
             checksum: asked.names_checksum,
             words: 0,
             most,
+            daemons: asked.daemon,
             flags: None,
         }
     }
@@ -194,10 +197,14 @@ impl Setup {
             return Ok(None);
         }
         let words: Vec<_> = buffer.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
-        // The program's name stands first.
-        let words = words.get(1..words.len().saturating_sub(2)).unwrap_or_default();
+        // The program's name stands first, but not in what a daemon is asked for first.
+        let daemons = std::mem::take(&mut self.daemons);
+        let words = words.get(usize::from(!daemons)..words.len().saturating_sub(2)).unwrap_or_default();
         asked.add(words);
         (self.compression, self.checksum) = (asked.names_compression, asked.names_checksum);
+        if daemons && asked.secluded {
+            return Ok(Some(Step::Arguments));
+        }
         Ok(Some(if self.input.version.is_some() { Step::Flags } else { Step::Version }))
     }
 

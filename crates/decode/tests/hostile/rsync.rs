@@ -1,9 +1,9 @@
 //! Arguments of rsync, many and long, and odd.
 
-use bartizan_decode::Stream::Input;
+use bartizan_decode::Stream::{Input, Output};
 use bartizan_decode::{Decoder, Observed, Options};
 use bartizan_model::event::Body;
-use bartizan_model::observation::Confidence;
+use bartizan_model::observation::{Confidence, Direction};
 
 use crate::packets::{stops, transfers};
 
@@ -57,4 +57,18 @@ fn what_is_told_of_arguments_fits_into_an_event() {
     daemon.finish(Some(0), &mut seen);
     let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
     assert!(end.module.as_ref().is_some_and(|module| in_event(module) < 4096));
+}
+
+#[test]
+fn the_first_word_for_a_daemon_is_an_argument() {
+    let mut seen = Vec::new();
+    let daemon = Decoder::for_exec(0, b"rsync --server --daemon .", &Options::default());
+    let Some(mut daemon) = daemon else { unreachable!("rsync is known") };
+    daemon.feed(Output, b"@RSYNCD: 31.0\n", &mut seen);
+    daemon.feed(Input, b"@RSYNCD: 31.0\nfiles\n", &mut seen);
+    daemon.feed(Output, b"@RSYNCD: OK\n", &mut seen);
+    daemon.feed(Input, b"--sender\0--server\0-re.v\0.\0files/x\0\0", &mut seen);
+    daemon.finish(Some(0), &mut seen);
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    assert_eq!((end.direction, &end.paths[..]), (Direction::Download, &["files/x".to_owned()][..]));
 }

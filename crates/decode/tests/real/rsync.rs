@@ -131,4 +131,12 @@ fn a_daemon_at_the_other_end_names_a_module() {
     assert_eq!(end(&seen).module.as_deref(), Some("files"), "{seen:#?}");
     assert_eq!(end(&seen).paths, ["files/sub/"]);
     assert!(transfers(&seen)[0].bytes > 40_000);
+
+    let seen = rsync(&tap, &["-as", "--rsync-path", &server, "host::files/sub/", &tap.text("back")]);
+    assert_eq!(fs::read(tap.path("back/a")).unwrap(), noise(40_000));
+    assert_eq!(
+        (end(&seen).direction, &end(&seen).paths),
+        (Direction::Download, &vec!["files/sub/".to_owned()])
+    );
+    assert!(transfers(&seen)[0].bytes > 40_000);
 }
