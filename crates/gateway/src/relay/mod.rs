@@ -1,8 +1,9 @@
 //! From two authenticated hops to the end of the session.
 //!
-//! [`pump`] moves the bytes, [`host`] is what the protocol's relay asks and tells, [`judge`] asks policy,
+//! [`pump`] is the loop, [`carry`] moves the bytes, [`host`] is what the protocol's relay asks and tells, [`judge`] asks policy,
 //! [`forward`] keeps what may be forwarded, [`gates`] holds SFTP to the files that are permitted, [`host_keys`] proves our keys to the client. What a session may do is decided nowhere else.
 
+mod carry;
 mod describe;
 mod forward;
 mod gates;
@@ -28,10 +29,11 @@ use bartizan_ssh::transport::DisconnectReason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use self::carry::Both;
 use self::host::{Failure, Host};
 use self::host_keys::OwnHostKeys;
 use self::judge::Judge;
-use self::pump::{Both, Pump, Stop};
+use self::pump::{Pump, Stop};
 use self::quiet::Quiet;
 use crate::emergency::EndPromise;
 use crate::grant::Grant;

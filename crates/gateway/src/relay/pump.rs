@@ -1,9 +1,7 @@
 //! The relay's loop: one client, one target, everything that passes between them.
 //!
 //! One hand-written poll, because both hops, the recorder's room and a held request must be looked at together
-//! and in order. Backpressure is here: an end is not read while the other end's send buffer is above
-//! [`HIGH_WATER`] (and a good deal more while it exchanges keys itself), while the other end exchanges keys, while the
-//! recorder has no room, or while its request is held.
+//! and in order. Neither end is read while the recorder has no room; when one must wait for the other, [`carry`] knows.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,32 +13,21 @@ use bartizan_audit::{LogError, Pending};
 use bartizan_record::{Answer, ChannelDigests, RecordError, SessionRecorder};
 use bartizan_ssh::connection::ConnectionError;
 use bartizan_ssh::connection::relay::{
-    DataKind, Flow, GlobalVerdict, OpenVerdict, Output, Relay, RelayError, RequestVerdict, Side,
+    DataKind, GlobalVerdict, OpenVerdict, Relay, RelayError, RequestVerdict, Side,
 };
-use bartizan_ssh::transport::{Incoming, TransportError};
 use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, HostKeyBlobs};
 use bartizan_ssh::wire::{Reader, Writer as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
+use super::carry::{Both, Pace as _, carry, rekey, relieve};
 use super::host::{Closing, Failure, HeldMessage, Host};
 use super::judge::Denied;
 use crate::hop::{Hop, HopError, at, now};
 
-/// Bytes in one end's send buffer above which the other end is not read. With one packet more they fit a
-/// pooled buffer.
-const HIGH_WATER: usize = 240 * 1024;
-/// So many bytes more may wait for the other end while an end exchanges keys. What it sent before stands in the way of its
-/// half of the exchange, and the other end may be waiting for what this one is not sent until then: both saturated,
-/// they would wait for each other for ever. More than this is never on the way from one that means well.
-const REKEY_ROOM: usize = 16 * 1024 * 1024;
-/// Bytes in a send buffer that are worth a system call: written before more is read.
-const WORTH_WRITING: usize = 96 * 1024;
 /// Turns before other connections of the worker get theirs.
 const TURNS: usize = 16;
-/// The messages of user authentication (RFC 4252 §6).
-const USERAUTH: std::ops::RangeInclusive<u8> = 50..=79;
 /// While the audit log has more waiting than it likes, a session looks again after so long.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(5);
 
@@ -81,49 +68,6 @@ pub(super) struct Pump<S> {
     greeting: Option<String>,
     /// Nothing is read until this event is durable.
     before_more: Option<Pending>,
-}
-
-/// Sends to either end while neither is borrowed.
-pub(super) struct Both<'a, S> {
-    pub(super) client: &'a mut Hop<S>,
-    pub(super) target: &'a mut Hop<TcpStream>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Output for Both<'_, S> {
-    fn to(&mut self, side: Side, payload: &[u8]) {
-        self.to_parts(side, payload, &[]);
-    }
-
-    fn to_parts(&mut self, side: Side, head: &[u8], body: &[u8]) {
-        // A transport that is over keeps its error: the next poll of that hop reports it.
-        let _ = match side {
-            Side::Client => self.client.send_parts(head, body),
-            Side::Target => self.target.send_parts(head, body),
-        };
-    }
-}
-
-/// Sends to one end at once, and queues for the other, whose packet is being read.
-struct Onward<'a, T> {
-    to: &'a mut Hop<T>,
-    side: Side,
-    back: &'a mut Vec<Vec<u8>>,
-    error: Option<TransportError>,
-}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Output for Onward<'_, T> {
-    fn to(&mut self, side: Side, payload: &[u8]) {
-        self.to_parts(side, payload, &[]);
-    }
-
-    fn to_parts(&mut self, side: Side, head: &[u8], body: &[u8]) {
-        if side != self.side {
-            return self.back.push([head, body].concat());
-        }
-        if let Err(error) = self.to.send_parts(head, body) {
-            self.error.get_or_insert(error);
-        }
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
@@ -189,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
         self.greet();
         self.follow_closing(cx)?;
-        self.rekey()?;
+        rekey(&mut self.client, &mut self.target)?;
         moved |= relieve(&mut self.client, cx).map_err(Stop::Client)?;
         moved |= relieve(&mut self.target, cx).map_err(Stop::Target)?;
         match self.host.failure.take() {
@@ -302,20 +246,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         Ok(())
     }
 
-    /// Starts a key exchange where one is due, on one hop at a time: two of our own at once could wait for each other.
-    fn rekey(&mut self) -> Result<(), Stop> {
-        if self.client.transport.rekey_in_progress() || self.target.transport.rekey_in_progress() {
-            return Ok(());
-        }
-        if self.client.transport.wants_rekey() {
-            return self.client.transport.start_rekey().map_err(|error| Stop::Client(error.into()));
-        }
-        if self.target.transport.wants_rekey() {
-            return self.target.transport.start_rekey().map_err(|error| Stop::Target(error.into()));
-        }
-        Ok(())
-    }
-
     /// Keeps the transports' deadlines.
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         let due = |hop: Option<Duration>| hop.unwrap_or(Duration::MAX);
@@ -364,84 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 }
 
-/// Writes what waits for an end. True when so much waited that the other was not read, and no longer does: then it is to be
-/// looked at again, as nothing else will wake us for it.
-fn relieve<S: AsyncRead + AsyncWrite + Unpin>(
-    hop: &mut Hop<S>,
-    cx: &mut Context<'_>,
-) -> Result<bool, HopError> {
-    let much = hop.transport.outgoing().len() >= WORTH_WRITING;
-    if let Poll::Ready(Err(error)) = hop.poll_flush(cx) {
-        return Err(error);
-    }
-    Ok(much && hop.transport.outgoing().len() < WORTH_WRITING)
-}
-
-/// Reads `from` and passes on what it sent.
-fn carry<F, T>(
-    side: Side,
-    from: &mut Hop<F>,
-    to: &mut Hop<T>,
-    relay: &mut Relay,
-    host: &mut Host,
-    back: &mut Vec<Vec<u8>>,
-    cx: &mut Context<'_>,
-) -> Result<bool, Stop>
-where
-    F: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let lost = |side, error: HopError| match side {
-        Side::Client => Stop::Client(error),
-        Side::Target => Stop::Target(error),
-    };
-    let mut moved = false;
-    while to.transport.can_send() && !relay.is_held(side) {
-        let waiting = to.transport.outgoing().len();
-        let rekeying = from.transport.rekey_in_progress();
-        if waiting >= if rekeying { HIGH_WATER + REKEY_ROOM } else { HIGH_WATER } {
-            break;
-        }
-        match from.transport.poll(host.clock()).map_err(|error| lost(side, error.into()))? {
-            // After success they are ignored without a word (RFC 4252 §5.1).
-            Some(Incoming::Packet([number, ..])) if side == Side::Client && USERAUTH.contains(number) => {}
-            Some(Incoming::Packet(payload)) => {
-                let mut out = Onward { to, side: side.other(), back, error: None };
-                let flow = relay.on_packet(side, payload, host, &mut out);
-                if let Some(error) = out.error {
-                    return Err(lost(side.other(), error.into()));
-                }
-                match flow {
-                    Ok(Flow::Continue | Flow::Held) => {}
-                    Err(RelayError::Unimplemented { .. }) => {
-                        from.transport.unimplemented().map_err(|error| lost(side, error.into()))?;
-                    }
-                    Err(error) => return Err(stop_of(error)),
-                }
-                for payload in back.drain(..) {
-                    from.send(&payload).map_err(|error| lost(side, error.into()))?;
-                }
-                moved = true;
-            }
-            Some(Incoming::Disconnect { reason, description }) => {
-                return Err(lost(side, HopError::Disconnected { reason, description: description.to_vec() }));
-            }
-            Some(_) => moved = true,
-            None if waiting >= WORTH_WRITING && !rekeying => break,
-            None => match from.poll_fill(cx) {
-                Poll::Ready(Ok(())) => moved = true,
-                Poll::Ready(Err(error)) => return Err(lost(side, error)),
-                Poll::Pending => break,
-            },
-        }
-        if host.must_pause() {
-            break;
-        }
-    }
-    Ok(moved)
-}
-
-fn stop_of(error: RelayError) -> Stop {
+pub(super) fn stop_of(error: RelayError) -> Stop {
     match error {
         RelayError::Violation { from, error } => Stop::Violation(from, error),
         _ => Stop::Internal("the relay was driven wrongly"),

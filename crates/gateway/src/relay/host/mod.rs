@@ -20,6 +20,7 @@ use bartizan_ssh::wire::connection::{
 };
 
 use self::events::{NOTES, open_body};
+use super::carry::Pace;
 use super::describe;
 use super::forward::{Change, Forwards};
 use super::gates::Gates;
@@ -172,11 +173,6 @@ impl Host {
         self.clock = now();
     }
 
-    /// The transports' time at the last tick.
-    pub(super) const fn clock(&self) -> Duration {
-        self.clock
-    }
-
     /// The session's time at the last tick.
     pub(super) const fn elapsed(&self) -> Duration {
         self.now
@@ -185,11 +181,6 @@ impl Host {
     /// True while the audit log has more waiting than it likes.
     pub(super) fn congested(&self) -> bool {
         self.trail.log().congested()
-    }
-
-    /// True when nothing more should be read in this turn.
-    pub(super) fn must_pause(&self) -> bool {
-        self.failure.is_some() || !self.recorder.has_room()
     }
 
     /// Logs that policy permits the session no longer.
@@ -226,6 +217,16 @@ impl Host {
             None => Err(error.into()),
             Some(rules) => Ok(emergency::declare(&self.trail, &rules, error.to_string(), false)?),
         }
+    }
+}
+
+impl Pace for Host {
+    fn clock(&self) -> Duration {
+        self.clock
+    }
+
+    fn must_pause(&self) -> bool {
+        self.failure.is_some() || !self.recorder.has_room()
     }
 }
 
