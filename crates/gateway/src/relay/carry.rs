@@ -1,7 +1,8 @@
 //! Between the two hops: reading one end and passing on what it sent, and which of them may be read.
 //!
-//! Backpressure is here: an end is not read while the other end's send buffer is above [`HIGH_WATER`] (and a good deal
-//! more while it exchanges keys itself), while the other end exchanges keys, or while its request is held.
+//! Backpressure is here: an end is not read while more than [`HIGH_WATER`] waits for the other end, while the other end
+//! exchanges keys, or while its request is held. One that exchanges keys itself is read whatever the other does, and a
+//! good deal more may wait for the other then: messages of a key exchange wait for nothing but what was sent before them.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -94,9 +95,10 @@ pub(super) fn relieve<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(much && hop.transport.outgoing().len() < WORTH_WRITING)
 }
 
-/// Starts a key exchange where one is due, on one hop at a time: two of our own at once could wait for each other.
+/// Starts a key exchange where one is due, while none runs, whoever started it: two at once, each hop would have to keep
+/// what the other one's peer sent before its half.
 pub(super) fn rekey<C, T>(client: &mut Hop<C>, target: &mut Hop<T>) -> Result<(), Stop> {
-    if client.transport.rekey_in_progress() || target.transport.rekey_in_progress() {
+    if exchanges(client) || exchanges(target) {
         return Ok(());
     }
     if client.transport.wants_rekey() {
@@ -106,6 +108,19 @@ pub(super) fn rekey<C, T>(client: &mut Hop<C>, target: &mut Hop<T>) -> Result<()
         return target.transport.start_rekey().map_err(|error| Stop::Target(error.into()));
     }
     Ok(())
+}
+
+/// True while a hop exchanges keys: its peer then sends no more payloads than are on the way.
+const fn exchanges<S>(hop: &Hop<S>) -> bool {
+    hop.transport.rekey_in_progress() || !hop.transport.can_send()
+}
+
+/// Whether `from` may be read for `to`.
+const fn may_read<F, T>(from: &Hop<F>, to: &Hop<T>) -> bool {
+    if exchanges(from) {
+        return to.transport.pending() < HIGH_WATER + REKEY_ROOM;
+    }
+    to.transport.can_send() && to.transport.pending() < HIGH_WATER
 }
 
 /// Reads `from` and passes on what it sent.
@@ -123,12 +138,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let mut moved = false;
-    while to.transport.can_send() && !relay.is_held(side) {
-        let waiting = to.transport.outgoing().len();
-        let rekeying = from.transport.rekey_in_progress();
-        if waiting >= if rekeying { HIGH_WATER + REKEY_ROOM } else { HIGH_WATER } {
-            break;
-        }
+    while may_read(from, to) && !relay.is_held(side) {
+        let write_first = to.transport.outgoing().len() >= WORTH_WRITING && !exchanges(from);
         match from.transport.poll(host.clock()).map_err(|error| lost(side, error.into()))? {
             // After success they are ignored without a word (RFC 4252 §5.1).
             Some(Incoming::Packet([number, ..])) if side == Side::Client && USERAUTH.contains(number) => {}
@@ -154,7 +165,7 @@ where
                 return Err(lost(side, HopError::Disconnected { reason, description: description.to_vec() }));
             }
             Some(_) => moved = true,
-            None if waiting >= WORTH_WRITING && !rekeying => break,
+            None if write_first => break,
             None => match from.poll_fill(cx) {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(error)) => return Err(lost(side, error)),
@@ -168,9 +179,12 @@ where
     Ok(moved)
 }
 
-const fn lost(side: Side, error: HopError) -> Stop {
+fn lost(side: Side, error: HopError) -> Stop {
     match side {
         Side::Client => Stop::Client(error),
         Side::Target => Stop::Target(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! When keys have served long enough. Sources: RFC 4253 §9, RFC 4344 §3.
 //!
 //! Limits only raise [`Transport::wants_rekey`]: the owner of a transport decides when a rekey starts, because the
-//! two hops of a relay must not both have a self-started exchange in flight.
+//! two hops of a relay are not to exchange keys at a time, if it can be helped.
 
 use std::time::Duration;
 
@@ -73,8 +73,9 @@ impl Transport {
     /// Starts a key exchange: from now until our NEWKEYS payloads are queued. Does nothing while
     /// an exchange is running, before the first, or after the end.
     ///
-    /// Never start one on both hops of a relay at a time: each could wait for data held up behind
-    /// the other. Rekeys that the peer starts are answered within [`Transport::poll`].
+    /// In a relay, start one only while both hops [`can_send`](Transport::can_send), so while no exchange runs whoever
+    /// started it: what one peer sent before its KEXINIT would have nowhere to go while the other hop exchanges keys.
+    /// Rekeys that the peer starts are answered within [`Transport::poll`].
     ///
     /// # Errors
     /// When there is no randomness; the transport is closed then.

@@ -16,7 +16,8 @@ const MAX_DISCONNECT_TEXT: usize = 1024;
 impl Transport {
     /// True when payloads are sealed at once: from our NEWKEYS until our next KEXINIT.
     ///
-    /// While false they are queued; a relay then stops reading its other hop, so that the queue stays short.
+    /// While false they are queued; a relay then stops reading its other hop, unless that exchanges keys too, so that
+    /// the queue stays short.
     pub const fn can_send(&self) -> bool {
         self.may_send
     }
@@ -75,6 +76,11 @@ impl Transport {
     /// Bytes to write to the peer.
     pub fn outgoing(&self) -> &[u8] {
         self.outbound.buffer.queued()
+    }
+
+    /// Bytes that wait for the peer: [`Transport::outgoing`], and payloads that are queued for NEWKEYS.
+    pub const fn pending(&self) -> usize {
+        self.outbound.buffer.len() + self.queue.len()
     }
 
     /// The first `n` bytes of [`Transport::outgoing`] were written.
@@ -144,7 +150,6 @@ impl Transport {
     }
 
     pub(super) fn check_peer_reads(&mut self) -> Result<(), TransportError> {
-        let pending = self.outbound.buffer.len() + self.queue.len();
-        if pending > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
+        if self.pending() > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
     }
 }
