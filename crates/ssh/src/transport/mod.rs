@@ -86,6 +86,8 @@ pub struct Transport {
     may_send: bool,
     /// Payloads waiting for our NEWKEYS, each after its length.
     queue: Vec<u8>,
+    /// See [`Transport::unread_replies`].
+    replies: usize,
     peer: Peer,
     session: Option<Box<Session>>,
     last_sequence: u32,
@@ -197,6 +199,7 @@ impl Transport {
             own_kexinit: None,
             may_send: false,
             queue: Vec::new(),
+            replies: 0,
             peer: Peer::default(),
             session: None,
             last_sequence: 0,

@@ -8,7 +8,7 @@ use crate::wire::transport::{
     Disconnect, Ping, SSH_MSG_SERVICE_ACCEPT, SSH_MSG_SERVICE_REQUEST, Unimplemented,
 };
 
-/// Replies that a peer makes us queue end its connection when this much is unsent already.
+/// A peer whose messages make us reply is cut off when so many bytes of replies wait for it already.
 pub(super) const REPLY_LIMIT: usize = 4 * 1024 * 1024;
 /// Longest text of a DISCONNECT.
 const MAX_DISCONNECT_TEXT: usize = 1024;
@@ -26,8 +26,8 @@ impl Transport {
     ///
     /// Sealed into the send buffer at once; while [`Transport::can_send`] is false it is queued, in
     /// order, and goes out after NEWKEYS. Neither queue nor send buffer is bounded here: the owner
-    /// stops feeding when [`Transport::outgoing`] is long. (Above 4 MiB a peer that asks for replies,
-    /// such as PONG, is taken for one that does not read.)
+    /// stops feeding when [`Transport::pending`] is much. What a peer itself makes us say is bounded, see
+    /// [`Transport::unread_replies`].
     ///
     /// # Errors
     /// [`TransportError::Misuse`] when the payload is empty, larger than [`MAX_PAYLOAD`] or a
@@ -86,6 +86,16 @@ impl Transport {
     /// The first `n` bytes of [`Transport::outgoing`] were written.
     pub fn sent(&mut self, n: usize) {
         self.outbound.buffer.consume(n);
+        self.replies = self.replies.min(self.pending());
+    }
+
+    /// Bytes of replies, as [`Transport::pending`] counts them, that the peer's own messages made us queue and that
+    /// may still wait: PONG, UNIMPLEMENTED. Never too few; too many only while something waits all the time, and then
+    /// never more than ever waited since less did.
+    ///
+    /// Above 4 MiB the next such message ends the connection: its peer asks and does not read.
+    pub const fn unread_replies(&self) -> usize {
+        self.replies
     }
 
     /// Ends the connection: DISCONNECT is the last thing sent, queued payloads are dropped, nothing
@@ -146,10 +156,13 @@ impl Transport {
     /// Sends what a peer asked for, unless it asks without reading.
     pub(super) fn reply(&mut self, payload: &[u8]) -> Result<(), TransportError> {
         self.check_peer_reads()?;
-        self.seal_or_queue(payload, &[])
+        let before = self.pending();
+        self.seal_or_queue(payload, &[])?;
+        self.replies += self.pending() - before;
+        Ok(())
     }
 
     pub(super) fn check_peer_reads(&mut self) -> Result<(), TransportError> {
-        if self.pending() > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
+        if self.replies > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
     }
 }

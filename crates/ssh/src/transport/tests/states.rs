@@ -190,6 +190,51 @@ fn a_peer_that_asks_without_reading_is_cut_off() {
     assert_eq!(error, TransportError::PeerNotReading);
 }
 
+/// A relay lets more than the limit wait for one end while the other exchanges keys: that is not the end's fault.
+#[test]
+fn a_peer_for_which_much_waits_may_ask() {
+    let much = |server: &mut Transport| {
+        (0..48).for_each(|number| server.send(&payload(number, 128 * 1024)).unwrap());
+        assert!(server.pending() > send::REPLY_LIMIT + send::REPLY_LIMIT / 2);
+    };
+    let (mut client, mut server) = established();
+    much(&mut server);
+    let ping = [&[192, 0, 0, 0, 4][..], b"ping"].concat();
+    assert_eq!(inject(&mut client, &mut server, &ping), Ok(vec![]));
+    assert_eq!(inject(&mut client, &mut server, &[22]), Ok(vec![]), "UNIMPLEMENTED follows");
+    let (at_client, _) = pump(&mut client, &mut server);
+    assert_eq!((at_client.len(), &at_client[48]), (49, &Seen::Pong(b"ping".to_vec())));
+    assert_eq!((server.pending(), server.unread_replies()), (0, 0));
+
+    let (mut client, mut server) = established();
+    much(&mut server);
+    client.start_rekey().unwrap();
+    feed(&mut server, &take_outgoing(&mut client));
+    assert_eq!(drain(&mut server), Ok(vec![]));
+    let (at_client, at_server) = pump(&mut client, &mut server);
+    assert_eq!(
+        (at_client.len(), at_client.last(), at_server),
+        (49, Some(&Seen::Rekeyed), vec![Seen::Rekeyed])
+    );
+}
+
+#[test]
+fn replies_that_were_read_do_not_count() {
+    let (mut client, mut server) = established();
+    let mut ping = vec![192];
+    ping.extend(100_000u32.to_be_bytes());
+    ping.resize(100_005, 0);
+    for _ in 0..100 {
+        client.outbound.packet(&ping, &[]).unwrap();
+        feed(&mut server, &take_outgoing(&mut client));
+        assert_eq!(drain(&mut server), Ok(vec![]));
+        assert!(server.unread_replies() > 100_000);
+        // The last byte of each stays behind for a while.
+        server.sent(server.outgoing().len() - 1);
+        assert_eq!(server.unread_replies(), 1);
+    }
+}
+
 #[test]
 fn disconnects_that_do_not_parse_still_end_the_connection() {
     for body in [&[][..], &[0, 0], &[0, 0, 0, 11, 0, 0, 0, 200, 1]] {
