@@ -4,7 +4,7 @@
 //! Windows stay exact. Bytes of an end that do not go on are credited back to it. Bytes that we add for the client come
 //! out of the reserve, and beyond it out of what the target may still send: what the client's window then has no
 //! room for waits here, in order, and the client's next adjustments pay for it before the target gets any. So what
-//! waits is never longer than what we added.
+//! waits is never longer than what we added. A client that has closed adjusts no more: what would wait is dropped then.
 //!
 //! ```text
 //!   client's window  =  target may send (window)  +  kept  +  backlog
@@ -76,8 +76,12 @@ fn to_target(channel: &Channel, bytes: &[u8], out: &mut impl Output) {
     }
 }
 
-/// Sends data to the client, behind what waits.
+/// Sends data to the client, behind what waits. After its CLOSE nothing may wait: it allows no more, and what comes
+/// behind would wait for ever.
 pub(super) fn wait(channel: &mut Channel, kind: DataKind, bytes: &[u8], out: &mut impl Output) {
+    if channel.ends.client.sent == Progress::Closed {
+        return;
+    }
     let backlog = &mut channel.backlog;
     backlog.length += bytes.len();
     match backlog.chunks.back_mut() {

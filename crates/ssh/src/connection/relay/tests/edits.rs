@@ -92,6 +92,10 @@ const CLIENT_WINDOW: u32 = 10_000;
 
 impl Ends {
     fn new() -> Self {
+        Self::with_window(CLIENT_WINDOW)
+    }
+
+    fn with_window(window: u32) -> Self {
         let zero = PerSide { client: 0, target: 0 };
         let mut ends = Self {
             relay: Relay::new(RelayLimits::default()),
@@ -104,10 +108,10 @@ impl Ends {
         let opening = ChannelOpen {
             channel_type: ChannelType::Session,
             sender_channel: C,
-            initial_window_size: CLIENT_WINDOW,
+            initial_window_size: window,
             maximum_packet_size: PACKET,
         };
-        ends.allows.client = i64::from(CLIENT_WINDOW);
+        ends.allows.client = i64::from(window);
         ends.feed(Side::Client, &Message::ChannelOpen(opening));
         ends.allows.target = i64::from(WINDOW);
         ends.feed(Side::Target, &confirm(C, T));
@@ -204,6 +208,26 @@ fn a_client_that_closes_gets_its_close_although_data_wait() {
     ends.feed(Side::Client, &Message::Close { recipient_channel: T });
     assert_eq!(ends.other.client, ["CHANNEL_EOF", "CHANNEL_CLOSE"]);
     assert_eq!((ends.relay.open_channels(), ends.host.closed.len()), (0, 1));
+}
+
+/// What the target had on the way is more than the client's window has room for, after our answers.
+#[test]
+fn a_client_that_closes_first_gets_its_close_although_we_owe_it_room() {
+    let mut ends = Ends::with_window(8192);
+    ends.sends(Side::Client, &[b'A'; 1024]);
+    assert_eq!(ends.got.client.len(), 8192, "of 20 KiB");
+    ends.feed(Side::Client, &Message::Close { recipient_channel: T });
+    ends.sends(Side::Target, b"axb");
+    ends.sends(Side::Target, &[b't'; 1000]);
+    ends.feed(Side::Target, &Message::Eof { recipient_channel: C });
+    ends.feed(Side::Target, &Message::Close { recipient_channel: C });
+    assert_eq!(
+        (ends.got.client.len(), &ends.other.client[..]),
+        (8192, &["CHANNEL_EOF", "CHANNEL_CLOSE"][..])
+    );
+    assert_eq!((ends.relay.open_channels(), ends.host.closed.len()), (0, 1));
+    let heard: Vec<_> = ends.host.heard.iter().map(|(from, bytes)| (*from, bytes.len())).collect();
+    assert_eq!(heard[1..], [(Side::Target, 4), (Side::Target, 1000)], "it is heard as before");
 }
 
 #[test]
