@@ -13,6 +13,38 @@ use super::{Host, ordinal};
 /// Events about things that cost a peer nothing to repeat (unknown requests, signals, refused variables) are
 /// written up to this number in a session; then one event says that there were more.
 pub(super) const NOTES: u32 = 500;
+/// The same for channels and terminals that are refused. Notes do not take their room.
+pub(super) const REFUSALS: u32 = 500;
+
+/// How many events of a kind a session still writes one by one.
+pub(super) struct Budget(u32);
+
+/// What is left of a [`Budget`] for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spent {
+    /// It is written.
+    One,
+    /// In its place is written that there are more.
+    Last,
+    /// Nothing is written.
+    Nothing,
+}
+
+impl Budget {
+    pub(super) const fn new(events: u32) -> Self {
+        Self(events)
+    }
+
+    const fn spend(&mut self) -> Spent {
+        let left = self.0;
+        self.0 = left.saturating_sub(1);
+        match left {
+            0 => Spent::Nothing,
+            1 => Spent::Last,
+            _ => Spent::One,
+        }
+    }
+}
 
 impl Host {
     pub(in crate::relay) fn submit(
@@ -79,25 +111,31 @@ impl Host {
 
     /// Takes one from the budget of cheap events; the last one says that there are more.
     pub(in crate::relay) fn may_note(&mut self) -> bool {
-        match self.notes {
-            0 => false,
-            1 => {
-                self.notes = 0;
-                let what = "more requests than are logged one by one".to_owned();
-                let detail = format!("{NOTES} of unknown or repeated kinds were logged, later ones are not");
-                self.tell(Outcome::Success, Severity::Notice, Body::Anomaly { what, detail });
-                false
+        let spent = self.notes.spend();
+        if spent == Spent::Last {
+            let what = "more requests than are logged one by one".to_owned();
+            let detail = format!("{NOTES} of unknown or repeated kinds were logged, later ones are not");
+            self.tell(Outcome::Success, Severity::Notice, Body::Anomaly { what, detail });
+        }
+        spent == Spent::One
+    }
+
+    /// Logs a refusal that costs a peer nothing to repeat; the last one in the budget says that there are more.
+    pub(in crate::relay) fn refused(&mut self, body: Body) {
+        match self.refusals.spend() {
+            Spent::One => self.denied(body),
+            Spent::Last => {
+                let what = "more refusals than are logged one by one".to_owned();
+                let detail = format!("{REFUSALS} of channels and terminals were logged, later ones are not");
+                self.denied(Body::Anomaly { what, detail });
             }
-            _ => {
-                self.notes -= 1;
-                true
-            }
+            Spent::Nothing => {}
         }
     }
 
     /// Logs that a channel was asked for, and why it is refused.
     pub(super) fn refused_event(&mut self, from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason: String) {
-        self.denied(open_body(from, ordinal, open, Some(reason)));
+        self.refused(open_body(from, ordinal, open, Some(reason)));
     }
 
     pub(super) fn request_event(
@@ -128,5 +166,18 @@ pub(super) fn open_body(from: Side, ordinal: u32, open: &ChannelOpen<'_>, reason
         from: from.to_string(),
         detail: describe::channel(&open.channel_type),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_once_and_says_so_once() {
+        let mut budget = Budget::new(3);
+        let spent: Vec<_> = (0..1000).map(|_| budget.spend()).collect();
+        assert_eq!(spent[..3], [Spent::One, Spent::One, Spent::Last]);
+        assert!(spent[3..].iter().all(|spent| *spent == Spent::Nothing));
     }
 }

@@ -19,7 +19,7 @@ use bartizan_ssh::wire::connection::{
     OpenFailureReason, RequestKind,
 };
 
-use self::events::{NOTES, open_body};
+use self::events::{Budget, NOTES, REFUSALS, open_body};
 use super::carry::Pace;
 use super::describe;
 use super::forward::{Change, Forwards};
@@ -112,7 +112,8 @@ pub(super) struct Host {
     clock: Duration,
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
-    notes: u32,
+    notes: Budget,
+    refusals: Budget,
     pub(super) forwards: Forwards,
     /// Set by a verdict of `Hold`; the pump takes it.
     pub(super) held: Option<Held>,
@@ -150,7 +151,8 @@ impl Host {
             now: Duration::ZERO,
             clock: now(),
             channels: Vec::new(),
-            notes: NOTES,
+            notes: Budget::new(NOTES),
+            refusals: Budget::new(REFUSALS),
             forwards: Forwards::default(),
             held: None,
             greet: Vec::new(),
@@ -349,9 +351,7 @@ impl RelayHost for Host {
     }
 
     fn channel_refused(&mut self, from: Side, open: &ChannelOpen<'_>, why: Refusal) {
-        if self.may_note() {
-            self.refused_event(from, u32::MAX, open, format!("{why:?}"));
-        }
+        self.refused_event(from, u32::MAX, open, format!("{why:?}"));
     }
 
     fn channel_request_reply(&mut self, key: ChannelKey, from: Side, request: RequestKind, ok: bool) {

@@ -57,7 +57,7 @@ impl Host {
         want_reply: bool,
     ) -> RequestVerdict {
         if let Err(denied) = self.judge.pty() {
-            self.denied(Body::AccessDeny {
+            self.refused(Body::AccessDeny {
                 action: denied.action,
                 detail: None,
                 reason: denied.reason,
