@@ -95,6 +95,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
         self.transport.send_parts(head, body)
     }
 
+    /// Queues one payload that the peer's own message made us say, see [`Transport::send_reply`].
+    ///
+    /// # Errors
+    /// As [`Self::send`], and when the peer does not read what it asks for.
+    pub(crate) fn send_reply(&mut self, payload: &[u8]) -> Result<(), TransportError> {
+        self.lend_send();
+        self.transport.send_reply(payload)
+    }
+
     fn lend_send(&mut self) {
         if !self.lent_send {
             self.transport.give_send_buffer(buffers::take());
@@ -248,3 +257,6 @@ impl<S> Drop for Hop<S> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod rig;

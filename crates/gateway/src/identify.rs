@@ -148,7 +148,7 @@ impl Asked {
     }
 
     fn send<S: AsyncRead + AsyncWrite + Unpin>(&mut self, hop: &mut Hop<S>) -> Result<(), TransportError> {
-        self.out.drain(..).try_for_each(|payload| hop.send(&payload))
+        self.out.drain(..).try_for_each(|payload| hop.send_reply(&payload))
     }
 
     /// An offered key would do: its signature is asked for.

@@ -27,7 +27,8 @@ use crate::pipe::{InnerEnd, OuterEnd, pipe};
 
 /// Bytes waiting for the peer above which the tasks must wait.
 const HIGH_WATER: usize = 128 * 1024;
-/// Bytes waiting for the peer above which its messages are not read: it does not read our answers.
+/// Bytes waiting for the peer above which its messages are not read: it does not read our answers. Those that wait for
+/// new keys are no reason, since what the peer says of them must be read; the transport bounds them.
 const STALLED: usize = 1024 * 1024;
 /// Turns before other connections of the worker get theirs.
 const TURNS: usize = 16;
@@ -93,7 +94,7 @@ impl Attached {
 /// The channels of a connection and what is attached to them.
 pub(crate) struct Channels {
     pub(crate) endpoint: Endpoint,
-    /// Messages to the peer, sent before anything more is read.
+    /// Messages to the peer, nearly all of them answers, sent before anything more is read.
     pub(crate) out: Vec<Vec<u8>>,
     attached: BTreeMap<ChannelKey, Attached>,
 }
@@ -226,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
 
     fn send_answers(&mut self) -> Result<(), HopError> {
         for payload in self.channels.out.drain(..) {
-            self.hop.send(&payload)?;
+            self.hop.send_reply(&payload)?;
         }
         Ok(())
     }
@@ -288,3 +289,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

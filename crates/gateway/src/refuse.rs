@@ -109,7 +109,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(hop: &mut Hop<S>, text: &str)
         let Ok(event) = endpoint.on_packet(&payload, &mut out) else { return Ok(()) };
         let done = event.is_some_and(|event| react(&mut endpoint, &event, text, &mut told, &mut out));
         for payload in out {
-            hop.send(&payload)?;
+            hop.send_reply(&payload)?;
         }
         if done {
             return hop.flush().await;

@@ -1,8 +1,9 @@
 //! Between the two hops: reading one end and passing on what it sent, and which of them may be read.
 //!
 //! Backpressure is here: an end is not read while more than [`HIGH_WATER`] waits for the other end, while the other end
-//! exchanges keys, or while its request is held. One that exchanges keys itself is read whatever the other does, and a
-//! good deal more may wait for the other then: messages of a key exchange wait for nothing but what was sent before them.
+//! exchanges keys, while its request is held, or while it does not read what it is answered in place. One that exchanges
+//! keys itself is read whatever the other does, and a good deal more may wait for the other then: messages of a key
+//! exchange wait for nothing but what was sent before them.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +22,9 @@ const HIGH_WATER: usize = 240 * 1024;
 /// half of the exchange, and the other end may be waiting for what this one is not sent until then: both saturated,
 /// they would wait for each other for ever. More than this is never on the way from one that means well.
 const REKEY_ROOM: usize = 16 * 1024 * 1024;
+/// Bytes of answers that wait for an end and come from itself alone, above which it is not read: it does not read either.
+/// Far more than the data that may wait for it otherwise, so that two ends that both write before they read go on.
+const UNREAD: usize = 1024 * 1024;
 /// Bytes in a send buffer that are worth a system call: written before more is read.
 const WORTH_WRITING: usize = 96 * 1024;
 /// The messages of user authentication (RFC 4252 §6).
@@ -59,7 +63,7 @@ where
     }
 }
 
-/// Sends to one end at once, and queues for the other, whose packet is being read.
+/// Sends to one end at once, and keeps what is for the other, whose packet is being read.
 struct Onward<'a, T> {
     to: &'a mut Hop<T>,
     side: Side,
@@ -115,12 +119,13 @@ const fn exchanges<S>(hop: &Hop<S>) -> bool {
     hop.transport.rekey_in_progress() || !hop.transport.can_send()
 }
 
-/// Whether `from` may be read for `to`.
+/// Whether `from` may be read for `to`: there is room for what it sends, and it takes what it is answered. While it
+/// exchanges keys, answers wait for that and not for it to read; the transport bounds them then.
 const fn may_read<F, T>(from: &Hop<F>, to: &Hop<T>) -> bool {
     if exchanges(from) {
         return to.transport.pending() < HIGH_WATER + REKEY_ROOM;
     }
-    to.transport.can_send() && to.transport.pending() < HIGH_WATER
+    to.transport.can_send() && to.transport.pending() < HIGH_WATER && from.transport.unread_replies() < UNREAD
 }
 
 /// Reads `from` and passes on what it sent.
@@ -157,7 +162,7 @@ where
                     Err(error) => return Err(stop_of(error)),
                 }
                 for payload in back.drain(..) {
-                    from.send(&payload).map_err(|error| lost(side, error.into()))?;
+                    from.send_reply(&payload).map_err(|error| lost(side, error.into()))?;
                 }
                 moved = true;
             }

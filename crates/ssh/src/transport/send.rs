@@ -42,11 +42,18 @@ impl Transport {
     /// # Errors
     /// As `send`.
     pub fn send_parts(&mut self, head: &[u8], body: &[u8]) -> Result<(), TransportError> {
-        match head.first().or(body.first()) {
-            Some(&(SSH_MSG_SERVICE_REQUEST | SSH_MSG_SERVICE_ACCEPT | 50..)) => {}
-            _ => return Err(TransportError::Misuse("not a message for the transport to carry")),
-        }
+        check_carried(head.first().or(body.first()))?;
         self.seal_or_queue(head, body)
+    }
+
+    /// Like [`Transport::send`], for what a message of this same peer made the layers above say: it counts among
+    /// [`Transport::unread_replies`], so that a peer that asks without reading is bounded.
+    ///
+    /// # Errors
+    /// As `send`, and [`TransportError::PeerNotReading`] when replies pile up.
+    pub fn send_reply(&mut self, payload: &[u8]) -> Result<(), TransportError> {
+        check_carried(payload.first())?;
+        self.reply(payload)
     }
 
     pub(super) fn seal_or_queue(&mut self, head: &[u8], body: &[u8]) -> Result<(), TransportError> {
@@ -90,10 +97,11 @@ impl Transport {
     }
 
     /// Bytes of replies, as [`Transport::pending`] counts them, that the peer's own messages made us queue and that
-    /// may still wait: PONG, UNIMPLEMENTED. Never too few; too many only while something waits all the time, and then
-    /// never more than ever waited since less did.
+    /// may still wait: PONG, UNIMPLEMENTED, what [`Transport::send_reply`] sent. Never too few; too many only while
+    /// something waits all the time, and never more than all that waits.
     ///
-    /// Above 4 MiB the next such message ends the connection: its peer asks and does not read.
+    /// Its owner reads no more of a peer for which many wait, while they can be written: until NEWKEYS they cannot. Above
+    /// 4 MiB the next such message ends the connection: its peer asks and does not read.
     pub const fn unread_replies(&self) -> usize {
         self.replies
     }
@@ -164,5 +172,12 @@ impl Transport {
 
     pub(super) fn check_peer_reads(&mut self) -> Result<(), TransportError> {
         if self.replies > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
+    }
+}
+
+const fn check_carried(number: Option<&u8>) -> Result<(), TransportError> {
+    match number {
+        Some(&(SSH_MSG_SERVICE_REQUEST | SSH_MSG_SERVICE_ACCEPT | 50..)) => Ok(()),
+        _ => Err(TransportError::Misuse("not a message for the transport to carry")),
     }
 }

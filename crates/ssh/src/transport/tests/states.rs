@@ -218,6 +218,17 @@ fn a_peer_for_which_much_waits_may_ask() {
     );
 }
 
+/// While a peer leaves our KEXINIT without an answer, nothing goes out.
+#[test]
+fn replies_that_wait_for_an_exchange_are_bounded_too() {
+    let (_, mut server) = established();
+    server.start_rekey().unwrap();
+    server.send(&payload(1, 100_000)).unwrap();
+    let sent = (0..).map_while(|number| server.send_reply(&payload(number, 10_000)).ok()).count();
+    assert!((400..430).contains(&sent), "{sent}");
+    assert!(server.is_closed() && server.pending() < 10_000, "what was queued is gone");
+}
+
 #[test]
 fn replies_that_were_read_do_not_count() {
     let (mut client, mut server) = established();
