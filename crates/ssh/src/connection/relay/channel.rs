@@ -54,6 +54,8 @@ pub(super) struct End {
     /// not credited yet. The other end's true window is always `window + kept`, and the backlog besides if
     /// that end is the client. Below 0 are bytes that we injected and that the client has not allowed for yet.
     pub(super) kept: i64,
+    /// How much of `kept` the host still holds of this end's data and may yet pass on: it is not to be credited.
+    pub(super) held: usize,
     /// How much of `kept` is to stay with us as the reserve for what we inject.
     pub(super) reserve: u32,
     /// The most data bytes that one packet to this end may carry.
@@ -64,8 +66,18 @@ pub(super) struct End {
 
 impl End {
     const fn new(sent: Progress, told: Progress) -> Self {
-        let (window, kept, reserve, maximum_packet) = (0, 0, 0, 0);
-        Self { number: None, sent, told, window, kept, reserve, maximum_packet, replies: VecDeque::new() }
+        let (window, kept, held, reserve, maximum_packet) = (0, 0, 0, 0, 0);
+        Self {
+            number: None,
+            sent,
+            told,
+            window,
+            kept,
+            held,
+            reserve,
+            maximum_packet,
+            replies: VecDeque::new(),
+        }
     }
 
     /// Neither we nor it will say anything more about the channel.

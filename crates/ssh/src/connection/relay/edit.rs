@@ -54,7 +54,7 @@ pub(super) fn edited(
         end(channel, "bartizan: more answers than the client reads", host, out);
         return;
     }
-    credit_back(&mut channel.ends[from], edit.held, from, out);
+    credit_back(&mut channel.ends[from], from, out);
 }
 
 /// Ends a channel with a text for the person.

@@ -44,22 +44,8 @@ impl Relay {
             withhold(channel, length, out);
             return Ok(());
         }
-        if channel.is_session() {
-            let mut edit = DataEdit::default();
-            match host.edit_data(channel.key, from, chunk.kind, chunk.data, &mut edit) {
-                DataVerdict::Pass => {}
-                DataVerdict::Replace => {
-                    if chunk.kind != DataKind::Data {
-                        edit = DataEdit::default();
-                    }
-                    edited(channel, from, length, &edit, host, out);
-                    return Ok(());
-                }
-                DataVerdict::End { text } => {
-                    end(channel, &text, host, out);
-                    return Ok(());
-                }
-            }
+        if channel.is_session() && !passes_unchanged(channel, from, chunk, host, out) {
+            return Ok(());
         }
         channel.totals.passed[from] += u64::from(length);
         host.data(channel.key, from, chunk.kind, chunk.data);
@@ -69,7 +55,7 @@ impl Relay {
             out.to(from.other(), payload);
         }
         // What was kept before must not be all that is left to an end.
-        credit_back(&mut channel.ends[from], 0, from, out);
+        credit_back(&mut channel.ends[from], from, out);
         Ok(())
     }
 
@@ -198,6 +184,29 @@ impl Relay {
     }
 }
 
+/// Asks the host about data of a session; false when it wanted something else done, and that was done.
+fn passes_unchanged(
+    channel: &mut Channel,
+    from: Side,
+    chunk: &Chunk<'_>,
+    host: &mut impl RelayHost,
+    out: &mut impl Output,
+) -> bool {
+    let mut edit = DataEdit::default();
+    let verdict = host.edit_data(channel.key, from, chunk.kind, chunk.data, &mut edit);
+    if chunk.kind == DataKind::Data {
+        channel.ends[from].held = edit.held;
+    } else {
+        edit = DataEdit::default();
+    }
+    match verdict {
+        DataVerdict::Pass => return true,
+        DataVerdict::Replace => edited(channel, from, chunk.data.len() as u32, &edit, host, out),
+        DataVerdict::End { text } => end(channel, &text, host, out),
+    }
+    false
+}
+
 /// Sends `CHANNEL_CLOSE` to an end.
 pub(super) fn close_end(channel: &mut Channel, side: Side, out: &mut impl Output) {
     let end = &mut channel.ends[side];
@@ -212,14 +221,14 @@ fn withhold(channel: &mut Channel, length: u32, out: &mut impl Output) {
     channel.totals.withheld += u64::from(length);
     let client = &mut channel.ends.client;
     client.kept += i64::from(length);
-    credit_back(client, 0, Side::Client, out);
+    credit_back(client, Side::Client, out);
 }
 
-/// Gives back to an end what we kept of its window, but for what we still hold, when it is worth a message.
+/// Gives back to an end what we kept of its window, but for what the host still holds, when it is worth a message.
 ///
 /// Often enough that the end never waits, seldom enough that one-byte packets cost little.
-pub(super) fn credit_back(end: &mut End, held: usize, side: Side, out: &mut impl Output) {
-    let due = u32::try_from(end.kept - held as i64 - i64::from(end.reserve)).unwrap_or(0);
+pub(super) fn credit_back(end: &mut End, side: Side, out: &mut impl Output) {
+    let due = u32::try_from(end.kept - end.held as i64 - i64::from(end.reserve)).unwrap_or(0);
     if due >= 32 * 1024 || due >= end.window {
         end.window += due;
         end.kept -= i64::from(due);

@@ -150,8 +150,8 @@ pub struct DataEdit {
     pub onward: Vec<u8>,
     /// With data of the client: to the client, in the place of the target.
     pub back: Vec<u8>,
-    /// How many bytes of this end the host keeps after this call, to decide about them later; the rest of what did not
-    /// go on is credited.
+    /// How many bytes of this end's [`DataKind::Data`] the host keeps after this call, to decide about them later; the
+    /// rest of what did not go on is credited. Said with each of them, whatever the verdict.
     pub held: usize,
 }
 

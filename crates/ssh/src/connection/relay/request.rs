@@ -180,6 +180,10 @@ fn note_failed(channel: &mut Channel, kind: RequestKind) {
     channel.pty &= kind != RequestKind::PtyReq;
     if kind.starts_program() {
         channel.programs = channel.programs.saturating_sub(1);
+        if channel.programs == 0 {
+            // With the program ends what the host held of its data.
+            Side::BOTH.into_iter().for_each(|side| channel.ends[side].held = 0);
+        }
     }
 }
 

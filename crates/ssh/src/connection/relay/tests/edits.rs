@@ -173,6 +173,21 @@ fn what_is_withheld_is_credited_and_what_is_held_is_not() {
     assert_eq!(ends.host.heard.last().unwrap(), &(Side::Target, b"ayyb".to_vec()));
 }
 
+#[test]
+fn extended_data_between_do_not_credit_what_is_held() {
+    let mut ends = Ends::new();
+    (0..2).for_each(|_| ends.sends(Side::Client, &[b'_'; PACKET as usize]));
+    ends.may_send.client -= 1;
+    ends.feed(Side::Client, &Message::ExtendedData { recipient_channel: T, data_type_code: 1, data: b"e" });
+    assert!(ends.got.target.is_empty());
+    assert!(ends.may_send.client + 2 * i64::from(PACKET) <= i64::from(WINDOW), "{}", ends.may_send.client);
+    // No more goes on than the target allows: see [`Ends::feed`].
+    while ends.may_send.client > 0 {
+        ends.sends(Side::Client, &[b'a'; PACKET as usize]);
+    }
+    assert_eq!(ends.got.target.len(), WINDOW as usize);
+}
+
 /// OpenSSH adjusts its window after it has read 96 KiB: answers must not wait for that.
 #[test]
 fn answers_beyond_the_reserve_come_at_once_and_the_target_pays_later() {
