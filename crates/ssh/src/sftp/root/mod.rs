@@ -14,11 +14,12 @@
 //!   order and a place that is slow holds up nobody else, until [`RootLimits`] are reached.
 //! - **Memory is bounded both ways**: [`Root::wants_client`] and [`Root::wants_places`] say when to read on.
 //! - **Two places never meet in one request.** What names two paths or handles in different places is refused.
-//! - **Targets are not trusted**: what they say of paths stays below them, an answer that does not fit its request
-//!   ends the place and nothing else.
+//! - **Targets are not trusted**: what they say of paths stays below them, an answer that does not fit its request, or that
+//!   cannot be read whole, ends the place and nothing else.
 //!
 //! What it deliberately does not do: decide who may enter what, know what a name means, wait, or look at the clock.
 
+mod answer;
 mod folder;
 mod pass;
 mod place;

@@ -6,7 +6,7 @@ use super::super::packet::{MAX_HANDLE, Packets, put_packet, string};
 use super::super::packet::{Status, kind};
 use super::super::path;
 use super::folder::one_name;
-use super::{Handle, Order, PlaceId, Root};
+use super::{Handle, Order, PlaceId, Root, answer};
 use crate::wire::{Malformed, Reader};
 
 /// The version that we speak with targets.
@@ -30,7 +30,8 @@ pub(super) const POSIX_RENAME: &str = "posix-rename@openssh.com";
 pub(super) enum Expect {
     Status,
     Handle,
-    Data,
+    /// At most so many bytes.
+    Data(u32),
     Names,
     /// One path.
     Path,
@@ -269,34 +270,26 @@ impl Root {
         }
         let mut fields = Reader::new(body);
         let id = fields.u32("id")?;
-        let Pending { client, expect } =
-            of.pending.remove(&id).ok_or(Malformed::new("answer to no request"))?;
-        let fits = match kind {
-            kind::STATUS => true,
-            kind::HANDLE => expect == Expect::Handle,
-            kind::DATA => expect == Expect::Data,
-            kind::NAME => matches!(expect, Expect::Names | Expect::Path | Expect::Link(_)),
-            kind::ATTRS => expect == Expect::Attributes,
-            kind::EXTENDED_REPLY => expect == Expect::Extended,
-            _ => false,
-        };
-        if !fits {
+        let pending = of.pending.remove(&id).ok_or(Malformed::new("answer to no request"))?;
+        let Pending { client, expect } = pending;
+        let understood = answer::understood(kind, expect, fields.rest()).inspect_err(|_| {
             // Answered like everything else that the place owes.
-            of.pending.insert(id, Pending { client, expect });
-            return Err(Malformed::new("answer of a type that its request has not"));
-        }
+            of.pending.insert(id, pending);
+        })?;
         match (kind, expect) {
             (kind::HANDLE, _) => self.opened(place, client, fields),
-            (kind::NAME, Expect::Names) => self.names(client, fields),
+            (kind::NAME, Expect::Names) => self.names(client, fields.rest()),
             (kind::NAME, _) => self.path_named(place, client, expect, fields),
-            _ => self.forward(kind, client, fields.rest()),
+            _ => {
+                self.forward(kind, client, &understood);
+                Ok(())
+            }
         }
     }
 
     /// Passes an answer back.
-    fn forward(&mut self, kind: u8, client: u32, rest: &[u8]) -> Result<(), Malformed> {
+    fn forward(&mut self, kind: u8, client: u32, rest: &[u8]) {
         put_packet(&mut self.outgoing, kind, &[&client.to_be_bytes(), rest]);
-        Ok(())
     }
 
     fn opened(&mut self, place: PlaceId, client: u32, mut fields: Reader<'_>) -> Result<(), Malformed> {
@@ -313,18 +306,18 @@ impl Root {
     }
 
     /// Names in a folder. One that leads out of the folder is the target's attempt at another's files.
-    fn names(&mut self, client: u32, fields: Reader<'_>) -> Result<(), Malformed> {
-        match names_stay(fields) {
-            Ok(true) => self.forward(kind::NAME, client, fields.rest()),
-            Ok(false) => {
+    fn names(&mut self, client: u32, body: &[u8]) -> Result<(), Malformed> {
+        match answer::names(body) {
+            Ok(Some(names)) => self.forward(kind::NAME, client, names),
+            Ok(None) => {
                 self.status(client, Status::Failure, "the target names a file with a slash in its name");
-                Ok(())
             }
             Err(malformed) => {
                 self.status(client, Status::Failure, "the target's answer cannot be read");
-                Err(malformed)
+                return Err(malformed);
             }
         }
+        Ok(())
     }
 
     /// A path that a place names, as it holds in the root.
@@ -336,11 +329,7 @@ impl Root {
         mut fields: Reader<'_>,
     ) -> Result<(), Malformed> {
         let Some(of) = self.places.get(&place) else { return Ok(()) };
-        let name = match fields.u32("count") {
-            Ok(1) => fields.string("filename").ok(),
-            _ => None,
-        };
-        let Some(name) = name else {
+        let Some(name) = answer::one_path(&mut fields) else {
             self.status(client, Status::Failure, "the target named no path");
             return Ok(());
         };
@@ -348,7 +337,8 @@ impl Root {
             Expect::Link(depth) => path::link_outward(&of.prefix, depth, name),
             _ => path::outward(&of.prefix, name),
         };
-        self.forward(kind::NAME, client, &one_name(&shown))
+        self.forward(kind::NAME, client, &one_name(&shown));
+        Ok(())
     }
 
     /// Answers that a place's server has an extension not.
@@ -357,35 +347,4 @@ impl Root {
         let text = format!("the SFTP server of {target} does not know {extension}");
         self.status(id, Status::OpUnsupported, &text);
     }
-}
-
-/// Whether no name of an answer to `SSH_FXP_READDIR` leads out of its folder.
-fn names_stay(mut fields: Reader<'_>) -> Result<bool, Malformed> {
-    for _ in 0..fields.u32("count")? {
-        let name = fields.string("filename")?;
-        if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
-            return Ok(false);
-        }
-        fields.string("longname")?;
-        skip_attributes(&mut fields)?;
-    }
-    Ok(true)
-}
-
-/// Attributes (draft-ietf-secsh-filexfer-02 §5).
-fn skip_attributes(fields: &mut Reader<'_>) -> Result<(), Malformed> {
-    const WHAT: &str = "attributes";
-    let flags = fields.u32(WHAT)?;
-    for (flag, bytes) in [(1, 8), (2, 8), (4, 4), (8, 8)] {
-        if flags & flag != 0 {
-            fields.take(bytes, WHAT)?;
-        }
-    }
-    if flags & 0x8000_0000 != 0 {
-        for _ in 0..fields.u32(WHAT)? {
-            fields.string(WHAT)?;
-            fields.string(WHAT)?;
-        }
-    }
-    Ok(())
 }

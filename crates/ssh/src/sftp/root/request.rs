@@ -81,7 +81,7 @@ impl Root {
             }
             kind::CLOSE | kind::READ | kind::WRITE | kind::FSTAT | kind::FSETSTAT | kind::READDIR => {
                 let handle = fields.string("handle")?;
-                self.by_handle(kind, id, handle, fields.rest())
+                self.by_handle(kind, id, handle, fields)?
             }
             kind::RENAME => {
                 let paths = [path_of(&mut fields)?, path_of(&mut fields)?];
@@ -147,20 +147,30 @@ impl Root {
         Ok(false)
     }
 
-    fn by_handle(&mut self, kind: u8, id: u32, handle: &[u8], rest: &[u8]) -> WasPassed {
-        let Some(ours) = self.known(handle) else { return self.no_handle(id) };
-        let expect = match kind {
-            kind::READ => Expect::Data,
-            kind::FSTAT => Expect::Attributes,
-            kind::READDIR => Expect::Names,
-            _ => Expect::Status,
-        };
+    fn by_handle(
+        &mut self,
+        kind: u8,
+        id: u32,
+        handle: &[u8],
+        mut fields: Reader<'_>,
+    ) -> Result<WasPassed, Malformed> {
+        let Some(ours) = self.known(handle) else { return Ok(self.no_handle(id)) };
+        let rest = fields.rest();
         if matches!(self.handles.get(&ours), Some(Handle::Of(..))) {
+            let expect = match kind {
+                kind::READ => {
+                    fields.u64("offset")?;
+                    Expect::Data(fields.u32("len")?)
+                }
+                kind::FSTAT => Expect::Attributes,
+                kind::READDIR => Expect::Names,
+                _ => Expect::Status,
+            };
             let passed = self.pass_handle(id, (kind, None, expect), ours, rest);
             if kind == kind::CLOSE {
                 self.forget(ours);
             }
-            return passed;
+            return Ok(passed);
         }
         match kind {
             kind::CLOSE => {
@@ -170,9 +180,9 @@ impl Root {
             kind::READDIR => drop(self.read_listing(id, ours)),
             kind::FSTAT => self.folder_attributes(id, false),
             kind::READ => self.status(id, Status::Failure, "this is a folder"),
-            _ => return self.read_only(id, "change", b""),
+            _ => return Ok(self.read_only(id, "change", b"")),
         }
-        false
+        Ok(false)
     }
 
     /// The number of a handle that is open.

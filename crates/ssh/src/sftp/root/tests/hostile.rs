@@ -107,6 +107,94 @@ fn a_target_that_breaks_the_protocol_ends_its_own_place() {
     assert!(said(&rig.received()[0]).1.contains("another version than 3"));
 }
 
+/// OpenSSH's client ends its conversation, and with it all other places, over an answer that it cannot read.
+#[test]
+fn answers_that_end_clients_end_their_place_instead() {
+    let file = |rig: &mut Rig| {
+        let place = rig.inside("web-1", "root");
+        (place, rig.file(place, "/web-1/root/a", b"A"))
+    };
+    let read = |handle: &[u8]| request(kind::READ, 5, &[&string(handle), &[0; 8], &100u32.to_be_bytes()]);
+    let stat = |_: &[u8]| on(kind::STAT, 5, "/web-1/root/a");
+    let statvfs =
+        |_: &[u8]| request(kind::EXTENDED, 5, &[&string(b"statvfs@openssh.com"), &string(b"/web-1/root/a")]);
+    type Asks<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+    let extended = [&0x8000_0000u32.to_be_bytes()[..], &[0, 0, 0, 1], &string(b"a\0"), &string(b"")].concat();
+    for (asks, kind, rest) in [
+        (&stat as Asks<'_>, kind::STATUS, vec![]),
+        (&stat, kind::STATUS, vec![0, 0, 4]),
+        (&stat, kind::STATUS, [&[0, 0, 0, 4][..], &[0, 0, 0, 9], b"short"].concat()),
+        (&stat, kind::ATTRS, vec![]),
+        (&stat, kind::ATTRS, vec![0, 0, 0, 1, 0, 0]),
+        (&stat, kind::ATTRS, vec![0x80, 0, 0, 0, 255, 255, 255, 255]),
+        (&stat, kind::ATTRS, extended),
+        (&read, kind::DATA, vec![]),
+        (&read, kind::DATA, vec![0, 0, 0, 9, 1]),
+        (&read, kind::DATA, string(&[1; 101])),
+        (&statvfs, kind::EXTENDED_REPLY, vec![0; 87]),
+    ] {
+        let mut rig = Rig::new();
+        let (place, handle) = file(&mut rig);
+        let other = rig.inside("db-1", "root");
+        rig.send(&asks(&handle));
+        let asked = rig.to(place).pop().unwrap();
+        rig.answer(place, kind, &asked, &rest);
+        let got: Vec<_> = rig.received().iter().map(said).collect();
+        assert!(
+            matches!(&got[..], [(5, text)] if text.starts_with("7 root@web-1: its SFTP server broke")),
+            "{kind} {rest:?}: {got:?}"
+        );
+        assert!(rig.root.to_place(place).is_none() && rig.root.to_place(other).is_some());
+    }
+}
+
+#[test]
+fn answers_go_on_as_far_as_they_are_understood() {
+    let mut rig = Rig::new();
+    let place = rig.inside("web-1", "root");
+    let file = rig.file(place, "/web-1/root/a", b"A");
+    let stat = on(kind::STAT, 5, "/web-1/root/a");
+    let read = request(kind::READ, 5, &[&string(&file), &[0; 8], &100u32.to_be_bytes()]);
+    let texts =
+        |text: &[u8], language: &[u8]| [&4u32.to_be_bytes()[..], &string(text), &string(language)].concat();
+    for (asks, kind, rest, goes_on) in [
+        (&stat, kind::STATUS, texts(b"no", b"en"), texts(b"no", b"en")),
+        (&stat, kind::STATUS, [&texts(b"no", b"en")[..], b"more"].concat(), texts(b"no", b"en")),
+        (&stat, kind::STATUS, vec![0, 0, 0, 4], texts(b"", b"")),
+        (&stat, kind::STATUS, [&[0, 0, 0, 4][..], &string(b"no")].concat(), texts(b"no", b"")),
+        (&stat, kind::STATUS, texts(&[b'a'; 200 << 10], b""), texts(&[b'a'; 4096], b"")),
+        (&stat, kind::ATTRS, vec![0, 0, 0, 4, 0, 0, 1, 0xED, 7], vec![0, 0, 0, 4, 0, 0, 1, 0xED]),
+        (&read, kind::DATA, [&string(&[1; 100])[..], b"more"].concat(), string(&[1; 100])),
+    ] {
+        rig.send(asks);
+        let asked = rig.to(place).pop().unwrap();
+        rig.answer(place, kind, &asked, &rest);
+        let got = rig.received().pop().unwrap();
+        assert_eq!((got.0, &got.1[..4]), (kind, &[0, 0, 0, 5][..]));
+        assert!(got.1[4..] == goes_on, "{kind} {rest:?}");
+    }
+}
+
+/// An answer names a path twice.
+#[test]
+fn paths_that_no_client_could_read_do_not_go_on() {
+    let mut rig = Rig::new();
+    let place = rig.inside("web-1", "root");
+    for asks in [kind::REALPATH, kind::READLINK] {
+        for (name, answer) in [
+            (vec![b'a'; 200 << 10], "4 the target named no path"),
+            (b"a\0b".to_vec(), "4 the target named no path"),
+            (b"a".to_vec(), if asks == kind::REALPATH { "1 /web-1/root/a" } else { "1 a" }),
+        ] {
+            rig.send(&on(asks, 5, "/web-1/root/x"));
+            let asked = rig.to(place).pop().unwrap();
+            let rest = [&[0, 0, 0, 1][..], &string(&name), &string(b""), &[0; 4]].concat();
+            rig.answer(place, kind::NAME, &asked, &rest);
+            assert_eq!(said(&rig.received()[0]), (5, answer.into()));
+        }
+    }
+}
+
 #[test]
 fn names_that_lead_out_of_their_folder_do_not_reach_the_client() {
     let mut rig = Rig::new();
@@ -127,6 +215,21 @@ fn names_that_lead_out_of_their_folder_do_not_reach_the_client() {
         assert!(read(&names(&[b"a", bad])).starts_with("4 the target names a file with a slash"));
     }
     assert_eq!(read(&[0, 0, 0, 9]), "4 the target's answer cannot be read");
+}
+
+#[test]
+fn names_with_attributes_or_lines_that_no_client_could_read_do_not_go_on() {
+    for rest in [&[&string(b"long\0")[..], &[0; 4]].concat(), &[&string(b"long")[..], &[0, 0, 0, 1]].concat()]
+    {
+        let mut rig = Rig::new();
+        let place = rig.inside("web-1", "root");
+        let folder = rig.file(place, "/web-1/root/a", b"A");
+        rig.send(&request(kind::READDIR, 1, &[&string(&folder)]));
+        let asked = rig.to(place).pop().unwrap();
+        rig.answer(place, kind::NAME, &asked, &[&[0, 0, 0, 1][..], &string(b"a"), rest].concat());
+        assert_eq!(said(&rig.received()[0]).1, "4 the target's answer cannot be read");
+        assert!(rig.root.to_place(place).is_none());
+    }
 }
 
 /// A target's server that answers everything, and gives handles that are one byte.
