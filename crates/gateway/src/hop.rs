@@ -203,16 +203,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
 
     /// The next step that the bytes received so far give.
     fn step(&mut self) -> Result<Option<Step>, HopError> {
-        Ok(match self.transport.poll(now())? {
-            None => None,
-            Some(Incoming::HostKey(identity)) => Some(Step::HostKey(Box::new(identity))),
-            Some(Incoming::Established) => Some(Step::Established),
-            Some(Incoming::Packet(payload)) => Some(Step::Packet(payload.to_vec())),
-            Some(Incoming::Disconnect { reason, description }) => {
-                return Err(HopError::Disconnected { reason, description: description.to_vec() });
-            }
-            Some(_) => return self.step(),
-        })
+        loop {
+            return Ok(match self.transport.poll(now())? {
+                None => None,
+                Some(Incoming::HostKey(identity)) => Some(Step::HostKey(Box::new(identity))),
+                Some(Incoming::Established) => Some(Step::Established),
+                Some(Incoming::Packet(payload)) => Some(Step::Packet(payload.to_vec())),
+                Some(Incoming::Disconnect { reason, description }) => {
+                    return Err(HopError::Disconnected { reason, description: description.to_vec() });
+                }
+                // A peer may send thousands of these at once.
+                Some(_) => continue,
+            });
+        }
     }
 
     /// Writes everything that waits.
@@ -260,3 +263,5 @@ impl<S> Drop for Hop<S> {
 
 #[cfg(test)]
 pub(crate) mod rig;
+#[cfg(test)]
+mod tests;

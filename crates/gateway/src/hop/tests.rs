@@ -1,0 +1,24 @@
+//! What an unauthenticated peer may send.
+
+use super::rig::{Peer, established};
+use super::*;
+
+/// PONG, which nobody asked for.
+const PONG: [u8; 5] = [193, 0, 0, 0, 0];
+
+#[test]
+fn a_buffer_full_of_pongs_takes_no_more_stack_than_one() {
+    let all_are_passed_over = || {
+        let (client, server) = established();
+        let mut peer = Peer::new(client);
+        let mut hop = Hop::new(server, peer.wire.clone());
+        (0..8000).for_each(|_| peer.sends(&PONG));
+        peer.sends(b"\x32and then");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let Step::Packet(payload) = hop.next().await.unwrap() else { panic!("a packet") };
+            assert_eq!(&payload[..], b"\x32and then");
+        });
+    };
+    std::thread::Builder::new().stack_size(512 << 10).spawn(all_are_passed_over).unwrap().join().unwrap();
+}
