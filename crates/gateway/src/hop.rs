@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bartizan_ssh::key::HostIdentity;
 use bartizan_ssh::transport::{DisconnectReason, Incoming, Transport, TransportError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use zeroize::Zeroizing;
 
 use crate::buffers;
 
@@ -59,8 +60,8 @@ pub(crate) enum Step {
     HostKey(Box<HostIdentity>),
     /// The first key exchange is complete.
     Established,
-    /// A payload of the service or authentication layer.
-    Packet(Vec<u8>),
+    /// A payload of the service or authentication layer: perhaps a password.
+    Packet(Zeroizing<Vec<u8>>),
 }
 
 /// One hop.
@@ -208,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
                 None => None,
                 Some(Incoming::HostKey(identity)) => Some(Step::HostKey(Box::new(identity))),
                 Some(Incoming::Established) => Some(Step::Established),
-                Some(Incoming::Packet(payload)) => Some(Step::Packet(payload.to_vec())),
+                Some(Incoming::Packet(payload)) => Some(Step::Packet(payload.to_vec().into())),
                 Some(Incoming::Disconnect { reason, description }) => {
                     return Err(HopError::Disconnected { reason, description: description.to_vec() });
                 }

@@ -121,7 +121,7 @@ const fn exchanges<S>(hop: &Hop<S>) -> bool {
 
 /// Whether `from` may be read for `to`: there is room for what it sends, and it takes what it is answered. While it
 /// exchanges keys, answers wait for that and not for it to read; the transport bounds them then.
-const fn may_read<F, T>(from: &Hop<F>, to: &Hop<T>) -> bool {
+fn may_read<F, T>(from: &Hop<F>, to: &Hop<T>) -> bool {
     if exchanges(from) {
         return to.transport.pending() < HIGH_WATER + REKEY_ROOM;
     }

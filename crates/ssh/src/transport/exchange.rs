@@ -4,8 +4,6 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::cipher::{OpeningKey, SealingKey};
 use super::error::TransportError;
 use super::kex::{self, ClientExchange, ExchangeHashInput, KexError, KeyDerivation, SharedSecret};
@@ -305,8 +303,7 @@ impl Transport {
             self.outbound.packet(&extensions::server_ext_info(config), &[])?;
         }
         self.may_send = true;
-        // In the client role it may hold a password.
-        let queue = Zeroizing::new(std::mem::take(&mut self.queue));
+        let queue = self.queue.take();
         let mut reader = Reader::new(&queue);
         while !reader.is_empty() {
             self.outbound.packet(reader.string("queued payload")?, &[])?;

@@ -47,6 +47,7 @@ mod ident;
 mod kex;
 mod negotiate;
 mod packet;
+mod queue;
 mod receive;
 mod rekey;
 mod send;
@@ -58,6 +59,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packet::{Inbound, Outbound};
+use queue::Queue;
 
 pub use crate::wire::transport::DisconnectReason;
 pub use cipher::{Cipher, Mac, Protection};
@@ -84,8 +86,8 @@ pub struct Transport {
     own_kexinit: Option<Vec<u8>>,
     /// True from our NEWKEYS until our next KEXINIT.
     may_send: bool,
-    /// Payloads waiting for our NEWKEYS, each after its length.
-    queue: Vec<u8>,
+    /// Payloads waiting for our NEWKEYS.
+    queue: Queue,
     /// See [`Transport::unread_replies`].
     replies: usize,
     peer: Peer,
@@ -198,7 +200,7 @@ impl Transport {
             outbound,
             own_kexinit: None,
             may_send: false,
-            queue: Vec::new(),
+            queue: Queue::default(),
             replies: 0,
             peer: Peer::default(),
             session: None,

@@ -3,7 +3,6 @@
 use super::error::TransportError;
 use super::exchange::State;
 use super::{DisconnectReason, MAX_PAYLOAD, Transport};
-use crate::wire::Writer;
 use crate::wire::transport::{
     Disconnect, Ping, SSH_MSG_SERVICE_ACCEPT, SSH_MSG_SERVICE_REQUEST, Unimplemented,
 };
@@ -74,9 +73,7 @@ impl Transport {
         if len > MAX_PAYLOAD {
             return Err(TransportError::Misuse("payload is empty or larger than a packet"));
         }
-        self.queue.put_u32(len as u32);
-        self.queue.put(head);
-        self.queue.put(body);
+        self.queue.push(head, body);
         Ok(())
     }
 
@@ -86,7 +83,7 @@ impl Transport {
     }
 
     /// Bytes that wait for the peer: [`Transport::outgoing`], and payloads that are queued for NEWKEYS.
-    pub const fn pending(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.outbound.buffer.len() + self.queue.len()
     }
 
@@ -133,7 +130,7 @@ impl Transport {
     pub(super) fn close(&mut self) {
         self.state = State::Closed;
         self.may_send = false;
-        self.queue = Vec::new();
+        drop(self.queue.take());
         self.own_kexinit = None;
     }
 
