@@ -97,7 +97,7 @@ fn feed(transport: &mut Transport, bytes: &[u8]) {
     transport.received(bytes.len());
 }
 
-/// The client's and the server's end of a connection, its first exchange complete.
+/// The client's and the server's end of a connection, its first exchange complete and the client authenticated.
 pub(crate) fn established() -> (Transport, Transport) {
     let host_key = HostKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
     let mut client = Transport::client(Arc::new(ClientConfig::default()), Duration::ZERO).unwrap();
@@ -117,6 +117,12 @@ pub(crate) fn established() -> (Transport, Transport) {
             }
         }
         if !moved {
+            // What a server says of a client that is authenticated.
+            server.send(&[52]).unwrap();
+            let success = server.outgoing().to_vec();
+            server.sent(success.len());
+            feed(&mut client, &success);
+            assert!(matches!(client.poll(Duration::ZERO), Ok(Some(Incoming::Packet([52])))));
             return (client, server);
         }
     }

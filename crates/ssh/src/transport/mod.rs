@@ -132,6 +132,8 @@ impl Role {
 /// What the peer said about itself.
 #[derive(Default)]
 struct Peer {
+    /// We told it that it is authenticated (RFC 4252 §5.1).
+    admitted: bool,
     identification: Option<Box<[u8]>>,
     /// Both sides do strict KEX; decided by the first KEXINITs.
     strict_kex: bool,

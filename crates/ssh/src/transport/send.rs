@@ -6,9 +6,12 @@ use super::{DisconnectReason, MAX_PAYLOAD, Transport};
 use crate::wire::transport::{
     Disconnect, Ping, SSH_MSG_SERVICE_ACCEPT, SSH_MSG_SERVICE_REQUEST, Unimplemented,
 };
+use crate::wire::userauth::SSH_MSG_USERAUTH_SUCCESS;
 
 /// A peer whose messages make us reply is cut off when so many bytes of replies wait for it already.
 pub(super) const REPLY_LIMIT: usize = 4 * 1024 * 1024;
+/// The same for a client that is not authenticated, of which there may be many.
+pub(super) const REPLY_LIMIT_AT_FIRST: usize = 64 * 1024;
 /// Longest text of a DISCONNECT.
 const MAX_DISCONNECT_TEXT: usize = 1024;
 
@@ -59,6 +62,7 @@ impl Transport {
         if self.is_closed() {
             return Err(TransportError::Closed);
         }
+        self.peer.admitted |= head.first() == Some(&SSH_MSG_USERAUTH_SUCCESS);
         if self.may_send {
             if self.outbound.traffic.is_spent(self.role.rekey()) {
                 return Err(self.fail(TransportError::RekeyOverdue));
@@ -98,7 +102,8 @@ impl Transport {
     /// something waits all the time, and never more than all that waits.
     ///
     /// Its owner reads no more of a peer for which many wait, while they can be written: until NEWKEYS they cannot. Above
-    /// 4 MiB the next such message ends the connection: its peer asks and does not read.
+    /// 4 MiB (of a client that is not authenticated, 64 KiB) the next such message ends the connection: its peer asks and
+    /// does not read.
     pub const fn unread_replies(&self) -> usize {
         self.replies
     }
@@ -168,7 +173,9 @@ impl Transport {
     }
 
     pub(super) fn check_peer_reads(&mut self) -> Result<(), TransportError> {
-        if self.replies > REPLY_LIMIT { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
+        let unknown = self.role.is_server() && !self.peer.admitted;
+        let limit = if unknown { REPLY_LIMIT_AT_FIRST } else { REPLY_LIMIT };
+        if self.replies > limit { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
     }
 }
 

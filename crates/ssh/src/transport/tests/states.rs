@@ -175,19 +175,27 @@ fn extension_information_is_taken_twice_at_most() {
 
 #[test]
 fn a_peer_that_asks_without_reading_is_cut_off() {
-    let (mut client, mut server) = established();
-    let mut ping = vec![192];
-    ping.extend(100_000u32.to_be_bytes());
-    ping.resize(100_005, 0);
-    let error = loop {
-        client.outbound.packet(&ping, &[]).unwrap();
-        feed(&mut server, &take_outgoing(&mut client));
-        if let Err(error) = drain(&mut server) {
-            break error;
+    for (authenticated, limit) in [(false, send::REPLY_LIMIT_AT_FIRST), (true, send::REPLY_LIMIT)] {
+        let (mut client, mut server) = established();
+        if authenticated {
+            server.send(&[52]).unwrap();
         }
-        assert!(server.outgoing().len() < send::REPLY_LIMIT + 200_000);
-    };
-    assert_eq!(error, TransportError::PeerNotReading);
+        let mut ping = vec![192];
+        ping.extend(10_000u32.to_be_bytes());
+        ping.resize(10_005, 0);
+        let mut most = 0;
+        let error = loop {
+            client.outbound.packet(&ping, &[]).unwrap();
+            feed(&mut server, &take_outgoing(&mut client));
+            if let Err(error) = drain(&mut server) {
+                break error;
+            }
+            most = server.outgoing().len();
+            assert!(most < limit + 20_000);
+        };
+        assert_eq!(error, TransportError::PeerNotReading);
+        assert!(most >= limit, "authenticated {authenticated}: {most}");
+    }
 }
 
 /// A relay lets more than the limit wait for one end while the other exchanges keys: that is not the end's fault.
@@ -222,6 +230,7 @@ fn a_peer_for_which_much_waits_may_ask() {
 #[test]
 fn replies_that_wait_for_an_exchange_are_bounded_too() {
     let (_, mut server) = established();
+    server.send(&[52]).unwrap();
     server.start_rekey().unwrap();
     server.send(&payload(1, 100_000)).unwrap();
     let sent = (0..).map_while(|number| server.send_reply(&payload(number, 10_000)).ok()).count();
