@@ -1,10 +1,11 @@
 //! The vault's master key: where it is kept, how it is read, how it is replaced.
 //!
 //! It is a file of 64 hexadecimal digits, outside the database that it protects. A rotation writes the new key beside it
-//! (`.new`), wraps the vault's data key anew, and renames; whatever is cut short in between is finished at the next start.
+//! (`.new`), wraps the vault's data key anew, and renames; whatever is cut short in between is finished by the next
+//! rotation or the next start. No key is removed before another file is seen to hold the one that the vault has.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bartizan_api::MasterKeyFile;
@@ -81,18 +82,45 @@ impl MasterFile {
 
     /// The key with this id: usually the one in place; after a rotation that was cut short the one beside it.
     fn wrapping(&self, id: &str) -> Result<MasterKey, Failure> {
+        let in_place = self.read(&self.path);
         let next = self.next();
-        if next.exists() {
-            let key = self.read(&next)?;
-            if key.id() == id {
-                self.commit().map_err(|e| {
-                    Failure::new(format!("cannot finish the rotation of the master key: {e}"))
-                })?;
-                tracing::warn!(file = %self.path.display(), "the rotation of the master key was cut short and is finished now");
-                return Ok(key);
-            }
+        // What lies beside the right key is of no use, and may be half a file.
+        if in_place.as_ref().is_ok_and(|key| key.id() == id) || !next.exists() {
+            return in_place;
         }
-        self.read(&self.path)
+        let key = self.read(&next)?;
+        if key.id() != id {
+            return in_place;
+        }
+        self.commit()
+            .map_err(|e| Failure::new(format!("cannot finish the rotation of the master key: {e}")))?;
+        tracing::warn!(file = %self.path.display(), "the rotation of the master key was cut short and is finished now");
+        Ok(key)
+    }
+
+    /// Puts what the last rotation left beside the key in its place, or away: a key is removed only where the one in
+    /// place is seen to be the vault's.
+    fn settle(&self, in_force: &str) -> Result<(), String> {
+        let next = self.next();
+        let shown = next.display();
+        if !next.try_exists().map_err(|e| format!("{shown}: {e}"))? {
+            return Ok(());
+        }
+        let is_in_force = |path: &Path| self.read(path).is_ok_and(|key| key.id() == in_force);
+        if is_in_force(&next) {
+            self.commit().map_err(|e| format!("the rotation before is not finished: {e}"))?;
+            tracing::warn!(file = %self.path.display(), "the rotation of the master key before was cut short and is finished now");
+            return Ok(());
+        }
+        if is_in_force(&self.path) {
+            return fs::remove_file(&next).map_err(|e| format!("{shown}: {e}"));
+        }
+        Err(format!(
+            "{shown} is left of a rotation before, and neither it nor {} can be read as the key {in_force}, which the \
+             vault has: restore that one in {} from a backup, and move {shown} to a safe place",
+            self.path.display(),
+            self.path.display()
+        ))
     }
 
     fn read(&self, path: &Path) -> Result<MasterKey, Failure> {
@@ -119,23 +147,28 @@ impl MasterKeyFile for MasterFile {
         self.path.display().to_string()
     }
 
-    fn prepare(&self) -> Result<MasterKey, String> {
+    fn prepare(&self, in_force: &str) -> Result<MasterKey, String> {
+        self.settle(in_force)?;
         let key = MasterKey::generate().map_err(|e| e.to_string())?;
-        let next = self.next();
-        // What a rotation that came to nothing left. The vault has the key in place, as its start made sure.
-        match fs::remove_file(&next) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(format!("{}: {e}", next.display())),
-            _ => {}
-        }
-        write_seed(&next, key.expose()).map_err(|e| e.to_string())?;
-        sync(self.folder()).map_err(|e| e.to_string())?;
+        write_seed(&self.next(), key.expose()).map_err(|e| e.to_string())?;
+        sync(self.folder()).map_err(|e| format!("{}: {e}", self.folder().display()))?;
         Ok(key)
     }
 
     fn commit(&self) -> Result<(), String> {
-        fs::rename(self.next(), &self.path)
-            .and_then(|()| sync(self.folder()))
-            .map_err(|e| format!("{}: {e}", self.path.display()))
+        let (next, path) = (self.next(), self.path.display());
+        fs::rename(&next, &self.path).map_err(|e| {
+            format!(
+                "the vault's key was written to {}, and that cannot take the place of {path}: {e}",
+                next.display()
+            )
+        })?;
+        sync(self.folder()).map_err(|e| {
+            format!(
+                "the vault's key is in {path}, but may lie in {} after a power failure: {e}",
+                next.display()
+            )
+        })
     }
 }
 
@@ -181,14 +214,46 @@ mod tests {
         let (_temp, store, file) = fresh().await;
         let vault = file.open(&store).await.unwrap();
         let first = vault.master_key_id();
-        // The new key is on disk, the vault has the old one.
-        file.prepare().unwrap();
+        // The new key is half on disk, then whole; the vault has the old one.
+        fs::write(file.next(), "00").unwrap();
+        assert_eq!(file.open(&store).await.unwrap().master_key_id(), first);
+        file.prepare(&first).unwrap();
         assert_eq!(file.open(&store).await.unwrap().master_key_id(), first);
         // The vault has the new one, which is not in its place.
-        let second = file.prepare().unwrap();
+        let second = file.prepare(&first).unwrap();
         vault.rotate(&second).await.unwrap();
         assert_eq!(file.open(&store).await.unwrap().master_key_id(), second.id());
         assert!(!file.next().exists());
         assert_eq!(file.open(&store).await.unwrap().master_key_id(), second.id());
+    }
+
+    /// A key that was not put in its place is the only one that opens the vault.
+    #[tokio::test]
+    async fn another_rotation_finishes_the_one_before() {
+        let (_temp, store, file) = fresh().await;
+        let vault = file.open(&store).await.unwrap();
+        let second = file.prepare(&vault.master_key_id()).unwrap();
+        vault.rotate(&second).await.unwrap();
+        file.prepare(&second.id()).unwrap();
+        assert_eq!(file.read(&file.path).unwrap().id(), second.id());
+        assert_eq!(file.open(&store).await.unwrap().master_key_id(), second.id());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_may_be_the_only_one_stays_where_it_is() {
+        let (_temp, store, file) = fresh().await;
+        let vault = file.open(&store).await.unwrap();
+        let second = file.prepare(&vault.master_key_id()).unwrap();
+        vault.rotate(&second).await.unwrap();
+        // Nothing can be put in the place of a folder.
+        fs::rename(&file.path, file.path.with_extension("kept")).unwrap();
+        fs::create_dir(&file.path).unwrap();
+        let told = file.prepare(&second.id()).unwrap_err();
+        assert!(told.contains("master.new, and that cannot take the place of"), "{told}");
+        assert_eq!(file.read(&file.next()).unwrap().id(), second.id());
+        // Neither file is known to hold the vault's key.
+        let told = file.prepare("of another time").unwrap_err();
+        assert!(told.contains("master.new is left") && told.contains("from a backup"), "{told}");
+        assert_eq!(file.read(&file.next()).unwrap().id(), second.id());
     }
 }

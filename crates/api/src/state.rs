@@ -13,7 +13,7 @@ use bartizan_model::{LoginName, NodeId, SessionId, Target, Timestamp};
 use bartizan_record::Gauge;
 use bartizan_record::space::Space;
 use bartizan_store::{IndexProgress, Store, Vault};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 use crate::error::{ApiError, Result};
 use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
@@ -103,12 +103,19 @@ pub struct ApiState {
     pub(crate) parts: Parts,
     pub(crate) started: Timestamp,
     stopping: watch::Sender<bool>,
+    rotation: Arc<Mutex<()>>,
 }
 
 impl ApiState {
     /// The state of an API that starts now.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, started: Timestamp::now(), stopping: watch::Sender::new(false) }
+        let (stopping, rotation) = (watch::Sender::new(false), Arc::default());
+        Self { parts, started: Timestamp::now(), stopping, rotation }
+    }
+
+    /// Waits until no rotation of the master key is under way; none begins until the guard is dropped.
+    pub(crate) async fn rotation(&self) -> OwnedMutexGuard<()> {
+        self.rotation.clone().lock_owned().await
     }
 
     /// Set to true, it ends the requests that follow the log.

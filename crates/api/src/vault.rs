@@ -12,6 +12,7 @@ use bartizan_model::api::{CredentialSearch, NewCredential, VaultStatus};
 use bartizan_model::event::Body;
 use bartizan_model::{CredentialKind, LoginName, StoredCredential, TargetName, Timestamp};
 use bartizan_store::{DirectoryStore as _, MAX_SECRET_BYTES, RecordKind, StoreError, Vault, VaultStore as _};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::change::{self, Recorded, Story};
 use crate::error::{ApiError, Result};
@@ -28,16 +29,18 @@ pub trait MasterKeyFile: Send + Sync {
     /// Where it is kept, as messages name it.
     fn place(&self) -> String;
 
-    /// Prepares a new master key: it is on disk beside the old one, which is still the one in force.
+    /// Prepares a new master key: it is on disk beside the old one, which is still the one in force. `in_force` is the
+    /// id of the key that wraps the vault, by the database; where it lies beside, since a rotation before was cut
+    /// short, it is put in its place first. Only one rotation may be under way.
     ///
     /// # Errors
-    /// When it cannot be written there.
-    fn prepare(&self) -> std::result::Result<bartizan_store::MasterKey, String>;
+    /// When it cannot be written there, or the key in force would be lost; says which file is where.
+    fn prepare(&self, in_force: &str) -> std::result::Result<bartizan_store::MasterKey, String>;
 
     /// Puts the prepared key in the place of the old one.
     ///
     /// # Errors
-    /// When it cannot. The next start finishes it.
+    /// When it cannot; says which file is where. The next rotation or the next start finishes it.
     fn commit(&self) -> std::result::Result<(), String>;
 }
 
@@ -99,15 +102,17 @@ pub(crate) async fn rotate(
     State(state): WithState,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Result<Json<VaultStatus>> {
-    let file = state.parts.master_key.clone();
-    let prepared = file.prepare();
-    let to = prepared.map_err(|error| {
-        ApiError::unavailable(format!("the new master key cannot be written: {error}; nothing was changed"))
-            .hint("Bartizan writes it beside the old one; where that is read-only, see docs/configuration.md")
+    let alone = state.rotation().await;
+    let (vault, file) = (state.parts.vault.clone(), state.parts.master_key.clone());
+    // The database knows best, also where the reply to a rotation before was lost.
+    let wrapped = state.parts.store.wrapped_key().await?;
+    let in_force = wrapped.map_or_else(|| vault.master_key_id(), |key| key.master);
+    let to = file.prepare(&in_force).map_err(|error| {
+        ApiError::unavailable(format!("the master key was not rotated: {error}"))
+            .hint("Bartizan writes the new one beside the old one; where that is read-only, see docs/configuration.md")
     })?;
-    let vault = state.parts.vault.clone();
     let from = vault.master_key_id();
-    change::record(&state, peer, Rotate { vault, file, from, to }).await?;
+    change::record(&state, peer, Rotate { vault, file, from, to, alone }).await?;
     of_vault(&state).await.map(Json)
 }
 
@@ -205,6 +210,8 @@ struct Rotate {
     file: Arc<dyn MasterKeyFile>,
     from: String,
     to: bartizan_store::MasterKey,
+    /// Held until the key is in its place, also when the caller hangs up.
+    alone: OwnedMutexGuard<()>,
 }
 
 impl Recorded for Rotate {
@@ -215,13 +222,13 @@ impl Recorded for Rotate {
         Rotation { from: self.from.clone(), to: self.to.id() }
     }
     async fn apply(change: Logged<Self>) -> Result<()> {
-        let Self { vault, file, to, .. } = change.into_inner();
+        let Self { vault, file, to, alone: _alone, .. } = change.into_inner();
         vault.rotate(&to).await?;
         file.commit().map_err(|error| {
             ApiError::unavailable(format!(
-                "the vault has the new master key, but it could not be put in its place: {error}"
+                "the master key is new, but its file is not as it should be: {error}"
             ))
-            .hint("it lies beside the old one, with .new at the end; the next start puts it in its place")
+            .hint("remove neither file; another `bartizan vault rotate` or the next start finishes it")
         })
     }
 }

@@ -125,7 +125,7 @@ impl Api {
         let parts = || Parts {
             store: store.clone(),
             vault: vault.clone(),
-            master_key: Arc::new(vault::OnlyInMemory),
+            master_key: Arc::new(vault::OnlyInMemory::default()),
             log: log.clone(),
             index: index.clone(),
             policies: watch::channel(Policies::default()).1,

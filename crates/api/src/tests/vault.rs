@@ -1,6 +1,7 @@
 //! Stored credentials: in, never out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bartizan_model::event::Outcome;
 use bartizan_store::MasterKey;
@@ -18,17 +19,24 @@ pub(super) fn private_key_parser() -> PrivateKeyParser {
     })
 }
 
-/// A master key that no file keeps.
-pub(super) struct OnlyInMemory;
+/// A master key that no file keeps. Two rotations at a time would lose one.
+#[derive(Default)]
+pub(super) struct OnlyInMemory {
+    under_way: AtomicBool,
+}
 
 impl MasterKeyFile for OnlyInMemory {
     fn place(&self) -> String {
         "memory".into()
     }
-    fn prepare(&self) -> Result<MasterKey, String> {
+    fn prepare(&self, _: &str) -> Result<MasterKey, String> {
+        if self.under_way.swap(true, Ordering::SeqCst) {
+            return Err("another rotation is under way".into());
+        }
         MasterKey::generate().map_err(|e| e.to_string())
     }
     fn commit(&self) -> Result<(), String> {
+        self.under_way.store(false, Ordering::SeqCst);
         Ok(())
     }
 }
@@ -120,4 +128,14 @@ async fn the_master_key_is_rotated_with_an_event() {
     let vault = &api.spare.parts.vault;
     let found = vault.secret(&"web-1".parse().unwrap(), &"root".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(found.1.expose(), b"hunter2");
+}
+
+#[tokio::test]
+async fn rotations_wait_for_each_other() {
+    let api = Api::start().await;
+    let rotate = || api.ok("POST", "/v1/vault/rotate", Value::Null);
+    tokio::join!(rotate(), rotate(), rotate(), rotate());
+    let told: Vec<_> = api.events().iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    assert_eq!(told.len(), 4);
+    assert!(told.windows(2).all(|two| two[0]["to"] == two[1]["from"]), "{told:?}");
 }
