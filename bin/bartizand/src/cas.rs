@@ -20,8 +20,7 @@ use bartizan_model::api::{CaState, OwnCa};
 use bartizan_model::{Fingerprint, Timestamp};
 use bartizan_ssh::key::{KeyKind, PrivateKey, PublicKey};
 
-use crate::failure::Failure;
-use crate::keys::{read_key, write_new};
+use crate::keys::{read_key, write_whole};
 
 /// One of Bartizan's own CAs.
 #[derive(Clone)]
@@ -90,16 +89,7 @@ impl CaFiles {
 
     /// Puts a public key in the place of what `ending` names, whole or not at all.
     fn put(&self, ending: &str, text: &str) -> Told<()> {
-        let (path, new) = (self.path(ending), self.path(&format!("{ending}.tmp")));
-        let put = || -> Result<(), Failure> {
-            match fs::remove_file(&new) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(Failure::new(e)),
-                _ => {}
-            }
-            write_new(&new, 0o644, format!("{text}\n").as_bytes())?;
-            fs::rename(&new, &path).map_err(Failure::new)
-        };
-        put().map_err(|e| format!("{}: {e}", path.display()))
+        write_whole(&self.path(ending), 0o644, format!("{text}\n").as_bytes()).map_err(|e| e.to_string())
     }
 
     fn sync(&self) -> Told<()> {
@@ -116,10 +106,7 @@ impl CaFiles {
             None => gone(&self.path(".next.at"))?,
         }
         let text = key.to_openssh(&self.0.comment).map_err(|e| e.to_string())?;
-        let new = self.path(".next.tmp");
-        gone(&new)?;
-        write_new(&new, 0o600, text.as_bytes()).map_err(|e| e.to_string())?;
-        fs::rename(&new, self.path(".next")).map_err(|e| self.wrong(&e))?;
+        write_whole(&self.path(".next"), 0o600, text.as_bytes()).map_err(|e| e.to_string())?;
         self.sync()
     }
 
@@ -210,6 +197,7 @@ fn fingerprint(key: &PublicKey) -> Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::write_new;
 
     fn fresh() -> (tempfile::TempDir, CaFiles) {
         let temp = tempfile::tempdir().unwrap();

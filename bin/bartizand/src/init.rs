@@ -1,6 +1,6 @@
 //! `bartizand init`: makes a data folder.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -50,10 +50,10 @@ fn fill(folder: &Folder, node: &str, listen: &[SocketAddr]) -> Result<Origin, Fa
         store.close().await;
         Ok::<_, Failure>(())
     })?;
-    // Last: a folder with a configuration is a whole one.
-    let file = folder.config_file();
-    fs::write(&file, config_text(node, listen))
-        .map_err(|e| Failure::new(format!("cannot write {}: {e}", file.display())))?;
+    // Last: a folder with a configuration is a whole one. Half of it, or none, would mean other addresses than asked for.
+    keys::write_whole(&folder.config_file(), 0o644, config_text(node, listen).as_bytes())?;
+    let unsynced = |e| Failure::new(format!("cannot sync the data folder {}: {e}", folder.path().display()));
+    File::open(folder.path()).and_then(|dir| dir.sync_all()).map_err(unsynced)?;
     Ok(origin)
 }
 
@@ -115,6 +115,21 @@ mod tests {
         let text = config_text("node-1", &listen);
         let config = crate::config::Config::parse(Path::new("c"), &text).unwrap();
         assert_eq!((config.node.0.as_str(), config.listen), ("node-1", listen.to_vec()));
+    }
+
+    #[test]
+    fn a_configuration_is_there_whole_or_not_at_all() {
+        let temp = tempfile::tempdir().unwrap();
+        let listen = ["127.0.0.1:2222".parse().unwrap()];
+        let whole = Folder::create(&temp.path().join("whole")).unwrap();
+        fill(&whole, "node-1", &listen).unwrap();
+        assert_eq!(fs::read_to_string(whole.config_file()).unwrap(), config_text("node-1", &listen));
+        assert!(!whole.path().join("bartizan.toml.tmp").exists());
+        let cut = Folder::create(&temp.path().join("cut")).unwrap();
+        // Where it is written first nothing can be written.
+        fs::create_dir(cut.path().join("bartizan.toml.tmp")).unwrap();
+        assert!(fill(&cut, "node-1", &listen).is_err());
+        assert!(!cut.config_file().exists());
     }
 
     #[test]

@@ -98,6 +98,23 @@ pub(crate) fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Fail
     written.map_err(|e| Failure::new(format!("cannot write {}: {e}", path.display())))
 }
 
+/// Puts a file in its place, whole or not at all: it is written beside, with `.tmp` at the end, and renamed.
+///
+/// # Durability
+/// What is in its place survives a power failure once the caller has synced the folder.
+pub(crate) fn write_whole(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+    let unwritable = |e: io::Error| Failure::new(format!("cannot write {}: {e}", path.display()));
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let new = Path::new(&name);
+    match fs::remove_file(new) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(unwritable(e)),
+        _ => {}
+    }
+    write_new(new, mode, bytes)?;
+    fs::rename(new, path).map_err(unwritable)
+}
+
 /// Reads all keys in `dir`.
 ///
 /// # Errors
@@ -213,6 +230,24 @@ mod tests {
             let mode = entry.metadata().unwrap().mode() & 0o777;
             assert_eq!(mode, if public { 0o644 } else { 0o600 }, "{:?}", entry.path());
         }
+    }
+
+    #[test]
+    fn a_file_gets_its_name_when_it_is_whole() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        // Left by one that was cut short.
+        fs::write(temp.path().join("file.tmp"), "longer than what comes").unwrap();
+        for text in ["one", "other"] {
+            write_whole(&path, 0o640, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+        // What cannot be written leaves nothing under the name.
+        fs::create_dir(temp.path().join("other.tmp")).unwrap();
+        let other = temp.path().join("other");
+        assert!(write_whole(&other, 0o640, b"x").unwrap_err().to_string().contains("cannot write"));
+        assert!(!other.exists());
     }
 
     #[test]
