@@ -1,7 +1,7 @@
 //! Changes of the directory: evidence before effect.
 //!
-//! A change describes itself, the description becomes an event, and only what is `Logged` is applied. When
-//! the store then refuses, a second event says so.
+//! A change describes itself, the description becomes an event ([`crate::evidence`]), and only what is `Logged` is applied.
+//! When the store then refuses, a second event says so.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use bartizan_store::{
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, Result};
+use crate::evidence::{Description, unmade};
 use crate::peer::Peer;
 use crate::state::ApiState;
 
@@ -33,46 +34,29 @@ pub(crate) trait Change: Send + 'static {
     fn apply(self, store: &Store) -> impl Future<Output = Stored<Self::Done>> + Send;
 }
 
-/// What the log says about a change.
-#[derive(Clone, Debug)]
-pub(crate) struct Description {
-    action: &'static str,
-    record: &'static str,
-    name: String,
-    value: Value,
-}
-
-impl Description {
-    fn new(action: &'static str, record: &'static str, name: impl ToString, value: Value) -> Self {
-        Self { action, record, name: name.to_string(), value }
-    }
-
-    fn body(&self, value: Value, peer: Peer) -> Body {
-        Body::DirectoryChange {
-            action: self.action.into(),
-            record: self.record.into(),
-            name: self.name.clone(),
-            value,
-            by: peer.to_string(),
-        }
-    }
-}
-
 /// Logs a change and makes it. Goes on to the end even when the caller hangs up, so that no change
 /// is on record that was neither made nor marked as failed.
 pub(crate) async fn make<C: Change>(state: &Arc<ApiState>, peer: Peer, change: C) -> Result<C::Done> {
     let state = state.clone();
     let whole = tokio::spawn(async move {
         let description = change.describe();
-        let mut event = state.event(description.body(description.value.clone(), peer));
-        event.severity = Severity::Notice;
-        let logged = state.parts.log.append_as(event, Urgency::Emergency, change).await?;
+        let telling = description.telling(&state, peer);
+        telling.check(&state)?;
+        let one = telling.is_one();
+        let logged = match telling.log(&state, change).await {
+            Ok(logged) => logged,
+            Err(error) => {
+                // A single event that was not logged tells of nothing.
+                if !one {
+                    unmade(description.failed(&state, peer, json!({ "error": error.to_string() })).await);
+                }
+                return Err(error);
+            }
+        };
         match apply(&state.parts.store, logged).await {
             Ok(done) => Ok(done),
             Err(error) => {
-                let mut event = state.event(description.body(json!({ "error": error.to_string() }), peer));
-                (event.severity, event.outcome) = (Severity::Warning, Outcome::Failure);
-                state.append(event).await?;
+                description.failed(&state, peer, json!({ "error": error.to_string() })).await?;
                 Err(error.into())
             }
         }

@@ -20,6 +20,7 @@ mod cas;
 mod change;
 mod error;
 mod events;
+mod evidence;
 mod grants;
 mod keys;
 mod lines;

@@ -169,6 +169,14 @@ impl Log {
         self.submit_as(event, Urgency::Ordinary)
     }
 
+    /// Finds out whether an event fits an entry, without logging it.
+    ///
+    /// # Errors
+    /// [`LogError::TooLong`] and [`LogError::Unserializable`], as [`Self::submit`] would.
+    pub fn check(&self, event: &Event) -> Result<(), LogError> {
+        encode(event.clone()).map(drop)
+    }
+
     /// As [`Self::submit`], with a say in what becomes of the event on a full disk: its receipt then is
     /// [`LogError::Full`], or not.
     ///

@@ -435,7 +435,8 @@ pub enum Body {
         record: String,
         /// Its name or id.
         name: String,
-        /// The record after the change, or before its removal.
+        /// The record after the change, or before its removal with what goes along. One that is too long for an
+        /// event goes over several, each with its number in it: `part` of `parts`.
         #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
         value: serde_json::Value,
         /// Who changed it: `uid N` of the socket's peer.

@@ -301,7 +301,10 @@ fn particular(body: &Body) -> String {
             )
         }
         Body::ServerReload { reason: Some(reason), .. } => format!("refused: {reason}"),
-        Body::DirectoryChange { action, record, name, by, .. } => format!("{action} {record} {name} by {by}"),
+        Body::DirectoryChange { action, record, name, value, by } => {
+            let part = value.get("part").map(|part| format!(", part {part} of {}", value["parts"]));
+            format!("{action} {record} {name} by {by}{}", part.unwrap_or_default())
+        }
         Body::CredentialChange { action, kind, reason, by, .. } => {
             format!("{action} {kind} by {by}{}", refused(reason))
         }

@@ -174,3 +174,41 @@ async fn a_change_that_the_store_refuses_is_on_record_as_failed() {
     let Body::DirectoryChange { value, by, .. } = last.body else { panic!() };
     assert_eq!((value["error"].as_str(), by.as_str()), (Some("no person gone"), "uid 7"));
 }
+
+/// The lists of the removal's events, put together again.
+fn told_of_removal(api: &Api, record: &str, list: &str) -> Vec<Value> {
+    let is = |body: &Body| matches!(body, Body::DirectoryChange { action, record: of, .. } if action == "remove" && of == record);
+    let values: Vec<_> = (api.events().into_iter())
+        .filter(|event| is(&event.body) && event.outcome == Outcome::Success)
+        .map(|event| serde_json::to_value(event).unwrap()["value"].clone())
+        .collect();
+    assert!(values.len() > 1, "it takes several events");
+    let numbers: Vec<_> = values.iter().map(|value| value["part"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=values.len() as u64).collect::<Vec<_>>());
+    assert!(values[0].get(record).is_some(), "the record itself comes first");
+    values.iter().flat_map(|value| value[list].as_array().cloned().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn what_takes_more_along_than_an_event_holds_can_be_removed() {
+    let api = Api::start().await;
+    let file: String = (0..600)
+        .map(|n| format!("[grants.g-{n}]\nperson = \"alice\"\ntarget = \"web\"\nlogins = [\"root\"]\nallow = [\"shell\"]\n"))
+        .chain((0..3000).map(|n| format!("[people.person-of-many-{n:0>6}]\nroles = [\"ops\"]\n")))
+        .collect();
+    let file =
+        format!("roles = [\"ops\"]\n[people.alice]\n[targets.web]\nhost = \"h\"\nfirst_use = true\n{file}");
+    api.call_raw("POST", "/v1/directory/apply", file).await;
+    let count = |removed: &Value, list: &str| removed[list].as_array().map(Vec::len);
+
+    let removed = api.ok("DELETE", "/v1/people/alice?with_grants=true", NOTHING).await;
+    assert_eq!(count(&removed, "grants"), Some(600));
+    let told = told_of_removal(&api, "person", "grants");
+    assert_eq!(Some(&told), removed["grants"].as_array());
+    let removed = api.ok("DELETE", "/v1/roles/ops", NOTHING).await;
+    assert_eq!(count(&removed, "members"), Some(3000));
+    let told = told_of_removal(&api, "role", "members");
+    assert_eq!(Some(&told), removed["members"].as_array());
+    let left = api.store.snapshot().await.unwrap();
+    assert_eq!((left.grants.len(), left.roles.len(), left.people.len()), (0, 0, 3000));
+}

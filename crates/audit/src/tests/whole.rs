@@ -139,7 +139,9 @@ fn an_event_that_does_not_fit_is_refused_and_one_that_just_does_is_kept_whole() 
     };
     // 29 bytes are kept for the index.
     let longest = sized(65_535 - 29);
+    log.check(&longest).unwrap();
     log.submit(longest.clone()).unwrap().wait_blocking().unwrap();
+    assert!(matches!(log.check(&sized(65_535 - 28)), Err(LogError::TooLong { .. })));
     let refused = log.submit(sized(65_535 - 28)).unwrap_err();
     assert!(matches!(refused, LogError::TooLong { kind: "anomaly", bytes: 65_507 }), "{refused}");
     assert_eq!(log.reader().read(0, 9).unwrap()[0].event().unwrap(), Event { index: Some(0), ..longest });
