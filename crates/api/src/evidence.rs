@@ -88,6 +88,11 @@ impl Telling {
         self.before.iter().chain([&self.last])
     }
 
+    /// The events, in their order.
+    pub(crate) fn into_events(self) -> impl Iterator<Item = Event> {
+        self.before.into_iter().chain([self.last])
+    }
+
     /// Logs the events, and once all are durable marks `value` as [`Logged`].
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   text ──file──► File ──plan (with a snapshot)──► Plan ─┬─ diff, for people
-//!    every fault with its place                           ├─ events: one a record, then the whole
+//!    every fault with its place                           ├─ events: of each record, then the whole
 //!   snapshot ──export──► text                             └─ one transaction
 //! ```
 //!
@@ -25,19 +25,22 @@ use axum::extract::rejection::{QueryRejection, StringRejection};
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use bartizan_audit::{Logged, Urgency};
-use bartizan_model::api::{ApplyLine, ApplyOptions, ApplyProgress, ApplyReport, DiffOp, FileFault};
-use bartizan_model::event::{Body, Event, Outcome, Severity};
+use bartizan_audit::{Logged, Pending, Urgency};
+use bartizan_model::api::{
+    ApplyLine, ApplyOptions, ApplyProgress, ApplyReport, DiffOp, FileFault, RecordDiff,
+};
 use bartizan_model::{DirectoryData, Timestamp};
 use bartizan_store::{DirectoryStore as _, Store, StoreError, Write};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use self::diff::Change;
 use self::file::File;
 use self::place::Places;
 use self::plan::Plan;
 use crate::error::{ApiError, Result};
 use crate::events::ChannelBody;
+use crate::evidence::{Description, unmade};
 use crate::peer::Peer;
 use crate::state::ApiState;
 
@@ -108,10 +111,13 @@ async fn run(
     let before = state.parts.store.snapshot().await?;
     let generation = before.generation;
     let parse = state.parts.parse_key.clone();
-    let (prune, now) = (options.prune, Timestamp::now());
-    let planned = tokio::task::spawn_blocking(move || planned(&before, &text, &parse, prune, now));
+    let (prune, now, shared) = (options.prune, Timestamp::now(), state.clone());
+    let planned = tokio::task::spawn_blocking(move || {
+        let plan = planned(&before, &text, &parse, prune, now);
+        plan.map(|plan| fits(&shared, peer, &plan).map(|()| plan))
+    });
     let plan = match planned.await.map_err(broke_off)? {
-        Ok(plan) => plan,
+        Ok(plan) => plan?,
         Err(faults) => return Ok(ApplyLine::Refused(faults)),
     };
     let count = |op| plan.changes.iter().filter(|change| change.diff.op == op).count() as u64;
@@ -146,7 +152,30 @@ fn planned(
     })
 }
 
-/// Evidence before effect: an event for each record, then one for the whole, whose receipt the transaction needs.
+/// Refuses what the log cannot take, before any of it is logged.
+fn fits(state: &ApiState, peer: Peer, plan: &Plan) -> Result<()> {
+    for change in &plan.changes {
+        described(change).telling(state, peer).check(state).map_err(|error| {
+            let RecordDiff { record, name, .. } = &change.diff;
+            let what = "does not fit the audit log, so nothing was done";
+            ApiError::invalid(format!("{record} {name} {what}: {error}")).hint("make its texts shorter")
+        })?;
+    }
+    Ok(())
+}
+
+/// What the log says about one record.
+fn described(change: &Change) -> Description {
+    let action = match change.diff.op {
+        DiffOp::Add => "add",
+        DiffOp::Change => "change",
+        DiffOp::Remove => "remove",
+    };
+    Description::new(action, &change.diff.record, &change.diff.name, change.value.clone())
+}
+
+/// Evidence before effect: the events of each record, then one for the whole, whose receipt the transaction needs.
+/// What was logged and is not made is marked by another for the whole.
 async fn make(
     state: &Arc<ApiState>,
     peer: Peer,
@@ -155,52 +184,52 @@ async fn make(
     report: &ApplyReport,
     teller: &Teller,
 ) -> Result<()> {
-    let of = plan.changes.len();
-    for (n, batch) in plan.changes.chunks(BATCH).enumerate() {
-        teller.progress("logging the changes", n * BATCH, of).await;
-        let mut logged = Vec::with_capacity(batch.len());
-        for change in batch {
-            let action = match change.diff.op {
-                DiffOp::Add => "add",
-                DiffOp::Change => "change",
-                DiffOp::Remove => "remove",
-            };
-            let body = Body::DirectoryChange {
-                action: action.into(),
-                record: change.diff.record.clone(),
-                name: change.diff.name.clone(),
-                value: change.value.clone(),
-                by: peer.to_string(),
-            };
-            logged.push(state.parts.log.submit_as(noticed(state, body), Urgency::Emergency)?);
-        }
-        for event in logged {
-            event.await?;
-        }
-    }
-    teller.progress("writing the directory", of, of).await;
-    let whole = |value| Body::DirectoryChange {
-        action: "apply".into(),
-        record: "directory".into(),
-        name: format!("generation {generation}"),
-        value,
-        by: peer.to_string(),
-    };
+    let whole = |value| Description::new("apply", "directory", format!("generation {generation}"), value);
     let told = json!({ "added": report.added, "changed": report.changed, "removed": report.removed });
-    let log = &state.parts.log;
-    let logged = log.append_as(noticed(state, whole(told)), Urgency::Emergency, plan.writes.clone()).await?;
+    let failed = async |error: String| {
+        let value = json!({ "error": error, "changed": "nothing" });
+        whole(Value::Null).failed(state, peer, value).await
+    };
+    let logged = async {
+        log_each(state, peer, plan, teller).await?;
+        teller.progress("writing the directory", plan.changes.len(), plan.changes.len()).await;
+        whole(told).telling(state, peer).log(state, plan.writes.clone()).await
+    };
+    let logged = match logged.await {
+        Ok(logged) => logged,
+        Err(error) => {
+            unmade(failed(error.to_string()).await);
+            return Err(error);
+        }
+    };
     if let Err(error) = write_all(&state.parts.store, generation, logged).await {
-        let told = json!({ "error": error.to_string(), "changed": "nothing" });
-        let mut event = state.event(whole(told));
-        (event.severity, event.outcome) = (Severity::Warning, Outcome::Failure);
-        state.append(event).await?;
+        failed(error.to_string()).await?;
         return Err(error.into());
     }
     Ok(())
 }
 
-fn noticed(state: &ApiState, body: Body) -> Event {
-    Event { severity: Severity::Notice, ..state.event(body) }
+async fn log_each(state: &ApiState, peer: Peer, plan: &Plan, teller: &Teller) -> Result<()> {
+    let mut waiting = Vec::with_capacity(BATCH);
+    for (n, change) in plan.changes.iter().enumerate() {
+        if n % BATCH == 0 {
+            teller.progress("logging the changes", n, plan.changes.len()).await;
+        }
+        for event in described(change).telling(state, peer).into_events() {
+            waiting.push(state.parts.log.submit_as(event, Urgency::Emergency)?);
+            if waiting.len() == BATCH {
+                durable(&mut waiting).await?;
+            }
+        }
+    }
+    durable(&mut waiting).await
+}
+
+async fn durable(waiting: &mut Vec<Pending>) -> Result<()> {
+    for event in waiting.drain(..) {
+        event.await?;
+    }
+    Ok(())
 }
 
 async fn write_all(

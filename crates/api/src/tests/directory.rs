@@ -212,3 +212,33 @@ async fn what_takes_more_along_than_an_event_holds_can_be_removed() {
     let left = api.store.snapshot().await.unwrap();
     assert_eq!((left.grants.len(), left.roles.len(), left.people.len()), (0, 0, 3000));
 }
+
+#[tokio::test]
+async fn a_file_is_logged_whole_or_not_at_all() {
+    let api = Api::start().await;
+    let key = |word: String, comment: &str| format!("\"ssh-ed25519 {word} {comment}\"");
+    let person = |name: &str, keys: &[String]| format!("[people.{name}]\nkeys = [{}]\n", keys.join(", "));
+    let many: Vec<_> = (0..90).map(|n| key(format!("{n:0>4}{}", "A".repeat(700)), "")).collect();
+    let small = person("alice", &[key("AAAA".into(), "")]);
+    // No event holds such a comment.
+    let file = format!("{small}{}", person("bob", &[key("BBBB".into(), &"x".repeat(70_000))]));
+    let last = async |file: &str| {
+        let (_, lines) = api.call_raw("POST", "/v1/directory/apply", file.to_owned()).await;
+        let last = lines.as_str().unwrap().lines().last().unwrap().to_owned();
+        serde_json::from_str::<Value>(&last).unwrap()
+    };
+    let told = last(&file).await;
+    let error = told["failed"]["error"].as_str().unwrap();
+    assert!(error.starts_with("person bob does not fit") && error.contains("nothing was done"), "{error}");
+    assert_eq!(api.changes(), [""; 0], "nothing is told that did not happen");
+    assert_eq!(api.store.snapshot().await.unwrap().people.len(), 0);
+
+    let told = last(&format!("{small}{}", person("carol", &many))).await;
+    assert_eq!(told["done"]["added"], 2, "{told}");
+    let kept = api.store.snapshot().await.unwrap();
+    assert_eq!((kept.people.len(), kept.keys.len()), (2, 91));
+    let changes = api.changes();
+    assert_eq!(changes.first().unwrap(), "Success add person alice");
+    assert_eq!(changes[1..changes.len() - 1], ["Success add person carol"; 2]);
+    assert_eq!(changes.last().unwrap(), "Success apply directory generation 0");
+}
