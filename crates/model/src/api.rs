@@ -600,7 +600,7 @@ pub struct RecordDiff {
     pub record: String,
     /// Its name, id or fingerprint.
     pub name: String,
-    /// What changes in it; of a record that goes nothing is listed.
+    /// What changes in it; of a record that goes nothing is listed, but the credentials that go with a target.
     pub fields: Vec<FieldDiff>,
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bartizan_model::api::{DiffOp, FieldDiff, RecordDiff};
-use bartizan_model::{AuthorizedKey, DirectoryData, FileRules, Grant, HostKeyTrust, PersonName};
+use bartizan_model::{
+    AuthorizedKey, DirectoryData, FileRules, Grant, HostKeyTrust, PersonName, StoredCredential,
+};
 use serde_json::{Value, json};
 
 /// One record that changes: for people to read, and for the log.
@@ -20,7 +22,34 @@ pub(super) fn changes(before: &DirectoryData, after: &DirectoryData) -> Vec<Chan
     let mut names: Vec<_> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    names.into_iter().filter_map(|name| change(name, old.get(name), new.get(name))).collect()
+    let changed = names.into_iter().filter_map(|name| change(name, old.get(name), new.get(name)));
+    let credentials = credentials(before);
+    changed.map(|change| with_credentials(change, &credentials)).collect()
+}
+
+fn credentials(data: &DirectoryData) -> HashMap<&str, Vec<&StoredCredential>> {
+    let mut credentials: HashMap<_, Vec<_>> = HashMap::new();
+    for credential in &data.credentials {
+        credentials.entry(credential.target.as_str()).or_default().push(credential);
+    }
+    credentials
+}
+
+/// A target that goes takes along what is stored to log in to it: that is in no file to put it back.
+fn with_credentials(mut change: Change, credentials: &HashMap<&str, Vec<&StoredCredential>>) -> Change {
+    let RecordDiff { op, record, name, fields } = &mut change.diff;
+    if *op != DiffOp::Remove || record != Kind::Target.as_str() {
+        return change;
+    }
+    if let Some(stored) = credentials.get(name.as_str()) {
+        change.value["credentials"] = json!(stored);
+        fields.extend(stored.iter().map(|StoredCredential { login, kind, .. }| FieldDiff {
+            field: "credential".into(),
+            before: Some(format!("{kind} of {login}")),
+            after: None,
+        }));
+    }
+    change
 }
 
 /// A record as it is compared and shown: kind, name, and what each field holds.

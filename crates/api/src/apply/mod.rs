@@ -6,8 +6,8 @@
 //!   snapshot ──export──► text                             └─ one transaction
 //! ```
 //!
-//! A file is taken whole or not at all. What it does not have stays, unless pruning is asked for. Nothing here
-//! touches stored credentials: secrets are in no file.
+//! A file is taken whole or not at all. What it does not have stays, unless pruning is asked for. Secrets are in no file:
+//! stored credentials stay as they are, but those of a target that is pruned go with it, and are told.
 
 mod diff;
 mod export;

@@ -153,6 +153,29 @@ fn a_plan_reads_as_what_changes() {
 }
 
 #[test]
+fn a_target_that_goes_takes_its_credentials_along_and_says_so() {
+    let mut before = made(WHOLE);
+    let stored = |target: &str, login: &str| bartizan_model::StoredCredential {
+        target: target.parse().unwrap(),
+        login: login.parse().unwrap(),
+        kind: bartizan_model::CredentialKind::Password,
+        key: None,
+        fingerprint: None,
+        added: at(3),
+    };
+    before.credentials = vec![stored("db", "postgres"), stored("db", "root"), stored("new", "root")];
+    let file = "[targets.new]\nhost = \"elsewhere\"\n";
+    let plan = try_plan(&before, file, true).unwrap();
+    let of = |name: &str| plan.changes.iter().find(|change| change.diff.name == name).unwrap();
+    let told: Vec<_> = of("db").diff.fields.iter().map(|field| field.before.as_deref().unwrap()).collect();
+    assert_eq!(told, ["password of postgres", "password of root"]);
+    assert_eq!(of("db").value["credentials"], json!(&before.credentials[..2]));
+    assert!(of("web-1.example.com").diff.fields.is_empty());
+    // One that stays keeps them.
+    assert_eq!(of("new").value.get("credentials"), None);
+}
+
+#[test]
 fn what_is_not_written_of_a_person_and_a_pinned_key_stay() {
     let mut before = made(WHOLE);
     before.people[0].state = bartizan_model::PersonState::Locked;
