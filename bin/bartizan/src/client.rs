@@ -170,6 +170,12 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// The next line, which is an event; a last one may say why there are no more.
+    pub(crate) async fn next_event(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let line = self.next().await?;
+        line.as_deref().and_then(breaks_off).map_or(Ok(line), Err)
+    }
+
     /// The next line, without its end; `None` when the server has no more.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         loop {
@@ -190,6 +196,11 @@ impl Lines {
             }
         }
     }
+}
+
+/// Why lines break off, if this one says so: the server's last line then. No event begins so.
+fn breaks_off(line: &[u8]) -> Option<Failure> {
+    line.starts_with(br#"{"error":""#).then(|| refusal(StatusCode::SERVICE_UNAVAILABLE, line))
 }
 
 /// One part of a path, percent-encoded.
@@ -255,6 +266,14 @@ fn broken(error: &dyn std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_says_why_there_are_no_more_is_no_event() {
+        let reply = ErrorReply { error: "damaged".into(), hint: Some("verify it".into()) };
+        let failure = breaks_off(&serde_json::to_vec(&reply).unwrap()).unwrap();
+        assert_eq!((failure.kind, failure.to_string().contains("damaged")), (Kind::Failed, true));
+        assert!(breaks_off(br#"{"index":7,"error":{"bytes":1}}"#).is_none());
+    }
 
     #[test]
     fn paths_and_queries_are_encoded() {

@@ -1,6 +1,9 @@
 //! `/v1/events` and `/v1/log/reads`: searching and following the audit log.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::Json;
 use axum::body::{Body as HttpBody, Bytes};
@@ -113,7 +116,8 @@ pub(crate) struct Follow {
     wait: bool,
 }
 
-/// Events as lines of JSON, as they become durable. Read from the log, not from the index.
+/// Events as lines of JSON, as they become durable. Read from the log, not from the index. Where that cannot be read, the
+/// last line is an [`ErrorReply`](bartizan_model::api::ErrorReply), and the body breaks off.
 pub(crate) async fn follow(
     State(state): WithState,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -133,7 +137,7 @@ pub(crate) async fn follow(
         lines,
     };
     tokio::spawn(follower.run());
-    let body = HttpBody::new(ChannelBody(receiver));
+    let body = HttpBody::new(ChannelBody::new(receiver));
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
@@ -144,7 +148,7 @@ struct Follower {
     next: u64,
     until: Option<u64>,
     stopping: watch::Receiver<bool>,
-    lines: mpsc::Sender<Bytes>,
+    lines: mpsc::Sender<io::Result<Bytes>>,
 }
 
 impl Follower {
@@ -152,8 +156,11 @@ impl Follower {
         loop {
             let head = self.until.unwrap_or(*self.head.borrow_and_update());
             while self.next < head {
-                let Some(batch) = self.batch(head).await else { return };
-                if self.lines.send(batch).await.is_err() {
+                let batch = match self.batch(head).await {
+                    Ok(batch) => batch,
+                    Err(why) => return self.break_off(&why).await,
+                };
+                if self.lines.send(Ok(batch)).await.is_err() {
                     return;
                 }
             }
@@ -168,39 +175,69 @@ impl Follower {
         }
     }
 
-    async fn batch(&mut self, head: u64) -> Option<Bytes> {
+    async fn batch(&mut self, head: u64) -> std::result::Result<Bytes, String> {
         let (reader, next) = (self.reader.clone(), self.next);
         let most = usize::try_from(head - next).unwrap_or(FOLLOW_BATCH).min(FOLLOW_BATCH);
         let read = tokio::task::spawn_blocking(move || reader.read(next, most)).await;
-        let entries = match read {
-            Ok(Ok(entries)) if !entries.is_empty() => entries,
-            Ok(Ok(_)) | Err(_) => return None,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the audit log cannot be read");
-                return None;
-            }
-        };
+        let entries = read.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        if entries.is_empty() {
+            return Err("it is not there".into());
+        }
         let mut lines = Vec::new();
         for entry in entries {
             self.next = entry.index + 1;
             lines.extend_from_slice(&entry.bytes);
             lines.push(b'\n');
         }
-        Some(lines.into())
+        Ok(lines.into())
+    }
+
+    /// Ends with why, as a line and in the way the body ends: what looks whole must be.
+    async fn break_off(self, why: &str) {
+        let error = format!("the audit log cannot be read from entry {} on: {why}", self.next);
+        tracing::error!(error, "somebody who reads it was cut off");
+        let reply =
+            ApiError::unavailable(&error).hint("`bartizan log verify` finds all that is wrong with it");
+        if let Ok(mut line) = serde_json::to_vec(&reply.into_reply()) {
+            line.push(b'\n');
+            // One who is gone needs no reason.
+            let _ = self.lines.send(Ok(line.into())).await;
+        }
+        let _ = self.lines.send(Err(io::Error::other(error))).await;
     }
 }
 
-/// A body that comes out of a channel.
-pub(crate) struct ChannelBody(pub(crate) mpsc::Receiver<Bytes>);
+/// A body that comes out of a channel. After an error in it the client finds that it is not whole.
+pub(crate) struct ChannelBody {
+    lines: mpsc::Receiver<io::Result<Bytes>>,
+    failed: Option<io::Error>,
+}
+
+impl ChannelBody {
+    pub(crate) const fn new(lines: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self { lines, failed: None }
+    }
+}
 
 impl http_body::Body for ChannelBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<std::result::Result<http_body::Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|lines| lines.map(|lines| Ok(http_body::Frame::data(lines))))
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<http_body::Frame<Bytes>>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(self.lines.poll_recv(context)) {
+            Some(Err(error)) => {
+                // The server drops what it has not sent when a body fails: it gets a turn to send that first.
+                self.failed = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            lines => Poll::Ready(lines.map(|lines| lines.map(http_body::Frame::data))),
+        }
     }
 }

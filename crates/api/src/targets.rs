@@ -101,12 +101,12 @@ pub(crate) async fn test(
         while let Some(step) = steps.recv().await {
             let Ok(mut line) = serde_json::to_vec(&step) else { return };
             line.push(b'\n');
-            if lines.send(line.into()).await.is_err() {
+            if lines.send(Ok(line.into())).await.is_err() {
                 return;
             }
         }
     });
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], HttpBody::new(ChannelBody(receiver))).into_response())
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], HttpBody::new(ChannelBody::new(receiver))).into_response())
 }
 
 pub(crate) async fn remove(

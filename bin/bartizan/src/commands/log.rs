@@ -74,7 +74,7 @@ pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Fai
 
 pub(crate) async fn tail(context: &Context, last: u64, wait: bool) -> Result<(), Failure> {
     let mut lines = context.client.lines(&format!("/v1/events/follow?last={last}&wait={wait}")).await?;
-    while let Some(event) = lines.next().await? {
+    while let Some(event) = lines.next_event().await? {
         print(context, &event)?;
     }
     Ok(())

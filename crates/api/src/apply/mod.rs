@@ -18,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body as HttpBody, Bytes};
@@ -79,18 +80,18 @@ pub(crate) async fn apply(
         };
         teller.tell(&last).await;
     });
-    let body = HttpBody::new(ChannelBody(receiver));
+    let body = HttpBody::new(ChannelBody::new(receiver));
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
 /// Tells the caller how far it is. A caller who hung up hears nothing, and nothing stops for that.
-struct Teller(mpsc::Sender<Bytes>);
+struct Teller(mpsc::Sender<io::Result<Bytes>>);
 
 impl Teller {
     async fn tell(&self, line: &ApplyLine) {
         if let Ok(mut line) = serde_json::to_vec(line) {
             line.push(b'\n');
-            let _ = self.0.send(line.into()).await;
+            let _ = self.0.send(Ok(line.into())).await;
         }
     }
 

@@ -182,3 +182,30 @@ async fn a_look_at_the_last_events_ends_by_itself() {
     let lines = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(String::from_utf8_lossy(&lines).lines().count(), 1);
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_does_not_look_whole() {
+    let api = Api::start().await;
+    for n in 0..600 {
+        let body = Body::Anomaly { what: "tick".into(), detail: n.to_string() };
+        drop(api.log.submit(Event::new(&NodeId("node-1".into()), Timestamp::now(), body)).unwrap());
+    }
+    while api.log.stats().integrated < 512 {
+        tokio::task::yield_now().await;
+    }
+    let bundle = api.socket.with_file_name("log").join("tile/entries/001");
+    std::fs::write(&bundle, "no entries").unwrap();
+    let mut body = api.send("GET", "/v1/events/follow?last=1000", String::new()).await.into_body();
+    let (mut text, mut failed) = (String::new(), false);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => text.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap()),
+            Err(_) => failed = true,
+        }
+    }
+    assert!(failed, "the body breaks off");
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(text.lines().count(), 256 + 1);
+    let told = last["error"].as_str().unwrap();
+    assert!(told.contains("from entry 256 on") && told.contains("tile/entries/001"), "{told}");
+}
