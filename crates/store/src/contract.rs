@@ -62,6 +62,7 @@ macro_rules! contract_tests {
             event_searches_are_filtered
             event_searches_are_paged_both_ways
             texts_are_found_as_they_are
+            a_letter_finds_words_that_begin_so
             pages_of_what_is_looked_at_join
             times_are_found_although_a_clock_goes_back
             unknown_and_broken_entries_are_found

@@ -18,6 +18,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use crate::terms;
 use crate::words::{self, cut, is_joiner, lower, runs};
 
 /// Longest text of a search, in bytes.
@@ -61,12 +62,13 @@ impl SearchText {
 
     /// Whether an event that has all words must be looked at still, for beginnings or for literal texts.
     pub(crate) fn looks(&self) -> bool {
-        !self.beginnings.is_empty() || self.is_literal()
+        !self.beginnings.is_empty() || self.looks_at_terms()
     }
 
-    /// Whether an event that has all words and beginnings must be looked at still.
-    pub(crate) fn is_literal(&self) -> bool {
-        !self.literals.is_empty()
+    /// Whether an event that has all words, and a term for each beginning, must be looked at still: for literal texts,
+    /// and where a filter's term begins so as well.
+    pub(crate) fn looks_at_terms(&self) -> bool {
+        !self.literals.is_empty() || self.beginnings().any(terms::may_be_filter)
     }
 
     /// Whether an event that has all words is found.

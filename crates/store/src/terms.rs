@@ -9,8 +9,9 @@
 //! | `v=2` | a severity that the event reaches (0 to 3) |
 //! | `a=4:0a00` | a network that the source is in, by hexadecimal digits of its address |
 //!
-//! No word holds `=`, so words and filters never meet. A search is the intersection of its terms' lists, and the newest
-//! events of an intersection are found without looking at the others: every filter costs the same, alone and together.
+//! No word holds `=`, so words and filters never meet; the beginning of a word may be a filter's ([`may_be_filter`]). A
+//! search is the intersection of its terms' lists, and the newest events of an intersection are found without looking at
+//! the others: every filter costs the same, alone and together.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -80,6 +81,11 @@ impl Terms {
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty() && self.any.is_empty() && self.beginnings.is_empty()
     }
+}
+
+/// Whether terms of filters begin as these words do: one letter, whose events have to be looked at.
+pub(crate) fn may_be_filter(beginning: &str) -> bool {
+    matches!(beginning.as_bytes(), [letter] if letter.is_ascii_lowercase())
 }
 
 /// A value of a field as a term. Other characters than those of plain names are written in hexadecimal, so that

@@ -242,6 +242,26 @@ pub async fn texts_are_found_as_they_are(store: impl IndexStore) {
     }
 }
 
+/// The beginning of a word finds words, and not what an event is filtered by, also where it is a single letter.
+pub async fn a_letter_finds_words_that_begin_so(store: impl IndexStore) {
+    let words = anomaly(0, "zoo", "aunt king lime oil pear sea tea vine");
+    // So many that they are not only looked at; each has every filter's term, and no such word.
+    let mut events = vec![words];
+    events.extend((1..=600).map(|n| {
+        let event = event(n, Body::SessionTerminate { reason: "x".into(), by: "x".into() });
+        let event = in_session(event, SessionId::new(), "x", "x", "10.0.0.1:5");
+        Event { severity: Severity::High, login: Some("x".parse().unwrap()), ..event }
+    }));
+    store.apply(&entries(&events)).await.unwrap();
+    for letter in ["a", "k", "l", "o", "p", "v", "z"] {
+        let text = Some(format!("{letter}*").parse().unwrap());
+        let query = EventQuery { text, ..EventQuery::default() };
+        assert_eq!(found(&store, &query).await, [0], "{letter}*");
+        let query = EventQuery { kind: Some("session.".into()), ..query };
+        assert_eq!(found(&store, &query).await, [0; 0], "{letter}* in sessions");
+    }
+}
+
 /// Pages of a search whose events must be looked at join without gap or overlap, however few each holds.
 pub async fn pages_of_what_is_looked_at_join(store: impl IndexStore) {
     // What is looked for is spread thinly and unevenly, so that one page cannot look at all that might be it.

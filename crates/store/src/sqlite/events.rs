@@ -67,7 +67,7 @@ pub(super) async fn page(db: &mut Connection, query: &EventQuery) -> Result<Page
     }
     if !done && search.found.len() <= limit {
         let terms = Terms::of(query, true);
-        if text.is_literal() {
+        if text.looks_at_terms() {
             done = search.look(db, &terms, text, limit, Patience::Full).await?;
         } else {
             let rows = search.rows(db, &terms, limit + 1 - search.found.len()).await?;
