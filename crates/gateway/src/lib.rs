@@ -32,6 +32,8 @@ mod parts;
 mod pipe;
 mod refuse;
 mod relay;
+#[cfg(test)]
+mod rig;
 mod session;
 pub mod sftp;
 mod trail;

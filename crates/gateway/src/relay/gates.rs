@@ -55,12 +55,9 @@ impl Gates {
         &mut self,
         key: ChannelKey,
         asked: Asked<'_>,
-        alone: bool,
+        pty: bool,
         judge: &Judge,
     ) -> Result<(), &'static str> {
-        if self.gate(key).is_some() {
-            return Err("a channel whose files are judged runs one program");
-        }
         if asked != Asked::Subsystem(b"sftp") {
             return Ok(());
         }
@@ -68,10 +65,8 @@ impl Gates {
         if self.known.as_ref().is_some_and(|known| known.access.is_everything()) {
             return Ok(());
         }
-        if !alone {
-            return Err(
-                "SFTP whose files are judged runs without a terminal, and as the first program of its channel",
-            );
+        if pty {
+            return Err("SFTP whose files are judged runs without a terminal");
         }
         if self.slots.len() <= key.slot() {
             self.slots.resize_with(key.slot() + 1, || None);

@@ -1,7 +1,10 @@
 //! What the relay asks and tells about one session: judged, logged, recorded.
 
 mod events;
+mod programs;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use bartizan_ssh::wire::connection::{
 };
 
 use self::events::{Budget, NOTES, REFUSALS, open_body};
+use self::programs::Program;
 use super::carry::Pace;
 use super::describe;
 use super::forward::{Change, Forwards};
@@ -37,13 +41,19 @@ struct Channel {
     key: ChannelKey,
     kind: String,
     pty: bool,
-    /// A program was passed on and did not fail.
-    started: bool,
+    program: Program,
     /// Asked for, not answered yet.
     pty_wanted: Option<(Vec<u8>, u32, u32)>,
     opened: Duration,
     exit_status: Option<u32>,
     exit_signal: Option<String>,
+}
+
+impl Channel {
+    /// A terminal is there, or was asked for.
+    fn has_pty(&self) -> bool {
+        self.pty || self.pty_wanted.is_some()
+    }
 }
 
 /// A channel that is over: its event follows when the recorder has its digests.
@@ -263,7 +273,7 @@ impl RelayHost for Host {
             key,
             kind,
             pty: false,
-            started: false,
+            program: Program::None,
             pty_wanted: None,
             opened: self.now,
             exit_status: None,
@@ -365,14 +375,8 @@ impl RelayHost for Host {
                     channel.pty_wanted = None;
                 }
             }
-            RequestKind::Shell | RequestKind::Exec | RequestKind::Subsystem if !ok => {
-                self.gates.ends(key);
-                if let Some(channel) = self.channel(key) {
-                    channel.started = false;
-                }
-            }
-            RequestKind::Shell if ok && self.channel(key).is_some_and(|channel| channel.pty) => {
-                self.greet.push(key)
+            RequestKind::Shell | RequestKind::Exec | RequestKind::Subsystem => {
+                self.program_answered(key, request, ok);
             }
             _ => {}
         }

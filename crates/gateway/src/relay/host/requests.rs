@@ -2,54 +2,14 @@
 
 use bartizan_access::Asked;
 use bartizan_model::Permission;
-use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::event::Body;
 use bartizan_ssh::connection::relay::{ChannelKey, RequestVerdict};
 use bartizan_ssh::wire::connection::{ChannelRequest, PtyRequest, RequestType};
 
 use super::super::describe;
-use super::super::judge::{name_of, text_of};
-use super::{Held, HeldMessage, Host, ordinal};
+use super::{Host, ordinal};
 
 impl Host {
-    /// Judges a program; a permitted one waits until its event is durable.
-    pub(super) fn program(&mut self, key: ChannelKey, asked: Asked<'_>) -> RequestVerdict {
-        let pty = self.channel(key).is_some_and(|channel| channel.pty || channel.pty_wanted.is_some());
-        let alone = !pty && self.channel(key).is_some_and(|channel| !channel.started);
-        if let Err(denial) = self.judge.program(asked, pty) {
-            self.denied(Body::AccessDeny {
-                action: denial.action,
-                detail: Some(describe::cut(text_of(asked))),
-                reason: denial.reason.clone(),
-                rules: denial.rules,
-            });
-            return RequestVerdict::Refuse { text: format!("bartizan: {}\n", denial.reason).into() };
-        }
-        if let Err(reason) = self.gates.starts(key, asked, alone, &self.judge) {
-            let action = name_of(asked).to_owned();
-            let (detail, rules) = (Some(describe::cut(text_of(asked))), Vec::new());
-            self.denied(Body::AccessDeny { action, detail, reason: reason.to_owned(), rules });
-            return RequestVerdict::Refuse { text: format!("bartizan: {reason}\n").into() };
-        }
-        let body = Body::Command {
-            channel: ordinal(key),
-            request: name_of(asked).to_owned(),
-            command: describe::cut(text_of(asked)),
-            length: text_of(asked).len() as u64,
-            pty,
-        };
-        match self.submit(Outcome::Success, Severity::Info, body) {
-            Some(receipt) => {
-                self.observers.starts(key, ordinal(key), asked, pty);
-                if let Some(channel) = self.channel(key) {
-                    channel.started = true;
-                }
-                self.held = Some(Held { message: HeldMessage::Request, receipt });
-                RequestVerdict::Hold
-            }
-            None => RequestVerdict::Refuse { text: "bartizan: the audit log cannot be written\n".into() },
-        }
-    }
-
     pub(super) fn pty_request(
         &mut self,
         key: ChannelKey,
@@ -85,13 +45,19 @@ impl Host {
 
     pub(super) fn client_request(&mut self, key: ChannelKey, request: &ChannelRequest<'_>) -> RequestVerdict {
         let refuse = || RequestVerdict::Refuse { text: "".into() };
+        let replies = request.want_reply;
         match request.request_type {
-            RequestType::Shell => return self.program(key, Asked::Shell),
-            RequestType::Exec { command } => return self.program(key, Asked::Exec(command)),
-            RequestType::Subsystem { name } => return self.program(key, Asked::Subsystem(name)),
+            RequestType::Shell => return self.program(key, Asked::Shell, replies),
+            RequestType::Exec { command } => return self.program(key, Asked::Exec(command), replies),
+            RequestType::Subsystem { name } => return self.program(key, Asked::Subsystem(name), replies),
+            // Which of two the target would refuse is not known before it answers.
+            RequestType::PtyReq(_) if self.channel(key).is_some_and(|channel| channel.has_pty()) => {
+                self.request_event(key, &request.request_type, Some("a channel has one terminal".into()));
+                return refuse();
+            }
             RequestType::PtyReq(ref pty) => {
                 self.request_event(key, &request.request_type, None);
-                return self.pty_request(key, pty, request.want_reply);
+                return self.pty_request(key, pty, replies);
             }
             RequestType::WindowChange(size) => {
                 self.recorder.resize(ordinal(key), size.cols, size.rows, self.now);
