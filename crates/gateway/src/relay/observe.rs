@@ -17,7 +17,7 @@ pub(super) struct Observers {
 struct Observer {
     key: ChannelKey,
     decoder: Decoder,
-    /// A program that the target refused to start says nothing.
+    /// One that nothing passed through says nothing.
     fed: bool,
 }
 
@@ -31,10 +31,14 @@ impl Observers {
             Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options),
             Asked::Subsystem(name) => Decoder::for_subsystem(ordinal, name, &options),
         };
-        // A second program on a channel is the target's to refuse; the first goes on if it has said anything.
-        let slot = self.slot(key);
-        if !slot.as_ref().is_some_and(|before| before.key == key && before.fed) {
-            *slot = decoder.map(|decoder| Observer { key, decoder, fed: false });
+        // No other one has begun: it would have been refused.
+        *self.slot(key) = decoder.map(|decoder| Observer { key, decoder, fed: false });
+    }
+
+    /// The program did not start: what the client sent for it was for nobody.
+    pub(super) fn failed(&mut self, key: ChannelKey) {
+        if let Some(slot) = self.slots.get_mut(key.slot()) {
+            drop(slot.take_if(|observer| observer.key == key));
         }
     }
 

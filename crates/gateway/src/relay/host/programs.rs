@@ -81,6 +81,7 @@ impl Host {
     pub(super) fn program_answered(&mut self, key: ChannelKey, request: RequestKind, ok: bool) {
         if !ok {
             self.gates.ends(key);
+            self.observers.failed(key);
         }
         let Some(channel) = self.channel(key) else { return };
         channel.program = if ok { Program::Runs } else { Program::None };

@@ -98,3 +98,39 @@ async fn two_terminals_are_not_asked_for_at_once() {
     assert!(!wire.asks(0, pty()));
     assert_eq!(wire.heard(Side::Target).len(), 1);
 }
+
+/// A file removed by SFTP, from the request to the answer.
+async fn removes(wire: &mut Wire) -> usize {
+    wire.client(&data(0, &init()));
+    wire.target(&data(0, &[0, 0, 0, 5, 2, 0, 0, 0, 3]));
+    wire.client(&data(0, &remove(1, b"/srv/a")));
+    let done = [&[101][..], &[0, 0, 0, 1], &[0; 4], &[0; 4], &[0; 4]].concat();
+    wire.target(&data(0, &[&(done.len() as u32).to_be_bytes()[..], &done].concat()));
+    wire.events("sftp.remove").await.len()
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_program_after_sftp_takes_no_decoder_away() {
+    let mut wire = Wire::new(Rig::new(vec![rule("all", "exec,sftp:read,sftp:write")]).await).await;
+    wire.session(0);
+    wire.starts(0, SFTP).await;
+    let second = wire.asks(0, RequestType::Exec { command: b"true" });
+    wire.target(&success(0));
+    if second {
+        wire.release().await;
+        wire.target(&failure(0));
+    }
+    assert_eq!(removes(&mut wire).await, 1);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_was_sent_to_a_program_that_failed_hides_nothing_of_the_next() {
+    let mut wire = Wire::new(Rig::new(vec![rule("all", "exec,sftp:read,sftp:write")]).await).await;
+    wire.session(0);
+    wire.starts(0, RequestType::Exec { command: b"git-upload-pack '/srv/a.git'" }).await;
+    wire.client(&data(0, b"0000"));
+    wire.target(&failure(0));
+    wire.starts(0, SFTP).await;
+    wire.target(&success(0));
+    assert_eq!(removes(&mut wire).await, 1);
+}
