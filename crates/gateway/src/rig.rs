@@ -27,7 +27,9 @@ use crate::trail::Trail;
 /// alice may reach `root@web-1` by the grants of a test.
 pub(crate) struct Rig {
     pub(crate) shared: Arc<Shared>,
-    _publish: watch::Sender<Arc<Directory>>,
+    pub(crate) data: DirectoryData,
+    pub(crate) policies: Policies,
+    publish: watch::Sender<Arc<Directory>>,
     _stop: watch::Sender<bool>,
     _drain: watch::Sender<Option<Duration>>,
     _current: watch::Sender<Current>,
@@ -116,10 +118,10 @@ fn keys() -> Keys {
     Keys { host_keys: Vec::new(), host_ca: ca(), user_ca: ca(), target_seed }
 }
 
-async fn parts(folder: &TempDir) -> Parts {
+async fn parts(folder: &TempDir, options: LogOptions) -> Parts {
     let log_folder = folder.path().join("log");
     Log::create(&log_folder, &"test.example/node".parse::<Origin>().unwrap()).unwrap();
-    let log = Log::open(&log_folder, LogOptions::default()).unwrap().log;
+    let log = Log::open(&log_folder, options).unwrap().log;
     let store = Store::open(folder.path()).await.unwrap();
     let vault = Vault::open(store.clone(), &MasterKey::generate().unwrap()).await.unwrap();
     let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
@@ -133,15 +135,37 @@ async fn parts(folder: &TempDir) -> Parts {
 
 impl Rig {
     pub(crate) async fn new(grants: Vec<Rule>) -> Self {
+        Self::logging(grants, LogOptions::default()).await
+    }
+
+    /// With a log of the test's choice.
+    pub(crate) async fn logging(grants: Vec<Rule>, options: LogOptions) -> Self {
         let (folder, data) = (TempDir::new().unwrap(), data(grants));
-        let parts = parts(&folder).await;
+        let parts = parts(&folder, options).await;
         let (current, follow) = watch::channel(Current::new(Settings::default(), &parts.keys));
         let built = Directory::build(&data, Policies::default()).unwrap();
         let (publish, directory) = watch::channel(Arc::new(built));
         let ((drain, draining), (stop, stopping)) = (watch::channel(None), watch::channel(false));
         let signals = Signals { current: follow, directory, draining, stopping };
         let shared = Arc::new(Shared::new(parts, signals));
-        Self { shared, _publish: publish, _stop: stop, _drain: drain, _current: current, _folder: folder }
+        let policies = Policies::default();
+        Self {
+            shared,
+            data,
+            policies,
+            publish,
+            _stop: stop,
+            _drain: drain,
+            _current: current,
+            _folder: folder,
+        }
+    }
+
+    /// Changes the directory.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut DirectoryData)) {
+        change(&mut self.data);
+        self.data.generation += 1;
+        self.publish.send_replace(Arc::new(Directory::build(&self.data, self.policies.clone()).unwrap()));
     }
 
     pub(crate) fn who(&self) -> Authenticated {

@@ -2,7 +2,8 @@
 //!
 //! The client opens channels to hosts and sockets of the target's side (`direct-tcpip`,
 //! `direct-streamlocal@openssh.com`), judged one by one. The target opens channels only for what the client asked it
-//! to listen for (`tcpip-forward`), and only where policy permitted that: the list of these is kept here.
+//! to listen for (`tcpip-forward`) or forwards to it (agent, X11), and only where policy permits that, when it was asked for and
+//! now: the list of these is kept here.
 
 use std::collections::VecDeque;
 
@@ -95,11 +96,11 @@ impl Forwards {
         self.listening.len() + self.asked.len() >= MAX_LISTENERS
     }
 
-    /// Whether a channel that the target opens is one that the client is prepared for.
+    /// Whether a channel that the target opens is one that the client is prepared for; gives what permission it needs now.
     ///
     /// # Errors
     /// Why not, for the log and the target.
-    pub(super) fn target_opens(&self, kind: &ChannelType<'_>) -> Result<(), &'static str> {
+    fn target_opens(&self, kind: &ChannelType<'_>) -> Result<Permission, &'static str> {
         let ours = |listener: &Listener| match (listener, kind) {
             // The address may come back in another form; the port is what was bound.
             (Listener::Tcp { port, .. }, ChannelType::ForwardedTcpip { connected_port, .. }) => {
@@ -111,13 +112,13 @@ impl Forwards {
             _ => false,
         };
         match kind {
-            ChannelType::AuthAgent | ChannelType::AgentConnect if self.agent => Ok(()),
+            ChannelType::AuthAgent | ChannelType::AgentConnect if self.agent => Ok(Permission::Agent),
             ChannelType::AuthAgent | ChannelType::AgentConnect => Err("agent forwarding was not permitted"),
-            ChannelType::X11 { .. } if self.x11 => Ok(()),
+            ChannelType::X11 { .. } if self.x11 => Ok(Permission::X11),
             ChannelType::X11 { .. } => Err("X11 forwarding was not permitted"),
             ChannelType::ForwardedTcpip { .. } | ChannelType::ForwardedStreamlocal { .. } => {
                 if self.listening.iter().any(ours) {
-                    Ok(())
+                    Ok(Permission::ForwardRemote)
                 } else {
                     Err("the client did not ask for this forwarding")
                 }
@@ -177,6 +178,15 @@ impl Host {
             _ => return Err(NEVER.to_owned()),
         }
         .map_err(|denied| denied.reason)
+    }
+
+    /// Judges a channel that the target opens: the client asked for it, and it is permitted still.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(super) fn target_opens(&self, kind: &ChannelType<'_>) -> Result<(), String> {
+        let permission = self.forwards.target_opens(kind)?;
+        self.judge.permission(permission).map_err(|denied| denied.reason)
     }
 
     /// Judges a change of what the target listens for; a permitted one waits until its event is durable.

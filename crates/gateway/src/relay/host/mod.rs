@@ -246,7 +246,7 @@ impl RelayHost for Host {
     fn channel_open(&mut self, from: Side, key: ChannelKey, open: &ChannelOpen<'_>) -> OpenVerdict {
         let verdict = match from {
             Side::Client => self.client_opens(&open.channel_type),
-            Side::Target => self.forwards.target_opens(&open.channel_type).map_err(str::to_owned),
+            Side::Target => self.target_opens(&open.channel_type),
         };
         if let Err(reason) = verdict {
             let text = format!("bartizan: {reason}");

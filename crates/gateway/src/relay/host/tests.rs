@@ -11,6 +11,7 @@ use bartizan_ssh::wire::connection::{
 use super::*;
 use crate::rig::{Rig, rule, ruled};
 
+mod opens;
 mod programs;
 
 /// One session.

@@ -1,0 +1,81 @@
+//! Channels that either end opens.
+
+use bartizan_model::event::Body;
+use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, X11Cookie, X11Request};
+
+use super::*;
+
+const PORT: u32 = 8080;
+
+/// What a target may open for a client that asked for everything.
+fn kinds() -> [ChannelType<'static>; 3] {
+    let (originator_address, originator_port) = (&b"192.0.2.1"[..], 5);
+    let connected_address = b"127.0.0.1";
+    [
+        ChannelType::AuthAgent,
+        ChannelType::X11 { originator_address, originator_port },
+        ChannelType::ForwardedTcpip {
+            connected_address,
+            connected_port: PORT,
+            originator_address,
+            originator_port,
+        },
+    ]
+}
+
+/// A session in which everything that can be was forwarded, by an everyday grant beside one that keeps the session.
+async fn forwarding() -> Wire {
+    let keeps = bartizan_model::Grant { break_glass: true, ..rule("keeps", "exec") };
+    let mut wire = Wire::new(Rig::new(vec![keeps, rule("forwards", "agent,x11,forward:remote")]).await).await;
+    wire.session(0);
+    assert!(!wire.asks(0, RequestType::AuthAgentReq));
+    let cookie = X11Cookie(b"00");
+    let x11 = X11Request { single_connection: false, protocol: b"MIT-MAGIC-COOKIE-1", cookie, screen: 0 };
+    assert!(!wire.asks(0, RequestType::X11Req(x11)));
+    let request_type = GlobalRequestType::TcpipForward { address: b"localhost", port: PORT };
+    assert!(wire.client(&Message::GlobalRequest(GlobalRequest { want_reply: true, request_type })));
+    wire.release().await;
+    wire.target(&Message::RequestSuccess { data: b"" });
+    wire.heard(Side::Client);
+    wire
+}
+
+/// How many of them get to the client, beginning with this number.
+fn opened(wire: &mut Wire, number: u32) -> usize {
+    for (kind, number) in kinds().into_iter().zip(number..) {
+        wire.target(&open(number, kind));
+    }
+    wire.heard(Side::Client).len()
+}
+
+/// Why the target was refused channels, by the log.
+async fn refused(wire: &Wire) -> Vec<String> {
+    let events = wire.events("channel.open").await;
+    let reasons = events.into_iter().filter_map(|event| match event.body {
+        Body::ChannelOpen { reason, .. } => reason,
+        _ => None,
+    });
+    reasons.collect()
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_target_opens_nothing_once_its_permission_is_withdrawn() {
+    let mut wire = forwarding().await;
+    assert_eq!(opened(&mut wire, 10), 3);
+    wire.rig.change(|data| data.grants.retain(|grant| grant.id.0 == "keeps"));
+    assert_eq!(opened(&mut wire, 20), 0);
+    let reasons = refused(&wire).await;
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
+    for (reason, permission) in reasons.iter().zip(["agent", "x11", "forward:remote"]) {
+        assert_eq!(*reason, format!("no grant permits {permission} for root on web-1"));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_target_opens_in_an_emergency_what_break_glass_grants_permit() {
+    let mut wire = forwarding().await;
+    let declared = wire.host.goes_on_unrecorded(RecordError::Internal("the test says so".into()));
+    declared.unwrap().await.unwrap();
+    assert_eq!(opened(&mut wire, 10), 0);
+    assert_eq!(refused(&wire).await.len(), 3);
+}
