@@ -6,17 +6,17 @@ use bartizan_ssh::wire::connection::{ChannelType, GlobalRequestType, RequestType
 /// Most bytes of a peer's text in an event, before escaping: escaped it is at most five times as long.
 const TEXT_BYTES: usize = 8 * 1024;
 
-/// Most bytes of a path in an event, which may name two of them.
-const PATH_BYTES: usize = 4 * 1024;
+/// Most bytes of each of two texts in one event.
+const HALF_BYTES: usize = 4 * 1024;
 
 /// A peer's text, escaped and cut to what an event can hold.
 pub(super) fn cut(bytes: &[u8]) -> String {
     cut_at(bytes, TEXT_BYTES)
 }
 
-/// A path, likewise.
-pub(super) fn path(bytes: &[u8]) -> String {
-    cut_at(bytes, PATH_BYTES)
+/// One of two texts in an event, such as the paths of a renaming, likewise.
+pub(super) fn half(bytes: &[u8]) -> String {
+    cut_at(bytes, HALF_BYTES)
 }
 
 fn cut_at(bytes: &[u8], most: usize) -> String {
@@ -30,7 +30,7 @@ fn cut_at(bytes: &[u8], most: usize) -> String {
 pub(super) fn channel(kind: &ChannelType<'_>) -> Option<String> {
     Some(match kind {
         ChannelType::DirectTcpip { host, port, originator_address, originator_port } => {
-            format!("to {}:{port} from {}:{originator_port}", cut(host), cut(originator_address))
+            format!("to {}:{port} from {}:{originator_port}", half(host), half(originator_address))
         }
         ChannelType::ForwardedTcpip {
             connected_address,
@@ -40,8 +40,8 @@ pub(super) fn channel(kind: &ChannelType<'_>) -> Option<String> {
         } => {
             format!(
                 "on {}:{connected_port} from {}:{originator_port}",
-                cut(connected_address),
-                cut(originator_address)
+                half(connected_address),
+                half(originator_address)
             )
         }
         ChannelType::X11 { originator_address, originator_port } => {
@@ -58,7 +58,7 @@ pub(super) fn channel(kind: &ChannelType<'_>) -> Option<String> {
 pub(super) fn request(request: &RequestType<'_>) -> Option<String> {
     Some(match request {
         RequestType::PtyReq(pty) => format!("{} {}x{}", cut(pty.term), pty.size.cols, pty.size.rows),
-        RequestType::Env { name, value } => format!("{}={}", cut(name), cut(value)),
+        RequestType::Env { name, value } => format!("{}={}", half(name), half(value)),
         RequestType::Signal { name } => cut(name),
         RequestType::Break { milliseconds } => format!("{milliseconds} ms"),
         _ => return None,

@@ -142,8 +142,8 @@ impl Host {
         let body = Body::SftpRefuse {
             channel: ordinal(key),
             request: request.to_owned(),
-            path: describe::path(&path),
-            to: to.as_deref().map(describe::path),
+            path: describe::half(&path),
+            to: to.as_deref().map(describe::half),
             reason,
             rules,
         };

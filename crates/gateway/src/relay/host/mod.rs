@@ -36,6 +36,9 @@ use crate::emergency::{self, EndPromise, Receipts};
 use crate::hop::now;
 use crate::trail::Trail;
 
+/// What a client reads of what the log refused.
+const UNLOGGED: &str = "bartizan: the audit log cannot be written";
+
 /// One channel as the session knows it.
 struct Channel {
     key: ChannelKey,
@@ -263,6 +266,9 @@ impl RelayHost for Host {
             self.note(body);
             None
         };
+        if self.failure.is_some() {
+            return OpenVerdict::prohibited(UNLOGGED);
+        }
         let kind = open.channel_type.name().to_owned();
         self.recorder.open_channel(ordinal(key), &kind, self.now);
         self.observers.opens(key, ordinal(key), &open.channel_type);
@@ -297,9 +303,14 @@ impl RelayHost for Host {
         key: ChannelKey,
         request: &ChannelRequest<'_>,
     ) -> RequestVerdict {
-        match from {
+        let verdict = match from {
             Side::Client => self.client_request(key, request),
             Side::Target => self.target_request(key, request),
+        };
+        match &self.failure {
+            // What the log refused goes no further.
+            Some(_) if verdict == RequestVerdict::Pass => RequestVerdict::Refuse { text: "".into() },
+            _ => verdict,
         }
     }
 

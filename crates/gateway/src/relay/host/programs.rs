@@ -10,7 +10,7 @@ use bartizan_ssh::wire::connection::RequestKind;
 
 use super::super::describe;
 use super::super::judge::{name_of, text_of};
-use super::{Held, HeldMessage, Host, ordinal};
+use super::{Held, HeldMessage, Host, UNLOGGED, ordinal};
 
 /// How far the program of a channel is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Host {
                 self.held = Some(Held { message: HeldMessage::Request, receipt });
                 RequestVerdict::Hold
             }
-            None => RequestVerdict::Refuse { text: "bartizan: the audit log cannot be written\n".into() },
+            None => RequestVerdict::Refuse { text: format!("{UNLOGGED}\n").into() },
         }
     }
 

@@ -1,5 +1,6 @@
 //! Channels that either end opens.
 
+use bartizan_audit::LogOptions;
 use bartizan_model::event::Body;
 use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, X11Cookie, X11Request};
 
@@ -78,4 +79,32 @@ async fn the_target_opens_in_an_emergency_what_break_glass_grants_permit() {
     declared.unwrap().await.unwrap();
     assert_eq!(opened(&mut wire, 10), 0);
     assert_eq!(refused(&wire).await.len(), 3);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_channel_that_the_log_refuses_is_not_opened() {
+    let options = LogOptions { hard_events: 0, ..LogOptions::default() };
+    let rig = Rig::logging(vec![rule("forwards", "exec,forward:local")], options).await;
+    let mut wire = Wire::new(rig).await;
+    let host = b"10.0.0.1";
+    let to = ChannelType::DirectTcpip { host, port: 80, originator_address: b"", originator_port: 0 };
+    for (number, kind) in [to, ChannelType::Session].into_iter().enumerate() {
+        assert!(!wire.client(&open(number as u32, kind)));
+    }
+    assert!(wire.heard(Side::Target).is_empty());
+    assert!(wire.host.failure.is_some());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_longest_addresses_fit_an_event() {
+    let mut wire = Wire::new(Rig::new(vec![rule("forwards", "exec,forward:local")]).await).await;
+    let long = [1; 8 << 10];
+    let to =
+        ChannelType::DirectTcpip { host: &long, port: 80, originator_address: &long, originator_port: 0 };
+    assert!(wire.client(&open(0, to)), "it waits for its event");
+    wire.release().await;
+    wire.session(1);
+    assert!(!wire.asks(1, RequestType::Env { name: &[b"LC_", &long[..]].concat(), value: &long }));
+    assert!(wire.host.failure.is_none());
+    assert_eq!(wire.events("channel.open").await.len(), 2);
 }
