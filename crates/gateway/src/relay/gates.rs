@@ -12,16 +12,27 @@ use super::host::{Host, ordinal};
 use super::judge::Judge;
 use crate::sftp::{Gate, Gated, Refused};
 
-/// The gates of a session, by [`ChannelKey::slot`]. There are none where every file is permitted.
+/// The SFTP channels of a session, by [`ChannelKey::slot`].
 #[derive(Default)]
 pub(super) struct Gates {
-    slots: Vec<Option<(ChannelKey, Gate)>>,
+    slots: Vec<Option<(ChannelKey, Kept)>>,
     known: Option<Known>,
+}
+
+/// How SFTP in a channel is held to the files that are permitted.
+enum Kept {
+    /// Request by request.
+    Judged(Box<Gate>),
+    /// Every file was permitted when it began: nothing is looked at.
+    Free,
+    /// Began so, and not every file is permitted any more. Where its next packet begins nobody knows, so it ends.
+    Over,
 }
 
 /// What policy says of files, for as long as it cannot have changed.
 struct Known {
     directory: Arc<Directory>,
+    emergency: bool,
     until: Option<Timestamp>,
     access: FileAccess,
 }
@@ -29,9 +40,10 @@ struct Known {
 impl Judge {
     /// What SFTP may do with which files, asked of policy again when it may have changed. True when it was.
     fn files(&self, known: &mut Option<Known>) -> bool {
-        let directory = self.directory();
+        let (directory, emergency) = (self.directory(), self.is_emergency());
         let same = known.as_ref().is_some_and(|known| {
             Arc::ptr_eq(&known.directory, &directory)
+                && known.emergency == emergency
                 && known.until.is_none_or(|until| Timestamp::now() < until)
         });
         if same {
@@ -41,7 +53,7 @@ impl Judge {
         let permit = self.ask(Action::Continue).ok();
         let until = permit.as_ref().and_then(|permit| permit.judge_again_at());
         let access = permit.map(|permit| permit.files().clone()).unwrap_or_default();
-        *known = Some(Known { directory, until, access });
+        *known = Some(Known { directory, emergency, until, access });
         true
     }
 }
@@ -61,23 +73,53 @@ impl Gates {
         if asked != Asked::Subsystem(b"sftp") {
             return Ok(());
         }
-        judge.files(&mut self.known);
-        if self.known.as_ref().is_some_and(|known| known.access.is_everything()) {
-            return Ok(());
-        }
-        if pty {
-            return Err("SFTP whose files are judged runs without a terminal");
-        }
+        self.judge_again(judge);
+        let kept = match self.permit_everything() {
+            true => Kept::Free,
+            false if pty => return Err("SFTP whose files are judged runs without a terminal"),
+            false => Kept::Judged(Box::default()),
+        };
         if self.slots.len() <= key.slot() {
             self.slots.resize_with(key.slot() + 1, || None);
         }
-        self.slots[key.slot()] = Some((key, Gate::new()));
+        self.slots[key.slot()] = Some((key, kept));
         Ok(())
     }
 
-    fn gate(&mut self, key: ChannelKey) -> Option<&mut Gate> {
-        let (owner, gate) = self.slots.get_mut(key.slot())?.as_mut()?;
-        (*owner == key).then_some(gate)
+    /// What is open is judged anew when policy may have changed.
+    fn judge_again(&mut self, judge: &Judge) {
+        if judge.files(&mut self.known)
+            && let Some(known) = &self.known
+        {
+            for (_, kept) in self.slots.iter_mut().flatten() {
+                if let Kept::Judged(gate) = kept {
+                    gate.judge_again(&known.access);
+                }
+            }
+        }
+    }
+
+    /// An emergency begins. What was permitted without a look is not looked at from its middle on: where break-glass grants
+    /// do not permit it, it is over.
+    pub(super) fn emergency(&mut self, judge: &Judge) {
+        self.judge_again(judge);
+        if self.permit_everything() {
+            return;
+        }
+        for (_, kept) in self.slots.iter_mut().flatten() {
+            if matches!(kept, Kept::Free) {
+                *kept = Kept::Over;
+            }
+        }
+    }
+
+    fn permit_everything(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.access.is_everything())
+    }
+
+    fn kept(&mut self, key: ChannelKey) -> Option<&mut Kept> {
+        let (owner, kept) = self.slots.get_mut(key.slot())?.as_mut()?;
+        (*owner == key).then_some(kept)
     }
 
     /// The program did not start, or the channel is over.
@@ -99,21 +141,20 @@ impl Host {
         edit: &mut DataEdit,
     ) -> DataVerdict {
         let Self { gates, judge, .. } = self;
-        if gates.gate(key).is_none() {
-            return DataVerdict::Pass;
+        match gates.kept(key) {
+            None | Some(Kept::Free) => return DataVerdict::Pass,
+            Some(Kept::Over) => return self.over(),
+            Some(Kept::Judged(_)) => {}
         }
         if kind != DataKind::Data {
             // Nobody's client has a standard error, and what a server makes of one is not known.
             return if from == Side::Target { DataVerdict::Pass } else { DataVerdict::Replace };
         }
-        if judge.files(&mut gates.known)
-            && let Some(known) = &gates.known
-        {
-            gates.slots.iter_mut().flatten().for_each(|(_, gate)| gate.judge_again(&known.access));
-        }
+        gates.judge_again(judge);
         let nothing = FileAccess::default();
-        let access = gates.known.as_ref().map_or(&nothing, |known| &known.access);
-        let Some(Some((_, gate))) = gates.slots.get_mut(key.slot()) else { return DataVerdict::Pass };
+        let Gates { slots, known } = gates;
+        let access = known.as_ref().map_or(&nothing, |known| &known.access);
+        let Some(Some((_, Kept::Judged(gate)))) = slots.get_mut(key.slot()) else { return DataVerdict::Pass };
         let gated = match from {
             Side::Client => gate.input(bytes, access, edit),
             Side::Target => gate.output(bytes, edit),
@@ -132,6 +173,14 @@ impl Host {
                 DataVerdict::End { text: format!("bartizan: this SFTP channel cannot be judged: {broken}") }
             }
         }
+    }
+
+    /// Ends a channel in which every file was permitted when it began.
+    fn over(&mut self) -> DataVerdict {
+        let why = "this session goes on by break-glass grants alone, and they do not permit every file";
+        let what = "an SFTP channel was ended: it began when every file was permitted".to_owned();
+        self.tell(Outcome::Denied, Severity::Warning, Body::Anomaly { what, detail: why.to_owned() });
+        DataVerdict::End { text: format!("bartizan: this SFTP channel ends: {why}") }
     }
 
     fn refused_file(&mut self, key: ChannelKey, refused: Refused) {

@@ -230,7 +230,11 @@ impl Host {
     pub(super) fn goes_on_unrecorded(&mut self, error: RecordError) -> Result<Pending, Failure> {
         match self.judge.break_glass() {
             None => Err(error.into()),
-            Some(rules) => Ok(emergency::declare(&self.trail, &rules, error.to_string(), false)?),
+            Some(rules) => {
+                let declared = emergency::declare(&self.trail, &rules, error.to_string(), false)?;
+                self.gates.emergency(&self.judge);
+                Ok(declared)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use bartizan_ssh::wire::connection::{
 use super::*;
 use crate::rig::{Rig, rule, ruled};
 
+mod files;
 mod opens;
 mod programs;
 
@@ -92,6 +93,12 @@ impl Wire {
         self.sent.0 = others;
         let its: Vec<(Side, Vec<u8>)> = its;
         its.into_iter().map(|(_, payload)| payload).collect()
+    }
+
+    /// The recording fails, and the session goes on by break-glass grants.
+    async fn emergency(&mut self) {
+        let declared = self.host.goes_on_unrecorded(RecordError::Internal("the test says so".into()));
+        declared.unwrap().await.unwrap();
     }
 
     async fn events(&self, kind: &str) -> Vec<Event> {
