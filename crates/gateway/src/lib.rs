@@ -18,6 +18,7 @@ mod buffers;
 mod connection;
 mod console;
 mod counts;
+mod destination;
 mod emergency;
 mod evidence;
 mod gateway;

@@ -32,6 +32,9 @@ pub(crate) enum Refusal {
     /// Nobody knows the target.
     #[error("there is no target named {0} (ask an operator: bartizan target list)")]
     UnknownTarget(TargetName),
+    /// The target is not where it was when the person asked for it.
+    #[error("the target {0} was changed while you connected; please try again")]
+    Moved(TargetName),
     /// Policy says no.
     #[error("access to {login}@{target} denied: {reason} (ask an operator for a grant to {person})")]
     Denied {

@@ -14,7 +14,7 @@ use bartizan_model::{
 };
 use bartizan_record::space::{Mark, Space, Watermarks};
 use bartizan_record::{Options, Recordings, SessionMeta, SessionRecorder};
-use bartizan_ssh::key::{KeyKind, PrivateKey};
+use bartizan_ssh::key::{HostKey, KeyKind, PrivateKey};
 use bartizan_store::{IndexFilling, MasterKey, Store, Vault};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -115,7 +115,8 @@ fn data(grants: Vec<Rule>) -> DirectoryData {
 fn keys() -> Keys {
     let ca = || CaKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
     let target_seed = Arc::new(zeroize::Zeroizing::new([7; 32]));
-    Keys { host_keys: Vec::new(), host_ca: ca(), user_ca: ca(), target_seed }
+    let host_key = HostKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
+    Keys { host_keys: vec![host_key], host_ca: ca(), user_ca: ca(), target_seed }
 }
 
 async fn parts(folder: &TempDir, options: LogOptions) -> Parts {
@@ -149,16 +150,7 @@ impl Rig {
         let signals = Signals { current: follow, directory, draining, stopping };
         let shared = Arc::new(Shared::new(parts, signals));
         let policies = Policies::default();
-        Self {
-            shared,
-            data,
-            policies,
-            publish,
-            _stop: stop,
-            _drain: drain,
-            _current: current,
-            _folder: folder,
-        }
+        Self { shared, data, policies, publish, stop, _drain: drain, _current: current, _folder: folder }
     }
 
     /// Changes the directory.

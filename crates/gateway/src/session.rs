@@ -17,12 +17,14 @@ use std::time::{Duration, Instant};
 use bartizan_access::{Action, Authenticated, Decision, Request};
 use bartizan_audit::{LogError, Logged, Pending};
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{GrantId, LoginName, RecordingFile, SessionId, Target, TargetName, Timestamp, Way};
+use bartizan_model::{GrantId, LoginName, RecordingFile, SessionId, Timestamp, Way};
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder};
 use bartizan_ssh::key::HostKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_local;
 
+pub(crate) use crate::destination::Destination;
+use crate::destination::moved;
 use crate::emergency::{self, EndPromise};
 use crate::grant::Grant;
 use crate::hop::Hop;
@@ -33,14 +35,6 @@ use crate::refuse::{self, Refusal};
 use crate::relay::{self, Ended};
 use crate::trail::Trail;
 use crate::upstream::{self, Upstream};
-
-/// Where a visit wants to go.
-pub(crate) enum Destination {
-    /// A name to look up.
-    Named(TargetName),
-    /// A target that was looked up already.
-    Found(Box<Target>),
-}
 
 /// An identified person on the way to a login on a target.
 pub(crate) struct Visit {
@@ -91,10 +85,16 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             return refuse::explain(client, &refusal).await;
         }
     };
-    let (upstream, connected) = match connect(&grant, visit.agent.as_ref(), &shared, &trail).await {
+    let connected = tokio::select! {
+        // Looked at first each time: nothing more is shown to a target once it says so.
+        biased;
+        refusal = moved(&grant.as_ref().target, &shared) => Err(refusal),
+        connected = connect(&grant, visit.agent.as_ref(), &shared, &trail) => connected,
+    };
+    let (upstream, connected) = match connected {
         Ok(upstream) => upstream,
         Err(refusal) => {
-            close(Some(&recorder), Ended::before_relay(refusal.to_string()), started, &trail).await;
+            close(Some(&recorder), Ended::before_relay(refusal.reason()), started, &trail).await;
             return refuse::explain(client, &refusal).await;
         }
     };
@@ -138,15 +138,13 @@ struct Authorized {
 /// Asks policy about the resolved target. Gives the trail towards it too, as far as it is known.
 fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Result<Authorized, Refusal>) {
     let directory = shared.directory();
-    let (name, found) = match &visit.destination {
-        Destination::Named(name) => (name, directory.target(name).cloned()),
-        Destination::Found(target) => (&target.name, Some((**target).clone())),
-    };
-    let trail = visit.trail.clone().towards(name.clone(), visit.login.clone());
-    let Some(target) = found else {
-        let deny = deny_event("no such target".into(), Vec::new());
-        let refusal = trail.denied(deny).map_or_else(Refusal::Log, |_| Refusal::UnknownTarget(name.clone()));
-        return (trail, Err(refusal));
+    let trail = visit.trail.clone().towards(visit.destination.name().clone(), visit.login.clone());
+    let target = match visit.destination.resolve(&directory) {
+        Ok(target) => target,
+        Err((reason, refusal)) => {
+            let deny = deny_event(reason.into(), Vec::new());
+            return (trail.clone(), Err(trail.denied(deny).map_or_else(Refusal::Log, |_| refusal)));
+        }
     };
     let request = Request {
         target: &target.name,
@@ -343,3 +341,6 @@ async fn close_recording(recorder: &SessionRecorder, elapsed: Duration) -> Close
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
