@@ -59,6 +59,12 @@ impl LiveSessions {
         Lives { session, all: self.clone(), told }
     }
 
+    /// One of them.
+    #[cfg(test)]
+    pub(crate) fn any(&self) -> Option<SessionId> {
+        self.waiting().keys().next().copied()
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

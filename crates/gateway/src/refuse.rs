@@ -35,6 +35,14 @@ pub(crate) enum Refusal {
     /// The target is not where it was when the person asked for it.
     #[error("the target {0} was changed while you connected; please try again")]
     Moved(TargetName),
+    /// The session had to end before it was connected.
+    #[error("{text}")]
+    Ended {
+        /// Why, for the log.
+        reason: String,
+        /// Why, for the person.
+        text: String,
+    },
     /// Policy says no.
     #[error("access to {login}@{target} denied: {reason} (ask an operator for a grant to {person})")]
     Denied {
@@ -86,6 +94,7 @@ impl Refusal {
         match self {
             Self::Record(error) => format!("recording failed: {error}"),
             Self::Log(error) => format!("audit log failed: {error}"),
+            Self::Ended { reason, .. } => reason.clone(),
             other => other.to_string(),
         }
     }

@@ -30,7 +30,7 @@ pub(crate) struct Rig {
     pub(crate) data: DirectoryData,
     pub(crate) policies: Policies,
     publish: watch::Sender<Arc<Directory>>,
-    _stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
     _drain: watch::Sender<Option<Duration>>,
     _current: watch::Sender<Current>,
     _folder: TempDir,

@@ -73,23 +73,25 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         trail.declare_emergency();
     }
     // Kept until the end is on record.
-    let (lives, promise) = (shared.live.enter(session), Rc::new(EndPromise::new(&trail)));
+    let (mut lives, promise) = (shared.live.enter(session), Rc::new(EndPromise::new(&trail)));
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,
         Err(error) => return refuse::explain(client, &error.into()).await,
     };
-    let recorder = match record(&grant, emergency, client_name, &shared, &trail).await {
-        Ok(recorder) => Rc::new(recorder),
+    let (recorder, lapsed) = match record(&grant, emergency, client_name, &shared, &trail).await {
+        Ok((recorder, lapsed)) => (Rc::new(recorder), lapsed),
         Err(refusal) => {
             close(None, Ended::before_relay(refusal.reason()), started, &trail).await;
             return refuse::explain(client, &refusal).await;
         }
     };
     let connected = tokio::select! {
-        // Looked at first each time: nothing more is shown to a target once it says so.
+        // Looked at first each time: nothing more is shown to a target once one of them says so.
         biased;
+        ended = relay::ended_early(grant.as_ref(), &recorder, &trail, &mut lives, &shared) => Err(ended),
         refusal = moved(&grant.as_ref().target, &shared) => Err(refusal),
-        connected = connect(&grant, visit.agent.as_ref(), &shared, &trail) => connected,
+        // On the heap, and gone with its end: a session lasts, and connecting takes much room.
+        connected = Box::pin(connect(&grant, visit.agent.as_ref(), &shared, &trail)) => connected,
     };
     let (upstream, connected) = match connected {
         Ok(upstream) => upstream,
@@ -104,6 +106,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         recorder: recorder.clone(),
         started,
         host_keys: visit.host_keys,
+        lapsed,
         lives,
         promise: promise.clone(),
         connected,
@@ -208,29 +211,30 @@ async fn log_start(grant: Grant, client: &str, trail: &Trail) -> Result<Logged<G
 }
 
 /// Begins the recording. A session that passes by break-glass grants goes on where it fails; which of the two it is, is
-/// durable before anything is reached.
+/// durable before anything is reached. True with one that failed.
 async fn record(
     grant: &Logged<Grant>,
     emergency: Option<String>,
     client: String,
     shared: &Shared,
     trail: &Trail,
-) -> Result<SessionRecorder, Refusal> {
+) -> Result<(SessionRecorder, bool), Refusal> {
     let grant = grant.as_ref();
     let recorder = open_recording(grant, client, shared).await?;
-    let lapsed = recorder.lapsed();
-    let Some(reason) = emergency.or_else(|| lapsed.as_ref().map(ToString::to_string)) else {
-        return Ok(recorder);
+    let lapse = recorder.lapsed();
+    let lapsed = lapse.is_some();
+    let Some(reason) = emergency.or_else(|| lapse.as_ref().map(ToString::to_string)) else {
+        return Ok((recorder, false));
     };
     let directory = shared.directory();
     let permit = emergency::pass(&directory, &grant.who, &emergency::request(grant), &grant.permit);
-    let rules: Vec<GrantId> = match (permit, lapsed) {
+    let rules: Vec<GrantId> = match (permit, lapse) {
         (Some(permit), _) => permit.rules().to_vec(),
         (None, Some(error)) => return Err(error.into()),
         (None, None) => return Err(Refusal::Space(reason)),
     };
-    emergency::declare(trail, &rules, reason, recorder.lapsed().is_none())?.await?;
-    Ok(recorder)
+    emergency::declare(trail, &rules, reason, !lapsed)?.await?;
+    Ok((recorder, lapsed))
 }
 
 async fn open_recording(

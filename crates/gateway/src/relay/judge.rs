@@ -6,6 +6,7 @@ use std::time::Duration;
 use bartizan_access::{
     Action, Asked, Decision, DenyReason, Directory, FileDenial, Permit, Request, classify, repository,
 };
+use bartizan_model::event::Body;
 use bartizan_model::{GrantId, Permission, Timestamp};
 
 use crate::emergency;
@@ -42,6 +43,15 @@ pub(super) struct Denied {
     pub(super) reason: String,
     /// The rules that forbid it.
     pub(super) rules: Vec<GrantId>,
+}
+
+impl Denied {
+    /// The event of a session that policy permits no longer.
+    pub(super) fn event(&self) -> Body {
+        let Self { action, reason, rules } = self;
+        let (action, reason, rules) = (action.clone(), reason.clone(), rules.clone());
+        Body::AccessDeny { action, detail: None, reason, rules }
+    }
 }
 
 /// Asks policy for one session.

@@ -40,6 +40,7 @@ use crate::grant::Grant;
 use crate::hop::{Hop, HopError};
 use crate::live::Lives;
 use crate::parts::Shared;
+use crate::refuse::Refusal;
 use crate::session;
 use crate::trail::Trail;
 
@@ -70,6 +71,8 @@ pub(crate) struct Session {
     pub(crate) started: Instant,
     /// The host keys of the hop towards the client.
     pub(crate) host_keys: Vec<HostKey>,
+    /// That the recording has lapsed is on record.
+    pub(crate) lapsed: bool,
     /// Its place among the live sessions.
     pub(crate) lives: Lives,
     /// Room in the log for its end.
@@ -85,8 +88,18 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     target: Hop<TcpStream>,
     session: Session,
 ) -> Ended {
-    let Session { grant, trail, recorder, started, host_keys, mut lives, promise, connected, shared } =
-        session;
+    let Session {
+        grant,
+        trail,
+        recorder,
+        started,
+        host_keys,
+        mut lapsed,
+        mut lives,
+        promise,
+        connected,
+        shared,
+    } = session;
     let greeting = shared.settings().banner.then(|| greeting(&trail, &recorder, grant.session));
     let own_keys = OwnHostKeys::new(host_keys, client.transport.session_id().unwrap_or_default());
     let judge = Judge::new(shared.clone(), grant, trail.clone());
@@ -98,17 +111,9 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     pump.announce_host_keys();
 
     let stop = {
-        let mut ours = Quiet::new(async {
-            tokio::select! {
-                error = recorder.failure() => Stop::Failure(error.into()),
-                error = trail.log().failed() => Stop::Failure(error.into()),
-                denied = watch.revoked() => Stop::Revoked(denied),
-                reason = lives.terminated() => Stop::Terminated(reason),
-                () = shared.stopping() => Stop::Stopping,
-            }
-        });
+        let mut ours = Quiet::new(must_end(&watch, &recorder, &trail, &mut lives, &shared));
         let (mut draining, mut told) = (Quiet::new(shared.draining()), false);
-        let (mut lapse, mut lapsed) = (Quiet::new(recorder.lapse()), recorder.lapsed().is_some());
+        let mut lapse = Quiet::new(recorder.lapse());
         poll_fn(|cx| {
             if !lapsed && let Poll::Ready(error) = lapse.poll(cx) {
                 lapsed = true;
@@ -138,6 +143,46 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let truncated = logged.is_err() || recorder.failed().is_some() || recorder.lapsed().is_some();
     let Host { exit_status, bytes_in, bytes_out, .. } = pump.host;
     Ended { reason, relayed: true, truncated, exit_status, bytes_in, bytes_out }
+}
+
+/// Waits until the session must end although both peers are well.
+async fn must_end(
+    watch: &Judge,
+    recorder: &SessionRecorder,
+    trail: &Trail,
+    lives: &mut Lives,
+    shared: &Shared,
+) -> Stop {
+    tokio::select! {
+        error = recorder.failure() => Stop::Failure(error.into()),
+        error = trail.log().failed() => Stop::Failure(error.into()),
+        denied = watch.revoked() => Stop::Revoked(denied),
+        reason = lives.terminated() => Stop::Terminated(reason),
+        () = shared.stopping() => Stop::Stopping,
+    }
+}
+
+/// Waits until a session that still connects must end; says why.
+///
+/// # Cancel safety
+/// May be dropped and called again, until it has said so.
+pub(crate) async fn ended_early(
+    grant: &Grant,
+    recorder: &SessionRecorder,
+    trail: &Trail,
+    lives: &mut Lives,
+    shared: &Arc<Shared>,
+) -> Refusal {
+    let watch = Judge::new(shared.clone(), grant.clone(), trail.clone());
+    let stop = must_end(&watch, recorder, trail, lives, shared).await;
+    if let Stop::Revoked(denied) = &stop
+        && let Err(error) = trail.denied(denied.event())
+    {
+        return error.into();
+    }
+    let Words { reason, text, .. } = Words::of(&stop);
+    let text = text.strip_prefix("bartizan: ").map_or(text.clone(), str::to_owned);
+    Refusal::Ended { reason, text }
 }
 
 /// What a person at a terminal is told first.

@@ -1,5 +1,5 @@
 use bartizan_model::event::Event;
-use bartizan_model::{HostKeyTrust, Target};
+use bartizan_model::{HostKeyTrust, PersonState, Target};
 use bartizan_ssh::transport::Transport;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
@@ -64,7 +64,7 @@ async fn ended_while_connecting(happens: impl FnOnce(&mut Rig)) -> Vec<String> {
     let port = listener.local_addr().unwrap().port();
     rig.change(|data| data.targets[0].port = port);
     let visit = visit(&rig, Destination::Named(web_1()));
-    let session = run(client(&rig), visit, rig.shared.clone());
+    let session = Box::pin(run(client(&rig), visit, rig.shared.clone()));
     let happens = async {
         let stream = listener.accept().await.unwrap();
         happens(&mut rig);
@@ -77,7 +77,16 @@ async fn ended_while_connecting(happens: impl FnOnce(&mut Rig)) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_session_that_connects_ends_when_its_target_is_changed() {
+async fn what_ends_a_session_ends_one_that_connects() {
+    let stopped = ended_while_connecting(|rig| rig.stop.send_modify(|stop| *stop = true)).await;
+    assert_eq!(stopped, ["server stopped"]);
+    let terminated = ended_while_connecting(|rig| {
+        let session = rig.shared.live.any().unwrap();
+        assert!(rig.shared.live.terminate(&session, "not now"));
+    });
+    assert_eq!(terminated.await, ["terminated: not now"]);
+    let locked = ended_while_connecting(|rig| rig.change(|data| data.people[0].state = PersonState::Locked));
+    assert_eq!(locked.await, ["this person is locked", "access withdrawn: this person is locked"]);
     let moved = ended_while_connecting(|rig| rig.change(|data| data.targets[0].host = "127.0.0.2".into()));
     assert_eq!(moved.await, ["the target web-1 was changed while you connected; please try again"]);
 }

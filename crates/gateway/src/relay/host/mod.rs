@@ -200,9 +200,7 @@ impl Host {
 
     /// Logs that policy permits the session no longer.
     pub(super) fn revoked(&mut self, denied: &Denied) {
-        let Denied { action, reason, rules } = denied;
-        let (action, reason, rules) = (action.clone(), reason.clone(), rules.clone());
-        self.denied(Body::AccessDeny { action, detail: None, reason, rules });
+        self.denied(denied.event());
     }
 
     /// Counts every channel as over. For the end of a session.
