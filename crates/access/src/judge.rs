@@ -131,8 +131,8 @@ impl Permit {
         self.until.as_ref()
     }
 
-    /// When some of the grants end, and with them perhaps permissions: judge again then. At most
-    /// [`Self::until`].
+    /// When some of the grants end, or operators' policies may answer otherwise by the time that it is, and with that perhaps
+    /// permissions: judge again then. At most [`Self::until`].
     pub fn judge_again_at(&self) -> Option<Timestamp> {
         self.judge_again_at
     }
@@ -296,7 +296,7 @@ impl Directory {
             pty: who.may_have_pty(),
             recording: terms.recording,
             until,
-            judge_again_at: terms.first_end,
+            judge_again_at: terms.first_end.into_iter().chain(self.operators.changes_after(now)).min(),
             break_glass,
         })
     }

@@ -2,6 +2,7 @@
 
 mod compile;
 mod text;
+mod times;
 
 use bartizan_model::{Permission, PersonName, RoleName, TargetName, TargetSelector};
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};

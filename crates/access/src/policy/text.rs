@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr as _;
 
-use bartizan_model::{Permission, escape};
+use bartizan_model::{Permission, Timestamp, escape};
 use cedar_policy::{
     ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 
+use super::times::Times;
 use super::{CONNECT, schema};
 
 /// Operators' own policies, checked against the schema. None by default.
@@ -21,6 +22,7 @@ pub struct Policies {
     all: PolicySet,
     /// For each action the policies whose scope it is in, so that judging it touches no others.
     by_action: HashMap<String, PolicySet>,
+    times: Times,
 }
 
 /// One fault of a policy text.
@@ -76,7 +78,8 @@ impl Policies {
         }
         let actions = Permission::ALL.map(Permission::as_str).into_iter().chain([CONNECT]);
         let by_action = actions.map(|action| (action.to_owned(), concerning(&all, action))).collect();
-        Ok(Self { all, by_action })
+        let times = Times::of(&all);
+        Ok(Self { all, by_action, times })
     }
 
     /// True when there are none.
@@ -87,6 +90,11 @@ impl Policies {
     /// The policies that can say anything about an action.
     pub(crate) fn concerning(&self, action: &EntityUid) -> Option<&PolicySet> {
         self.by_action.get(action.id().unescaped()).filter(|set| !set.is_empty())
+    }
+
+    /// When these policies may next answer otherwise although nothing is changed.
+    pub(crate) fn changes_after(&self, now: Timestamp) -> Option<Timestamp> {
+        self.times.after(now)
     }
 
     pub(crate) fn effect(&self, id: &PolicyId) -> Option<Effect> {

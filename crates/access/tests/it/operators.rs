@@ -46,6 +46,42 @@ fn a_permit_works_beside_grants_and_knows_no_end() {
 }
 
 #[test]
+fn a_permit_is_judged_again_when_the_time_may_change_it() {
+    let again = |condition: &str| {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let directory = with_policies(vec![grant("g1", "alice", "web-1", "exec")], &text);
+        let session = permit(&directory, &who(&directory, "alice"), &connect("web-1"));
+        session.judge_again_at().map(|at| i128::from(at.unix_seconds()) - i128::from(NOW))
+    };
+    let at = |offset: i64| (NOW as i64 + offset).to_string();
+    for (condition, offset) in [
+        ("context.login == \"root\" && context.method == \"publickey\"".to_owned(), None),
+        ("context.source.isInRange(ip(\"10.0.0.0/8\"))".to_owned(), None),
+        (format!("context.now < {}", at(5)), Some(5)),
+        (format!("{} <= context[\"now\"]", at(5)), Some(5)),
+        (format!("!(context.now > {} || context.now == {})", at(-7), at(9)), Some(9)),
+        (format!("context.now < {}", at(0)), Some(1)),
+        (format!("context.now > {} && context.now > -5", at(-1)), None),
+        (format!("if context.now - 100 < {} then true else false", at(5)), Some(60)),
+        (format!("context.now * 2 < {} && context.now < {}", at(5), at(7)), Some(7)),
+        ("context == context".to_owned(), Some(60)),
+        (format!("context.now < {}", at(-100)), None),
+    ] {
+        assert_eq!(again(&condition), offset, "{condition}");
+    }
+    // The end of a grant may come before.
+    let expiring = Grant { expires: Some(seconds(NOW + 3)), ..grant("g1", "alice", "web-1", "exec") };
+    let text = format!("forbid (principal, action, resource) unless {{ context.now < {} }};", at(5));
+    let directory = with_policies(vec![expiring, grant("g2", "alice", "web-1", "scp")], &text);
+    let session = permit(&directory, &who(&directory, "alice"), &connect("web-1"));
+    assert_eq!(session.judge_again_at(), Some(seconds(NOW + 3)));
+    let later = Ask { now: seconds(NOW + 3), ..connect("web-1") };
+    let session = permit(&directory, &who(&directory, "alice"), &later);
+    assert_eq!(session.judge_again_at(), Some(seconds(NOW + 5)));
+    deny(&directory, &who(&directory, "alice"), &Ask { now: seconds(NOW + 5), ..connect("web-1") });
+}
+
+#[test]
 fn a_policy_with_the_id_of_a_grant_borrows_nothing_from_it() {
     let recorded = Grant {
         record: bartizan_model::Recording { channel_cap: Some(0), input: true },

@@ -25,6 +25,15 @@ const POLICIES: [&str; 6] = [
     r#"forbid (principal, action == Action::"connect", resource) when { context.source == ip("192.0.2.7") };"#,
 ];
 
+/// Operators' policies that look at the time.
+const TIMED: [&str; 5] = [
+    r#"permit (principal, action, resource in Selector::"web-*") when { context.now >= 1795854601 };"#,
+    r#"permit (principal, action == Action::"connect", resource) unless { 1795854602 < context.now };"#,
+    r#"forbid (principal, action == Action::"shell", resource) when { context.now == 1795854603 };"#,
+    r#"forbid (principal, action, resource) when { context.now > 1795854604 && context.login == "app" };"#,
+    r#"forbid (principal, action == Action::"exec", resource) when { context.now != 1795854600 };"#,
+];
+
 type Written =
     (&'static str, &'static str, Option<Vec<&'static str>>, Vec<Permission>, Vec<&'static str>, Option<u64>);
 
@@ -149,6 +158,24 @@ proptest! {
             let one = decide(&directory, &who, &Ask { action: Action::Permission(permission), ..ask.clone() });
             let allowed = matches!(&session, Decision::Permit(p) if p.allow().contains(permission));
             prop_assert_eq!(matches!(one, Decision::Permit(_)), allowed, "{}", permission);
+        }
+    }
+
+    #[test]
+    fn nothing_changes_before_the_permit_says_so_by_policies_either(
+        grants in grants(),
+        (person, ask) in asks(),
+        policies in prop::sample::subsequence(TIMED.to_vec(), 0..=TIMED.len()),
+    ) {
+        let directory = build(&grants, &policies.join("\n"));
+        let who = who(&directory, person);
+        let ask = Ask { action: Action::Connect, ..ask };
+        if let Decision::Permit(first) = decide(&directory, &who, &ask) {
+            let end = first.judge_again_at().map_or(NOW + 10, |at| at.unix_seconds());
+            for second in ask.now.unix_seconds()..end {
+                let later = permit(&directory, &who, &Ask { now: seconds(second), ..ask.clone() });
+                prop_assert_eq!(&later, &first);
+            }
         }
     }
 
