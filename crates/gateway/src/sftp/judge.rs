@@ -5,7 +5,7 @@ use bartizan_decode::sftp::{Attributes, OpenFlags, Request};
 
 use super::cut::{Head, number};
 use super::replies::{FAILURE, OP_UNSUPPORTED, PERMISSION_DENIED, status};
-use super::{Broken, File, Gate, MAX_HANDLES, MAX_PENDING, Refused, Waiting, kind};
+use super::{Broken, File, Gate, MAX_HANDLES, MAX_KEPT, MAX_PATH, MAX_PENDING, Refused, Waiting, kind};
 
 /// The version of SFTP that is understood here.
 const VERSION: u32 = 3;
@@ -74,6 +74,12 @@ struct Named<'a> {
     handle: bool,
 }
 
+impl Named<'_> {
+    fn is_too_long(&self) -> bool {
+        [Some(self.path), self.to].into_iter().flatten().any(|path| path.len() > MAX_PATH)
+    }
+}
+
 impl Gate {
     /// Judges one request.
     pub(super) fn judge_packet(&mut self, head: &Head, access: &FileAccess) -> Result<Ruling, Broken> {
@@ -105,9 +111,19 @@ impl Gate {
         } else {
             let (_, request) =
                 Request::parse(*kind, body).map_err(|malformed| Broken(malformed.to_string()))?;
-            (self.request(&request, access), named(&request))
+            let named = named(&request);
+            // Before the rules are asked: what they take grows with the path.
+            let verdict = if named.is_too_long() {
+                Err(No::because(FAILURE, &format!("a path may have {MAX_PATH} bytes")))
+            } else {
+                self.request(&request, access)
+            };
+            (verdict, named)
         };
         let verdict = match verdict {
+            Ok(waiting) if self.kept + waiting.kept() > MAX_KEPT => {
+                Err(No::because(FAILURE, "too much is open, or waits for an answer"))
+            }
             Ok(_) if self.pending.len() >= MAX_PENDING => {
                 return Err(Broken(format!("more than {MAX_PENDING} requests without an answer")));
             }
@@ -115,7 +131,7 @@ impl Gate {
         };
         match verdict {
             Ok(waiting) => {
-                self.pending.insert(id, waiting);
+                self.waits(id, waiting);
                 Ok(Ruling::Pass)
             }
             Err(No { code, denial }) => {
@@ -137,7 +153,7 @@ impl Gate {
                 return self.open(written, None, Attributes::default(), access);
             }
             Request::Close { handle } => {
-                self.handles.remove(handle).ok_or_else(unknown_handle)?;
+                self.closes(handle).ok_or_else(unknown_handle)?;
             }
             Request::Read { handle, offset, length } => {
                 // What is asked for may reach beyond the end of the file; what comes is judged then.

@@ -33,6 +33,10 @@ use self::judge::{Rights, Ruling};
 const MAX_PENDING: usize = 16_384;
 /// Most open files and folders of one channel. OpenSSH's server gives out fewer.
 const MAX_HANDLES: usize = 4096;
+/// Longest path, in bytes: no server opens a longer one (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
+/// Most bytes of paths and handles that are kept of one channel: of what is open, and of what waits for an answer.
+const MAX_KEPT: usize = 2 << 20;
 /// Most bytes of answers that wait for the end of a packet of the target.
 const MAX_WAITING: usize = 256 << 10;
 
@@ -86,6 +90,8 @@ pub struct Gate {
     start: Option<Vec<u8>>,
     pending: HashMap<u32, Waiting>,
     handles: HashMap<Box<[u8]>, File>,
+    /// Bytes of paths and handles in both.
+    kept: usize,
     /// Our answers, for the next gap between two packets of the target.
     answers: Vec<u8>,
     refused: Vec<Refused>,
@@ -101,6 +107,16 @@ enum Waiting {
     Start,
     /// Anything else.
     Other,
+}
+
+impl Waiting {
+    fn kept(&self) -> usize {
+        match self {
+            Self::Opening(file) => file.path.len(),
+            Self::Reading { handle, .. } => handle.len(),
+            Self::Start | Self::Other => 0,
+        }
+    }
 }
 
 /// An open file, or folder.
@@ -179,6 +195,32 @@ impl Gate {
             file.rights = Rights::of(&FilePath::new(&file.path, start), file.flags, access);
             file.told = false;
         }
+    }
+
+    /// A request goes on, and waits for its answer.
+    fn waits(&mut self, id: u32, waiting: Waiting) {
+        self.kept += waiting.kept();
+        self.pending.insert(id, waiting);
+    }
+
+    /// An answer came.
+    fn waited(&mut self, id: u32) -> Option<Waiting> {
+        let waiting = self.pending.remove(&id)?;
+        self.kept -= waiting.kept();
+        Some(waiting)
+    }
+
+    /// The target opened something. It may give out a handle twice: then it is that of the second.
+    fn opens(&mut self, handle: &[u8], file: File) {
+        self.closes(handle);
+        self.kept += handle.len() + file.path.len();
+        self.handles.insert(handle.into(), file);
+    }
+
+    fn closes(&mut self, handle: &[u8]) -> Option<File> {
+        let file = self.handles.remove(handle)?;
+        self.kept -= handle.len() + file.path.len();
+        Some(file)
     }
 
     /// What was refused since this was asked last.

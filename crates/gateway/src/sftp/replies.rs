@@ -3,7 +3,7 @@
 use bartizan_access::FilePath;
 
 use super::cut::{Head, MAX_HANDLE, Pass, number};
-use super::{Broken, Gate, Waiting, kind};
+use super::{Broken, Gate, MAX_PATH, Waiting, kind};
 
 /// Status codes (draft-ietf-secsh-filexfer-02 §7).
 pub(super) const PERMISSION_DENIED: u32 = 3;
@@ -45,12 +45,12 @@ impl Gate {
             };
         }
         let id = number(body, 0);
-        match (self.pending.remove(&id), *kind) {
+        match (self.waited(id), *kind) {
             (Some(Waiting::Opening(file)), kind::HANDLE) => {
                 let handle = body.get(8..).filter(|handle| number(body, 4) as usize == handle.len());
                 let handle = handle.filter(|handle| handle.len() <= MAX_HANDLE);
                 let handle = handle.ok_or_else(|| Broken("a handle that is none".into()))?;
-                self.handles.insert(handle.into(), *file);
+                self.opens(handle, *file);
             }
             (Some(Waiting::Start), kind::NAME) => self.learn_start(body),
             (Some(Waiting::Reading { most, handle }), kind::DATA) if number(body, 4) > most => {
@@ -69,6 +69,7 @@ impl Gate {
         let length = number(body, 8) as usize;
         let path = body.get(12..).and_then(|names| names.get(..length));
         if let (None, Some(path @ [b'/', ..])) = (&self.start, path)
+            && path.len() <= MAX_PATH
             && let FilePath::Plain(path) = FilePath::new(path, None)
         {
             self.start = Some(path.into_owned());

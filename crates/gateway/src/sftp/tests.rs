@@ -482,3 +482,46 @@ proptest! {
         prop_assert!(rig.gate.input.held() <= 32 << 10 && rig.gate.output.held() <= 10 << 10);
     }
 }
+
+#[test]
+fn no_path_is_longer_than_any_that_can_be_opened() {
+    let mut rig = Rig::new(srv(), usize::MAX);
+    let path = |length: usize| format!("/srv/{}", "a/".repeat(length))[..length].to_owned();
+    assert_eq!(rig.ask(&by_path(13, 1, &path(MAX_PATH))), None);
+    for request in [
+        by_path(13, 2, &path(MAX_PATH + 1)),
+        open(2, &path(MAX_PATH + 1), 1),
+        pair(18, 2, "/srv/a", &path(MAX_PATH + 1)),
+        pair(18, 2, &path(30_000), "/srv/a"),
+        by_path(16, 2, &path(MAX_PATH + 1)),
+    ] {
+        let (code, why) = rig.ask(&request).unwrap();
+        assert_eq!((code, why.as_str()), (4, "bartizan: a path may have 4096 bytes"));
+    }
+    assert_eq!(rig.refused.len(), 5);
+}
+
+#[test]
+fn what_waits_and_what_is_open_has_its_bound_in_bytes() {
+    let mut rig = Rig::new(srv(), usize::MAX);
+    let path = format!("/srv/{}", "a".repeat(MAX_PATH - 5));
+    let fits = (MAX_KEPT / MAX_PATH) as u32;
+    for id in 0..fits {
+        assert_eq!(rig.ask(&open(id, &path, 1)), None);
+    }
+    let full = |rig: &mut Rig, id| rig.ask(&open(id, &path, 1)).is_some_and(|(code, _)| code == 4);
+    assert!(full(&mut rig, fits));
+    // What was opened counts still, by a handle that is given out again once.
+    for id in 0..2 {
+        rig.target(&packet(kind::HANDLE, &[&(id as u32).to_be_bytes(), &string(b"H")])).unwrap();
+    }
+    assert_eq!(rig.ask(&open(fits + 1, "/srv/b", 1)), None);
+    assert!(full(&mut rig, fits + 2));
+    assert_eq!(rig.ask(&by_path(4, fits + 3, "H")), None);
+    assert_eq!(rig.ask(&open(fits + 4, &path, 1)), None);
+    // And nothing once all is answered and closed.
+    for id in [2..fits, fits + 1..fits + 2, fits + 3..fits + 5].into_iter().flatten() {
+        rig.answer(id);
+    }
+    assert_eq!((rig.gate.kept, rig.gate.pending.len(), rig.gate.handles.len()), (0, 0, 0));
+}
