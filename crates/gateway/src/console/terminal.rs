@@ -10,6 +10,7 @@ use bartizan_record::Stream;
 use bartizan_ssh::wire::connection::WindowSize;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 
 use super::record::Record;
 use crate::pipe::InnerEnd;
@@ -83,7 +84,11 @@ impl Channel {
         Ok(Some(byte))
     }
 
+    /// Reads when what came before is recorded, and lets others have their turn first: all that is typed may be there already,
+    /// with nothing in it that would wait.
     async fn fill(&mut self) -> io::Result<()> {
+        yield_now().await;
+        self.record.room().await;
         let mut buffer = [0; TYPED];
         let mut space = ReadBuf::new(&mut buffer);
         poll_fn(|cx| Pin::new(&mut self.main).poll_read(cx, &mut space)).await?;
@@ -138,5 +143,56 @@ impl Channel {
     pub(super) fn cols_and_rows(&self) -> (u32, u32) {
         let size = *self.size.borrow();
         (size.cols, size.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::console::{Asked, Console};
+    use crate::pipe::pipe;
+    use crate::rig::{Rig, rule, source};
+
+    async fn record(rig: &Rig, size: watch::Receiver<WindowSize>) -> Rc<Record> {
+        let console = Console {
+            asked: Asked::Shell,
+            terminal: None,
+            environment: Vec::new(),
+            size,
+            agent: None,
+            client: "test".into(),
+            who: rig.who(),
+            source: source(),
+            trail: rig.trail(),
+            shared: rig.shared.clone(),
+        };
+        Record::begin(&console).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn others_have_their_turn_between_lines_that_say_nothing() {
+        let rig = Rig::new(vec![rule("g1", "shell")]).await;
+        let size = watch::channel(WindowSize::default()).1;
+        let record = record(&rig, size.clone()).await;
+        let ((outer, main), (_error, error)) = (pipe(), pipe());
+        let mut channel = Channel::new((main, error), false, size, record);
+        outer.push(&[b'\n'; 64 * TYPED]);
+        outer.finish();
+        let mut all = pin!(async {
+            let mut used = 0;
+            while channel.next_byte().await.unwrap().is_some() {
+                used += 1;
+            }
+            used
+        });
+        let mut turns = 0;
+        let used = poll_fn(|cx| {
+            turns += 1;
+            all.as_mut().poll(cx)
+        });
+        assert_eq!(used.await, 64 * TYPED);
+        assert!(turns > 64, "{turns}");
     }
 }
