@@ -1,5 +1,6 @@
 //! What the relay asks and tells about one session: judged, logged, recorded.
 
+mod channel;
 mod events;
 mod programs;
 mod requests;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_audit::{LogError, Pending};
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_record::{ChannelDigests, RecordError, SessionRecorder, Stream};
+use bartizan_record::{RecordError, SessionRecorder, Stream};
 use bartizan_ssh::connection::relay::{
     ChannelKey, DataEdit, DataKind, DataVerdict, GlobalVerdict, OpenVerdict, Refusal, RelayHost,
     RequestVerdict, Side, Totals,
@@ -22,6 +23,8 @@ use bartizan_ssh::wire::connection::{
     OpenFailureReason, RequestKind,
 };
 
+use self::channel::Channel;
+pub(super) use self::channel::Closing;
 use self::events::{Budget, NOTES, REFUSALS, open_body};
 use self::programs::Program;
 use super::carry::Pace;
@@ -38,51 +41,6 @@ use crate::trail::Trail;
 
 /// What a client reads of what the log refused.
 const UNLOGGED: &str = "bartizan: the audit log cannot be written";
-
-/// One channel as the session knows it.
-struct Channel {
-    key: ChannelKey,
-    kind: String,
-    pty: bool,
-    program: Program,
-    /// Asked for, not answered yet.
-    pty_wanted: Option<(Vec<u8>, u32, u32)>,
-    opened: Duration,
-    exit_status: Option<u32>,
-    exit_signal: Option<String>,
-}
-
-impl Channel {
-    /// A terminal is there, or was asked for.
-    fn has_pty(&self) -> bool {
-        self.pty || self.pty_wanted.is_some()
-    }
-}
-
-/// A channel that is over: its event follows when the recorder has its digests.
-pub(super) struct Closing {
-    pub(super) channel: u32,
-    kind: String,
-    exit_status: Option<u32>,
-    exit_signal: Option<String>,
-    duration: Duration,
-}
-
-impl Closing {
-    /// The event that the digests complete.
-    pub(super) fn event(self, digests: ChannelDigests) -> Body {
-        Body::ChannelClose {
-            channel: self.channel,
-            kind: self.kind,
-            input: digests.input,
-            output: digests.output,
-            error: digests.error,
-            exit_status: self.exit_status,
-            exit_signal: self.exit_signal,
-            duration_us: u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX),
-        }
-    }
-}
 
 /// What of the client's waits until its event is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
