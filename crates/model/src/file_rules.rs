@@ -224,8 +224,9 @@ impl PathGlob {
         let mut places = vec![false; parts.len() + 1];
         places[0] = true;
         skip_any(&parts, &mut places);
+        let mut next = places.clone();
         for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-            let mut next = vec![false; places.len()];
+            next.fill(false);
             for (place, part) in parts.iter().enumerate().filter(|(place, _)| places[*place]) {
                 match *part {
                     "**" => next[place] = true,
@@ -234,7 +235,11 @@ impl PathGlob {
                 }
             }
             skip_any(&parts, &mut next);
-            places = next;
+            std::mem::swap(&mut places, &mut next);
+            // Who stands nowhere goes nowhere, however long the rest of a path is.
+            if !places.contains(&true) {
+                break;
+            }
         }
         places
     }
