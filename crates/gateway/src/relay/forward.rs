@@ -168,11 +168,11 @@ impl Host {
     ///
     /// # Errors
     /// Why it is refused.
-    pub(super) fn client_opens(&self, kind: &ChannelType<'_>) -> Result<(), String> {
+    pub(super) fn client_opens(&mut self, kind: &ChannelType<'_>) -> Result<(), String> {
         match kind {
-            ChannelType::Session => self.judge.connect(),
+            ChannelType::Session => self.ask().connect(),
             ChannelType::DirectTcpip { .. } | ChannelType::DirectStreamlocal { .. } => {
-                self.judge.permission(Permission::ForwardLocal)
+                self.ask().permission(Permission::ForwardLocal)
             }
             ChannelType::Tun { .. } => return Err("tunnels of whole networks are not supported".to_owned()),
             _ => return Err(NEVER.to_owned()),
@@ -184,14 +184,14 @@ impl Host {
     ///
     /// # Errors
     /// Why it is refused.
-    pub(super) fn target_opens(&self, kind: &ChannelType<'_>) -> Result<(), String> {
+    pub(super) fn target_opens(&mut self, kind: &ChannelType<'_>) -> Result<(), String> {
         let permission = self.forwards.target_opens(kind)?;
-        self.judge.permission(permission).map_err(|denied| denied.reason)
+        self.ask().permission(permission).map_err(|denied| denied.reason)
     }
 
     /// Judges a change of what the target listens for; a permitted one waits until its event is durable.
     pub(super) fn client_forwards(&mut self, change: Change, wants_reply: bool) -> GlobalVerdict {
-        let refused = match self.judge.permission(Permission::ForwardRemote) {
+        let refused = match self.ask().permission(Permission::ForwardRemote) {
             // Ending one is always permitted.
             _ if !change.listen => None,
             Err(denied) => Some(denied.reason),

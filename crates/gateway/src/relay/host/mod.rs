@@ -70,6 +70,9 @@ pub(super) enum Failure {
     Record(#[from] RecordError),
 }
 
+/// So many questions to policy, some hundred microseconds' work, end a turn: other sessions wait for the same thread.
+const QUESTIONS: u32 = 8;
+
 /// One session, as the relay's owner.
 pub(super) struct Host {
     pub(super) judge: Judge,
@@ -81,6 +84,8 @@ pub(super) struct Host {
     now: Duration,
     /// The transports' time, likewise.
     clock: Duration,
+    /// Questions to policy since the last tick.
+    asked: u32,
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
     notes: Budget,
@@ -121,6 +126,7 @@ impl Host {
             started,
             now: Duration::ZERO,
             clock: now(),
+            asked: 0,
             channels: Vec::new(),
             notes: Budget::new(NOTES),
             refusals: Budget::new(REFUSALS),
@@ -144,6 +150,13 @@ impl Host {
     pub(super) fn tick(&mut self) {
         self.now = self.started.elapsed();
         self.clock = now();
+        self.asked = 0;
+    }
+
+    /// Policy, which takes its time: a peer that asks again and again has its turn, and others theirs.
+    pub(in crate::relay) const fn ask(&mut self) -> &Judge {
+        self.asked += 1;
+        &self.judge
     }
 
     /// The session's time at the last tick.
@@ -201,7 +214,7 @@ impl Pace for Host {
     }
 
     fn must_pause(&self) -> bool {
-        self.failure.is_some() || !self.recorder.has_room()
+        self.failure.is_some() || !self.recorder.has_room() || self.asked >= QUESTIONS
     }
 }
 

@@ -38,7 +38,7 @@ impl Host {
             return RequestVerdict::Refuse { text: "".into() };
         }
         let pty = self.channel(key).is_some_and(|channel| channel.has_pty());
-        if let Err(denial) = self.judge.program(asked, pty) {
+        if let Err(denial) = self.ask().program(asked, pty) {
             self.denied(Body::AccessDeny {
                 action: denial.action,
                 detail: Some(describe::cut(text_of(asked))),

@@ -16,7 +16,7 @@ impl Host {
         pty: &PtyRequest<'_>,
         want_reply: bool,
     ) -> RequestVerdict {
-        if let Err(denied) = self.judge.pty() {
+        if let Err(denied) = self.ask().pty() {
             self.refused(Body::AccessDeny {
                 action: denied.action,
                 detail: None,
@@ -68,7 +68,7 @@ impl Host {
                 return refuse();
             }
             RequestType::AuthAgentReq | RequestType::AgentReq => {
-                match self.judge.permission(Permission::Agent) {
+                match self.ask().permission(Permission::Agent) {
                     Ok(()) => self.forwards.agent = true,
                     Err(denial) => {
                         self.request_event(key, &request.request_type, Some(denial.reason));
@@ -76,7 +76,7 @@ impl Host {
                     }
                 }
             }
-            RequestType::X11Req(_) => match self.judge.permission(Permission::X11) {
+            RequestType::X11Req(_) => match self.ask().permission(Permission::X11) {
                 Ok(()) => self.forwards.x11 = true,
                 Err(denial) => {
                     self.request_event(key, &request.request_type, Some(denial.reason));
