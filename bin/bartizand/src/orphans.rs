@@ -120,8 +120,8 @@ impl Closing<'_> {
     async fn leave(&self, session: SessionId, strange: Strange) -> Result<bool, Failure> {
         let (what, detail) = strange.words();
         tracing::error!(%session, "{detail}; it is left as it is, and fails log verify");
-        let known = recall::newest(self.log, self.store, "anomaly", Some(session)).await?;
-        if known.is_some_and(|event| matches!(event.body, Body::Anomaly { what: w, .. } if w == what)) {
+        let known = recall::newest(self.log, self.store, "anomaly", Some(session), 1).await?;
+        if known.into_iter().any(|event| matches!(event.body, Body::Anomaly { what: w, .. } if w == what)) {
             return Ok(false);
         }
         let body = Body::Anomaly { what: what.into(), detail: detail.into() };
@@ -141,7 +141,7 @@ impl Closing<'_> {
 
     /// The files that the last `session.end` of a session binds; `None` when it has no end.
     async fn bound(&self, session: SessionId) -> Result<Option<Vec<RecordingFile>>, Failure> {
-        let end = recall::newest(self.log, self.store, "session.end", Some(session)).await?;
+        let end = recall::newest(self.log, self.store, "session.end", Some(session), 1).await?.pop();
         Ok(match end.map(|event| event.body) {
             Some(Body::SessionEnd { recording, .. }) => Some(recording),
             _ => None,

@@ -1,11 +1,11 @@
 //! Retention: whole recordings of ended sessions are removed by age and by size, the oldest first.
 //!
 //! ```text
-//!   too old, or too much ──► no archive needs it ──► recording.remove is durable ──► the files go, the manifest last
+//!   too old, or too much ──► no archive needs it ──► recording.remove is signed ──► the files go, the manifest last
 //! ```
 //!
-//! The event comes first, so a recording that is gone without one is found by `log verify`; a process that ends
-//! between the two finishes the removal when it starts again. The audit log itself is never shortened, and neither
+//! The event comes first, so a recording that is gone without one is found by `log verify`, which believes it once a
+//! checkpoint holds it; a process that ends between the two finishes the removal when it starts again. The audit log itself is never shortened, and neither
 //! live sessions nor recordings that the log does not know are touched.
 
 use std::time::Duration;
@@ -22,6 +22,12 @@ use crate::recall;
 
 /// How often it is looked what can go.
 const EVERY: Duration = Duration::from_secs(300);
+/// So many recordings go with one checkpoint.
+const TOGETHER: u32 = 64;
+/// A checkpoint comes within a second. Where none does, because the disk is full, recordings go all the same: they make
+/// the room that it needs.
+const SIGNED_WITHIN: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is kept. Without a rule everything is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,15 +91,14 @@ impl Janitor {
     /// # Errors
     /// When the index cannot be read or the disk refuses.
     pub(crate) async fn finish(&self) -> Result<(), Failure> {
-        // Removals are carried out one after the other, and none is begun while another fails.
-        let newest = recall::newest(&self.log, &self.store, "recording.remove", None).await?;
-        match newest.and_then(|event| event.session) {
-            Some(session) if self.recordings.folder(session).exists() => {
-                tracing::warn!(%session, "the removal of a recording was interrupted and is finished now");
-                self.remove(session).await
-            }
-            _ => Ok(()),
+        let newest = recall::newest(&self.log, &self.store, "recording.remove", None, TOGETHER).await?;
+        let mut left: Vec<SessionId> = newest.into_iter().rev().filter_map(|event| event.session).collect();
+        left.retain(|session| self.recordings.folder(*session).exists());
+        if left.is_empty() {
+            return Ok(());
         }
+        tracing::warn!(recordings = left.len(), "a removal was interrupted and is finished now");
+        self.remove(&left, self.log.head()).await
     }
 
     /// Removes what the rules let go, and returns how many recordings that were.
@@ -109,7 +114,7 @@ impl Janitor {
         let stored = tokio::task::spawn_blocking(move || recordings.stored()).await;
         let stored = stored.map_err(Failure::new)?.map_err(Failure::new)?;
         let mut total = stored.iter().fold(0_u64, |sum, recording| sum.saturating_add(recording.bytes));
-        let mut removed = 0;
+        let (mut removed, mut going) = (0, Vec::new());
         for Stored { session, bytes, closed } in stored {
             if !self.rules.may_go(session.made(), total, now) {
                 // Those that follow are younger.
@@ -121,10 +126,14 @@ impl Janitor {
             let Some(end) = self.end(session).await? else { continue };
             let Some(reason) = self.rules.reason(end.time, total, now) else { continue };
             self.log_removal(end, reason, bytes, now).await?;
-            self.remove(session).await?;
+            going.push(session);
             total = total.saturating_sub(bytes);
             removed += 1;
+            if going.len() == TOGETHER as usize {
+                self.remove(&std::mem::take(&mut going), self.log.head()).await?;
+            }
         }
+        self.remove(&going, self.log.head()).await?;
         Ok(removed)
     }
 
@@ -135,7 +144,7 @@ impl Janitor {
             return Ok(None);
         }
         // Of two ends the last counts: it binds the recording.
-        recall::newest(&self.log, &self.store, "session.end", Some(session)).await
+        Ok(recall::newest(&self.log, &self.store, "session.end", Some(session), 1).await?.pop())
     }
 
     /// Makes the event durable.
@@ -162,10 +171,25 @@ impl Janitor {
         pending.await.map(drop).map_err(Failure::new)
     }
 
-    async fn remove(&self, session: SessionId) -> Result<(), Failure> {
-        let recordings = self.recordings.clone();
-        let removed = tokio::task::spawn_blocking(move || recordings.remove(session)).await;
-        removed.map_err(Failure::new)?.map_err(Failure::new)
+    /// Removes recordings, once a checkpoint holds the events before `head` that say so.
+    async fn remove(&self, sessions: &[SessionId], head: u64) -> Result<(), Failure> {
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        let signed = async {
+            while self.log.stats().published < head {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(SIGNED_WITHIN, signed).await.is_err() {
+            tracing::warn!("recordings go by events that no checkpoint holds yet");
+        }
+        for session in sessions.iter().copied() {
+            let recordings = self.recordings.clone();
+            let removed = tokio::task::spawn_blocking(move || recordings.remove(session)).await;
+            removed.map_err(Failure::new)?.map_err(Failure::new)?;
+        }
+        Ok(())
     }
 }
 

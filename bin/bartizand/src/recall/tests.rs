@@ -29,7 +29,9 @@ async fn an_event_is_what_the_log_holds() {
     let event = removal(logged);
     log.submit(event.clone()).unwrap().await.unwrap();
     log.submit(removal(logged)).unwrap().await.unwrap();
-    let newest = async |session| newest(&log, &store, "recording.remove", session).await;
+    let newest = async |session| {
+        newest(&log, &store, "recording.remove", session, 1).await.map(|mut newest| newest.pop())
+    };
     assert!(newest(None).await.unwrap().is_none(), "the index has nothing yet");
 
     index(&store, 0, &event).await;

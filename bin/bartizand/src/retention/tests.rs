@@ -1,6 +1,6 @@
 //! Retention on real recordings, a real log and a real index; time is a parameter.
 
-use bartizan_audit::{LogOptions, Origin};
+use bartizan_audit::{LogOptions, Origin, Signer};
 use bartizan_model::{Recording, Way};
 use bartizan_record::{Options, SessionMeta, Stream};
 use bartizan_sinks::IndexFollower;
@@ -21,7 +21,9 @@ impl Data {
         let store = Store::open(folder.path()).await.unwrap();
         let origin: Origin = "test/retention".parse().unwrap();
         Log::create(&folder.path().join("log"), &origin).unwrap();
-        let log = Log::open(&folder.path().join("log"), LogOptions::default()).unwrap().log;
+        let signer = Some(Signer::from_seed(&origin, &[7; 32]).unwrap());
+        let options = LogOptions { signer, ..LogOptions::default() };
+        let log = Log::open(&folder.path().join("log"), options).unwrap().log;
         let follower = IndexFollower::start(store.clone(), &log).await.unwrap();
         let (indexed, stop) = (follower.indexed(), watch::Sender::new(false));
         tokio::spawn(follower.run(stop.subscribe()));
@@ -120,6 +122,7 @@ async fn what_is_too_old_goes_once_and_nothing_else() {
     assert!(data.there(old) && data.removals().is_empty());
     assert_eq!(data.run_in(DAY * 31).await, 1);
     assert!(!data.there(old) && data.there(live), "a live session keeps its recording however old it is");
+    assert_eq!(data.janitor.log.stats().published, data.janitor.log.head(), "not before it is signed");
     let expected = [(old, "older than recordings.keep = 30d".to_owned(), 3)];
     assert_eq!(data.removals(), expected);
     assert_eq!(data.run_in(DAY * 31).await, 0);
