@@ -6,7 +6,7 @@ use std::process::Command;
 
 use bartizan_testkit::{Finished, eventually, programs, run};
 
-use crate::scene::{Scene, Way, text};
+use crate::scene::{Scene, Way, list, text};
 
 /// A stopped server's data folder with two sessions in it, and the log's public key kept elsewhere.
 fn stopped() -> (Scene, PathBuf, String) {
@@ -194,4 +194,40 @@ fn a_session_that_is_gone_is_missed() {
     fs::remove_dir_all(data.join("recordings").join(&session)).unwrap();
     let found = verify(&data, &key).exits(4);
     assert!(format!("{found}").contains(&session), "{found}");
+}
+
+/// Whoever can write to the disk while the server is stopped, and knows what a crash looks like, gains nothing by it: neither
+/// is a changed recording bound anew at the next start, nor is one that they brought along.
+#[test]
+fn what_was_made_to_look_like_a_crash_is_found_after_the_next_start() {
+    let (mut scene, key, session) = stopped();
+    let recordings = scene.bartizan().data().join("recordings");
+    let (changed, planted) =
+        (recordings.join(&session), recordings.join("01a22277-4469-75fb-96d2-32aba4348db9"));
+    run(Command::new("cp").arg("-a").arg(&changed).arg(&planted)).ok();
+    fs::remove_file(planted.join("manifest.json")).unwrap();
+    fs::remove_file(changed.join("manifest.json")).unwrap();
+    let cast = changed.join("channel-0.cast.zst");
+    let mut bytes = fs::read(&cast).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&cast, bytes).unwrap();
+
+    for _ in 0..2 {
+        scene.bartizan_mut().start_again();
+        let b = scene.bartizan();
+        let ends = list(&b.json(&["log", "search", "--type", "session.end"])).len();
+        assert_eq!(ends, 2, "no end was made of either");
+        let anomalies = list(&b.json(&["log", "search", "--type", "anomaly", "--oldest-first"]));
+        let told: Vec<_> = anomalies.iter().map(|event| event["what"].as_str().unwrap()).collect();
+        assert_eq!(told.len(), 2, "each is told once: {told:?}");
+        assert!(told.contains(&"recording.changed") && told.contains(&"recording.unknown"), "{told:?}");
+        assert!(scene.bartizan_mut().stop().success());
+    }
+    let found = verify(scene.bartizan().data(), &key).exits(4).text();
+    assert!(found.contains(&format!("session {session}: channel-0.cast.zst differs")), "{found}");
+    assert!(
+        found.contains("01a22277-4469-75fb-96d2-32aba4348db9: there is a recording, and no session"),
+        "{found}"
+    );
 }
