@@ -1,6 +1,7 @@
 """Two targets by the SFTP root in one session of Paramiko: `sftp_root.py PORT KEY ACTION …`."""
 
 import sys
+import threading
 
 import paramiko
 
@@ -22,10 +23,19 @@ def refused(code, text, act, *arguments):
         raise AssertionError(f"{act} was not refused")
 
 
+def prefetch(file):
+    """Asks for all of a file. The library does so in a thread, and sends packets in pieces without a lock: what is written
+    meanwhile may come into the middle of a request."""
+    before = set(threading.enumerate())
+    file.prefetch()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+
+
 def copy(source, sink, link):
     """Copies by reading and writing at once, and tries what goes across in one request."""
     with sftp.open(source, "rb") as near, sftp.open(sink, "wb") as far:
-        near.prefetch()
+        prefetch(near)
         far.set_pipelined(True)
         while block := near.read(32768):
             far.write(block)
