@@ -224,7 +224,7 @@ fn what_was_made_to_look_like_a_crash_is_found_after_the_next_start() {
         assert!(told.contains(&"recording.changed") && told.contains(&"recording.unknown"), "{told:?}");
         assert!(scene.bartizan_mut().stop().success());
     }
-    let found = verify(scene.bartizan().data(), &key).exits(4).text();
+    let found = verify(&scene.bartizan().data(), &key).exits(4).text();
     assert!(found.contains(&format!("session {session}: channel-0.cast.zst differs")), "{found}");
     assert!(
         found.contains("01a22277-4469-75fb-96d2-32aba4348db9: there is a recording, and no session"),
