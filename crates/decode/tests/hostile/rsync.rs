@@ -3,7 +3,7 @@
 use bartizan_decode::Stream::{Input, Output};
 use bartizan_decode::{Decoder, Observed, Options};
 use bartizan_model::event::Body;
-use bartizan_model::observation::{Confidence, Direction};
+use bartizan_model::observation::{Confidence, Direction, RsyncEnd};
 
 use crate::packets::{stops, transfers};
 
@@ -18,6 +18,15 @@ fn secluded(arguments: &[u8]) -> Vec<Observed> {
     seen
 }
 
+/// What is told last, as of each rsync.
+#[track_caller]
+fn end(seen: &[Observed]) -> &RsyncEnd {
+    match seen.last().map(|observed| &observed.body) {
+        Some(Body::RsyncEnd(end)) => end,
+        other => panic!("no end, but {other:?}"),
+    }
+}
+
 #[test]
 fn arguments_that_are_remembered_are_bounded_by_their_number_too() {
     let list = |words: usize| [b"rsync\0.\0", &b"x\0".repeat(words)[..], b"\0"].concat();
@@ -26,7 +35,7 @@ fn arguments_that_are_remembered_are_bounded_by_their_number_too() {
     assert_eq!(stops(&seen)[0].reason, "more arguments than are remembered");
     // It gives up where it is too much, and not when all has come.
     assert!(stops(&seen)[0].bytes_in < 40_000, "{seen:#?}");
-    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    let end = end(&seen);
     assert_eq!((end.derived.confidence, end.paths.len()), (Confidence::Low, 0), "where it goes was not read");
 }
 
@@ -40,7 +49,7 @@ fn what_is_told_of_arguments_fits_into_an_event() {
         let path = [&word[..], b"\0"].concat().repeat(words);
         let seen = secluded(&[b"rsync\0", &option[..], b".\0", &path, b"\0"].concat());
         assert!(stops(&seen).is_empty(), "{seen:#?}");
-        let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+        let end = end(&seen);
         let bytes: usize = end.options.iter().chain(&end.paths).map(in_event).sum();
         assert!(
             bytes < 50_000
@@ -55,7 +64,7 @@ fn what_is_told_of_arguments_fits_into_an_event() {
     let Some(mut daemon) = daemon else { unreachable!("rsync is known") };
     daemon.feed(Input, &[b"@RSYNCD: 31.0\n", &[7; 4000][..], b"\n"].concat(), &mut seen);
     daemon.finish(Some(0), &mut seen);
-    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    let end = end(&seen);
     assert!(end.module.as_ref().is_some_and(|module| in_event(module) < 4096));
 }
 
@@ -69,6 +78,6 @@ fn the_first_word_for_a_daemon_is_an_argument() {
     daemon.feed(Output, b"@RSYNCD: OK\n", &mut seen);
     daemon.feed(Input, b"--sender\0--server\0-re.v\0.\0files/x\0\0", &mut seen);
     daemon.finish(Some(0), &mut seen);
-    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    let end = end(&seen);
     assert_eq!((end.direction, &end.paths[..]), (Direction::Download, &["files/x".to_owned()][..]));
 }
