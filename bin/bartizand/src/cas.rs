@@ -9,6 +9,8 @@
 //! A folder without a rotation holds the first pair alone, as folders always did. Each step is one rename, so that a
 //! crash leaves the state before or after it.
 
+mod schedule;
+
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -16,11 +18,14 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_api::{CaKeeper, CaStep};
 use bartizan_gateway::CaKey;
+use bartizan_model::Timestamp;
 use bartizan_model::api::{CaState, OwnCa};
-use bartizan_model::{Fingerprint, Timestamp};
 use bartizan_ssh::key::{KeyKind, PrivateKey, PublicKey};
 
+use crate::adapters::fingerprint;
 use crate::keys::{read_key, write_whole};
+
+pub(crate) use schedule::{activate_in_time, own_cas};
 
 /// One of Bartizan's own CAs.
 #[derive(Clone)]
@@ -188,10 +193,6 @@ fn gone(path: &Path) -> Told<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(format!("{}: {e}", path.display())),
         _ => Ok(()),
     }
-}
-
-fn fingerprint(key: &PublicKey) -> Fingerprint {
-    Fingerprint::from_sha256(*key.fingerprint().as_bytes())
 }
 
 #[cfg(test)]

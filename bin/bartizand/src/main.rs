@@ -2,6 +2,7 @@
 //!
 //! No product logic lives here: [`wiring`] joins the rooms, everything else is about the data folder.
 
+mod adapters;
 mod args;
 mod cas;
 mod check;
@@ -13,6 +14,7 @@ mod init;
 mod keys;
 mod left;
 mod master;
+mod note;
 mod orphans;
 mod policies;
 mod recall;

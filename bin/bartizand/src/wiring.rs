@@ -17,27 +17,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::Policies;
-use bartizan_api::{ApiState, CaKeeper as _, KeyParser, OwnCas, ParsedKey, PrivateKeyParser};
+use bartizan_api::{ApiState, OwnCas};
 use bartizan_audit::{Log, LogOptions, Opened, Reader, Urgency};
-use bartizan_gateway::{CaKey, GatewayHandle, HalfOpenLimits, Keys, LiveSessions, Settings, TargetTests};
-use bartizan_model::api::TargetTestStep;
+use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Settings};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
-use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
+use bartizan_model::{NodeId, Timestamp};
 use bartizan_record::space::Space;
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
-use bartizan_ssh::key::{PrivateKey, PublicKey};
 use bartizan_store::{IndexProgress, Store};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::cas::CaFiles;
+use crate::adapters::{Live, Tester, key_parser, line, private_key_parser};
+use crate::cas::{activate_in_time, own_cas};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::left::Left;
 use crate::master::MasterFile;
+use crate::note::note;
 use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
 use crate::retention::Janitor;
@@ -46,10 +46,6 @@ use crate::{database, keys};
 
 /// Requests and the index get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often the times of next CA keys are looked at.
-const CA_SCHEDULE: Duration = Duration::from_secs(5);
-/// Longest comment that is kept of a key, in bytes.
-const MAX_COMMENT_BYTES: usize = 256;
 
 /// Everything that runs.
 pub(crate) struct Server {
@@ -379,34 +375,6 @@ async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
     Ok(log)
 }
 
-/// The gateway's live sessions, for the API, which does not know the gateway.
-struct Live(LiveSessions);
-
-impl bartizan_api::LiveSessions for Live {
-    fn contains(&self, session: &SessionId) -> bool {
-        self.0.contains(session)
-    }
-
-    fn terminate(&self, session: &SessionId, reason: &str) -> bool {
-        self.0.terminate(session, reason)
-    }
-}
-
-/// The gateway's tests of targets, likewise.
-struct Tester(TargetTests);
-
-impl bartizan_api::TargetTester for Tester {
-    fn begin(
-        &self,
-        target: Target,
-        login: Option<LoginName>,
-        by: String,
-        steps: mpsc::Sender<TargetTestStep>,
-    ) -> bool {
-        self.0.begin(target, login, by, steps)
-    }
-}
-
 fn settings(config: &Config) -> Settings {
     Settings {
         half_open: HalfOpenLimits { per_source: config.half_open_per_source, total: config.half_open },
@@ -420,106 +388,4 @@ fn settings(config: &Config) -> Settings {
 
 fn start_event(listen: &[SocketAddr]) -> Body {
     Body::ServerStart { version: env!("CARGO_PKG_VERSION").into(), listen: listen.to_vec() }
-}
-
-/// Makes an event of the server itself durable.
-async fn note(log: &Log, node: &NodeId, body: Body) -> Result<(), Failure> {
-    let mut event = Event::new(node, Timestamp::now(), body);
-    event.severity = Severity::Notice;
-    log.submit_as(event, Urgency::Closing).map_err(Failure::new)?.await.map(drop).map_err(Failure::new)
-}
-
-/// Bartizan's own CAs, user and host.
-fn own_cas(folder: &Folder, keys: &Keys) -> [(&'static str, CaFiles); 2] {
-    let ca = |name, comment, key: &CaKey| CaFiles::new(&folder.keys(), name, comment, key.clone());
-    [
-        ("user", ca(keys::USER_CA, "bartizan user CA", &keys.user_ca)),
-        ("host", ca(keys::HOST_CA, "bartizan host CA", &keys.host_ca)),
-    ]
-}
-
-/// Activates next keys of CAs whose time has come, each with an event first.
-async fn activate_in_time(cas: [(&'static str, CaFiles); 2], log: Log, node: NodeId) {
-    loop {
-        for (name, files) in &cas {
-            if let Err(error) = activate_if_due(name, files, &log, &node).await {
-                tracing::error!(ca = name, error, "a next key could not be activated at its time");
-            }
-        }
-        tokio::time::sleep(CA_SCHEDULE).await;
-    }
-}
-
-async fn activate_if_due(name: &str, files: &CaFiles, log: &Log, node: &NodeId) -> Result<(), String> {
-    if files.due()?.is_none_or(|at| at > Timestamp::now()) {
-        return Ok(());
-    }
-    let step = files.activate()?;
-    let body = Body::CaChange {
-        ca: name.to_owned(),
-        action: "activate".into(),
-        key: step.key,
-        at: None,
-        reason: None,
-        by: "schedule".into(),
-    };
-    note(log, node, body).await.map_err(|e| e.to_string())?;
-    tokio::task::spawn_blocking(step.effect).await.map_err(|e| e.to_string())??;
-    tracing::warn!(ca = name, key = %step.key, "a next key signs from now on");
-    Ok(())
-}
-
-fn line(key: &PublicKey, comment: &str) -> String {
-    key.to_openssh(comment).trim_end().to_owned()
-}
-
-fn fingerprint(key: &PublicKey) -> Fingerprint {
-    Fingerprint::from_sha256(*key.fingerprint().as_bytes())
-}
-
-/// Reads keys for the API, which does not know SSH.
-fn key_parser() -> KeyParser {
-    Arc::new(|text| {
-        let (key, comment) = PublicKey::from_openssh(text).map_err(|e| e.to_string())?;
-        let comment = comment[..comment.floor_char_boundary(MAX_COMMENT_BYTES)].to_owned();
-        Ok(ParsedKey { key: line(&key, ""), fingerprint: fingerprint(&key), comment })
-    })
-}
-
-/// Reads private keys for the API, likewise.
-fn private_key_parser() -> PrivateKeyParser {
-    Arc::new(|text| {
-        let key = PrivateKey::from_openssh(text).map_err(|e| e.to_string())?;
-        let key = key.public_key();
-        Ok(ParsedKey { key: line(key, ""), fingerprint: fingerprint(key), comment: String::new() })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_read_strictly() {
-        let parse = key_parser();
-        let good =
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ alice@laptop";
-        let parsed = parse(good).unwrap();
-        assert_eq!(parsed.comment, "alice@laptop");
-        assert_eq!(parsed.key, good.rsplit_once(' ').unwrap().0);
-        assert!(parsed.fingerprint.to_string().starts_with("SHA256:"));
-        for bad in [
-            "",
-            "ssh-ed25519",
-            "ssh-ed25519 AAAA",
-            "ssh-dss AAAAB3NzaC1kc3M=",
-            "command=\"x\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
-            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
-            "ssh-ed25519-cert-v01@openssh.com AAAA",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-        let long = format!("{} {}", parsed.key, "é".repeat(1000));
-        assert_eq!(parse(&long).unwrap().comment.len(), MAX_COMMENT_BYTES);
-    }
 }
