@@ -90,7 +90,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     let master = MasterFile::find(folder, config);
     let vault = master.open(&store).await?;
     let log = open_log(folder, &config.node).await?;
-    let recordings = Recordings::open(folder.recordings(), Options::default()).map_err(Failure::new)?;
+    let options = Options { beside: Some(bartizan_gateway::DIGESTS), ..Options::default() };
+    let recordings = Recordings::open(folder.recordings(), options).map_err(Failure::new)?;
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use bartizan_model::Sha256Hex;
+use bartizan_model::{Beside, Digesting, LongDigest, Sha256Hex};
 
 /// A running SHA-256. Takes no memory until the first byte.
 #[derive(Default)]
@@ -23,6 +23,16 @@ impl Sha256 {
         let mut out = [0; 32];
         out.copy_from_slice(digest.as_ref());
         Sha256Hex(out)
+    }
+}
+
+impl Digesting for Sha256 {
+    fn update(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Sha256Hex {
+        (*self).finish()
     }
 }
 
@@ -67,7 +77,8 @@ pub(crate) enum Repeats {
 
 /// The digest of a file in the file's order, of blocks that may come a little out of order.
 pub(crate) struct Ordered {
-    digest: Sha256,
+    digest: LongDigest<Sha256>,
+    beside: Option<Beside>,
     repeats: Repeats,
     /// Everything before this is digested.
     next: u64,
@@ -94,14 +105,14 @@ pub(crate) enum Block {
 }
 
 impl Ordered {
-    pub(crate) fn new(repeats: Repeats) -> Self {
-        Self { digest: Sha256::default(), repeats, next: 0, early: BTreeMap::new(), lost: None }
+    pub(crate) fn new(repeats: Repeats, beside: Option<Beside>) -> Self {
+        Self { digest: LongDigest::default(), beside, repeats, next: 0, early: BTreeMap::new(), lost: None }
     }
 
     /// There will be no digest.
     pub(crate) fn lose(&mut self, why: &'static str, window: &mut Window) {
         self.lost.get_or_insert(why);
-        self.digest = Sha256::default();
+        self.digest = LongDigest::default();
         for early in std::mem::take(&mut self.early).into_values() {
             window.give(early.length);
         }
@@ -161,7 +172,7 @@ impl Ordered {
             Block::Digest { skip } => {
                 let skipped = usize::try_from(*skip).unwrap_or(usize::MAX).min(bytes.len());
                 *skip -= skipped as u64;
-                self.digest.update(&bytes[skipped..]);
+                self.digest.update(&bytes[skipped..], self.beside);
                 self.next += (bytes.len() - skipped) as u64;
             }
             Block::Keep { offset } => {
@@ -183,7 +194,7 @@ impl Ordered {
                 return self.lose("a part was written twice", window);
             }
             let known = usize::try_from(behind).unwrap_or(usize::MAX).min(early.bytes.len());
-            self.digest.update(&early.bytes[known..]);
+            self.digest.update(&early.bytes[known..], self.beside);
             self.next += (early.bytes.len() - known) as u64;
         }
     }
@@ -244,7 +255,7 @@ mod tests {
                 blocks.swap(n, (state >> 33) as usize % (n + 1));
             }
             for repeats in [Repeats::Ignored, Repeats::Fatal] {
-                let (mut file, mut window) = (Ordered::new(repeats), Window::new(1 << 20));
+                let (mut file, mut window) = (Ordered::new(repeats, None), Window::new(1 << 20));
                 let new: u64 = blocks.iter().map(|(at, b)| put(&mut file, &mut window, *at, b)).sum();
                 prop_assert_eq!(new, bytes.len() as u64);
                 prop_assert_eq!(file.finish(&mut window), Ok(sha(&bytes)));
@@ -257,7 +268,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 100..200),
             reads in prop::collection::vec((0_usize..100, 1_usize..100), 0..20),
         ) {
-            let (mut file, mut window) = (Ordered::new(Repeats::Ignored), Window::new(1 << 20));
+            let (mut file, mut window) = (Ordered::new(Repeats::Ignored, None), Window::new(1 << 20));
             for (at, length) in reads {
                 put(&mut file, &mut window, at, &bytes[at..(at + length).min(bytes.len())]);
             }
@@ -270,7 +281,7 @@ mod tests {
     #[test]
     fn what_has_no_digest_says_why() {
         let why = |repeats, window, blocks: &[(usize, usize)]| {
-            let (mut file, mut window) = (Ordered::new(repeats), Window::new(window));
+            let (mut file, mut window) = (Ordered::new(repeats, None), Window::new(window));
             for (at, length) in blocks {
                 put(&mut file, &mut window, *at, &vec![7; *length]);
             }
@@ -287,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_lost_digest_gives_its_window_back() {
-        let (mut a, mut window) = (Ordered::new(Repeats::Fatal), Window::new(1000));
+        let (mut a, mut window) = (Ordered::new(Repeats::Fatal, None), Window::new(1000));
         put(&mut a, &mut window, 100, &[1; 800]);
         assert_eq!(window.left, 1000 - 864);
         a.lose("because", &mut window);

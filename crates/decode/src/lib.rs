@@ -38,6 +38,8 @@ pub use sniff::{ENOUGH, sniff};
 
 pub use bartizan_model::observation::Decoder as Protocol;
 
+use bartizan_model::Beside;
+
 use self::command::Program;
 
 /// One of the two streams of a channel that a decoder reads. Standard error is not one.
@@ -50,10 +52,12 @@ pub enum Stream {
 }
 
 /// Bounds of a decoder. The defaults serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Whether files are digested. True.
     pub digest: bool,
+    /// Where digests of large files go. `None`: nowhere, they are computed where the bytes are.
+    pub beside: Option<Beside>,
     /// Whether contents of files are given to [`Sink::contents`], of protocols that have files: SFTP and scp. False.
     pub contents: bool,
     /// Bytes of files that may wait, all together, for what comes before them. 1 MiB.
@@ -70,6 +74,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             digest: true,
+            beside: None,
             contents: false,
             window_bytes: 1 << 20,
             in_flight: 100_000,

@@ -14,6 +14,7 @@
 
 mod address;
 mod admission;
+mod beside;
 mod buffers;
 mod connection;
 mod console;
@@ -41,6 +42,7 @@ mod trail;
 mod upstream;
 
 pub use admission::HalfOpenLimits;
+pub use beside::DIGESTS;
 pub use counts::GatewayMeter;
 pub use gateway::{GatewayHandle, StartError, TargetTests, start};
 pub use keys::{CaKey, Keys};

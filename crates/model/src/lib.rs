@@ -6,6 +6,7 @@
 
 pub mod api;
 mod credential;
+mod digest;
 mod directory;
 mod escape;
 pub mod event;
@@ -22,6 +23,7 @@ mod session;
 mod time;
 
 pub use credential::{CredentialKind, SecretText, StoredCredential};
+pub use digest::{Beside, BoxedDigest, Digesting, LongDigest};
 pub use directory::{
     AuthorizedKey, DirectoryData, Grant, GrantId, Grantee, HostKeyTrust, InvalidRecord, Person, PersonState,
     Recording, Role, SourceNetwork, Target, TrustedCa,

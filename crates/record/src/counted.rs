@@ -1,10 +1,13 @@
 //! Channels whose cap is reached: from there on nothing is kept, bytes are only counted and digested.
 //!
 //! Such bytes need not go to the writer. It hands the channel's accounts over to the session's inbox, and the relay's
-//! thread digests what passes where it already is in the cache: no copy, no wake-up. The writer takes the accounts back
+//! thread digests what passes where it already is in the cache: no copy, no wake-up, unless it is long and goes beside
+//! ([`bartizan_model::LongDigest`]). The writer takes the accounts back
 //! when the channel gets a terminal or closes.
 
 use std::collections::BTreeMap;
+
+use bartizan_model::Beside;
 
 use crate::Stream;
 use crate::digest::StreamDigest;
@@ -41,10 +44,16 @@ impl Counted {
     }
 
     /// Counts and digests bytes; false when the writer has this channel's accounts, or is about to.
-    pub(crate) fn count(&mut self, channel: u32, stream: Stream, bytes: &[u8]) -> bool {
+    pub(crate) fn count(
+        &mut self,
+        channel: u32,
+        stream: Stream,
+        bytes: &[u8],
+        beside: Option<Beside>,
+    ) -> bool {
         match self.channels.get_mut(&channel) {
             Some(entry) if !entry.ended => {
-                entry.accounts[stream as usize].passed.update(bytes);
+                entry.accounts[stream as usize].passed.update(bytes, beside);
                 true
             }
             _ => false,

@@ -1,7 +1,7 @@
 //! Running SHA-256 digests.
 
 use aws_lc_rs::digest::{Context, SHA256};
-use bartizan_model::{ChannelDigest, Sha256Hex};
+use bartizan_model::{ChannelDigest, Digesting, LongDigest, Sha256Hex};
 
 /// A running SHA-256 and the number of bytes it covers. Takes no memory until the first byte.
 #[derive(Clone, Default)]
@@ -36,10 +36,20 @@ impl Sha256 {
     }
 }
 
+impl Digesting for Sha256 {
+    fn update(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Sha256Hex {
+        (*self).finish()
+    }
+}
+
 /// One stream's account: everything that passed, and how much of it was kept.
 #[derive(Default)]
 pub(crate) struct StreamDigest {
-    pub(crate) passed: Sha256,
+    pub(crate) passed: LongDigest<Sha256>,
     pub(crate) kept: u64,
 }
 

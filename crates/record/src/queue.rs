@@ -265,8 +265,8 @@ impl Inbox {
     }
 
     /// Counts and digests bytes of a channel of which nothing more is kept; false for any other channel.
-    pub(crate) fn count(&mut self, channel: u32, stream: Stream, data: &[u8]) -> bool {
-        self.counted.count(channel, stream, data)
+    pub(crate) fn count(&mut self, hub: &Hub, channel: u32, stream: Stream, data: &[u8]) -> bool {
+        self.counted.count(channel, stream, data, hub.options.beside)
     }
 
     /// Takes over a channel's accounts from the writer, so that what comes next need not be copied to it.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bartizan_model::{Recording, RecordingFile, SessionId};
+use bartizan_model::{Beside, Recording, RecordingFile, SessionId};
 use tokio::sync::oneshot;
 
 use crate::digest::Sha256;
@@ -27,7 +27,7 @@ use crate::{ReadError, RecordError, Stream, writer};
 const MAX_TEXT: usize = 4 << 10;
 
 /// How the writer works. The defaults serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Bytes that one session may have waiting before [`SessionRecorder::has_room`] says no. 1 MiB.
     pub session_queue_bytes: usize,
@@ -41,6 +41,8 @@ pub struct Options {
     pub sync_every: Duration,
     /// Level of compression, 1 to 3. 1.
     pub level: i32,
+    /// Where digests of long streams go whose bytes are not kept. `None`: nowhere, they stay on the caller's thread.
+    pub beside: Option<Beside>,
 }
 
 impl Default for Options {
@@ -51,6 +53,7 @@ impl Default for Options {
             flush_after: Duration::from_millis(450),
             sync_every: Duration::from_secs(5),
             level: 1,
+            beside: None,
         }
     }
 }

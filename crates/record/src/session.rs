@@ -89,7 +89,7 @@ impl Session {
             return;
         }
         if let Op::Data(stream) = op
-            && inbox.count(channel, stream, data)
+            && inbox.count(hub, channel, stream, data)
         {
             return;
         }

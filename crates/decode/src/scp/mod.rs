@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use bartizan_model::event::Body;
 use bartizan_model::observation::{Confidence, Decoder, Direction, ScpEnd, Transfer};
+use bartizan_model::{Beside, LongDigest};
 
 use self::arguments::Asked;
 use self::path::Paths;
@@ -34,6 +35,7 @@ pub(crate) struct Scp {
     direction: Direction,
     paths: Paths,
     digest: bool,
+    beside: Option<Beside>,
     contents: bool,
     source: Source,
     /// What of a record has come.
@@ -80,7 +82,7 @@ struct File {
     size: u64,
     times: Option<(i64, i64)>,
     bytes: u64,
-    digest: Sha256,
+    digest: LongDigest<Sha256>,
     /// What the source said after the contents, if it was not zero.
     failed: Option<String>,
 }
@@ -102,6 +104,7 @@ impl Scp {
             direction,
             paths: Paths::new(direction, operands, folder),
             digest: options.digest,
+            beside: options.beside,
             contents: options.contents,
             source: Source::Record,
             record: Vec::new(),
@@ -182,7 +185,7 @@ impl Scp {
                     }
                     file.bytes += contents.len() as u64;
                     if self.digest {
-                        file.digest.update(contents);
+                        file.digest.update(contents, self.beside);
                     }
                 }
                 self.contents_left(left - contents.len() as u64);
@@ -234,7 +237,7 @@ impl Scp {
                 if self.file.is_some() {
                     return Err("the source does not wait for answers".to_owned());
                 }
-                let (times, digest) = (self.times.take(), Sha256::default());
+                let (times, digest) = (self.times.take(), LongDigest::default());
                 let name = text::kept(name);
                 self.file = Some(File { name, mode, size, times, bytes: 0, digest, failed: None });
                 self.source = Source::Offered;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bartizan_model::observation::Direction;
 
 use super::wire::OpenFlags;
+use crate::Options;
 use crate::digest::{Block, Ordered, Repeats, Window};
 use crate::text;
 
@@ -52,8 +53,8 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(repeats: Repeats) -> Self {
-        Self { bytes: 0, used: false, order: Ordered::new(repeats) }
+    fn new(repeats: Repeats, options: &Options) -> Self {
+        Self { bytes: 0, used: false, order: Ordered::new(repeats, options.beside) }
     }
 }
 
@@ -62,11 +63,12 @@ impl File {
         number: u64,
         flags: OpenFlags,
         mode: Option<u32>,
-        digest: bool,
+        options: &Options,
         window: &mut Window,
     ) -> Self {
-        let (mut read, mut written) = (Flow::new(Repeats::Ignored), Flow::new(Repeats::Fatal));
-        if !digest {
+        let (mut read, mut written) =
+            (Flow::new(Repeats::Ignored, options), Flow::new(Repeats::Fatal, options));
+        if !options.digest {
             read.order.lose("not asked for", window);
             written.order.lose("not asked for", window);
         }

@@ -337,8 +337,7 @@ impl State {
             Pending::Open(opening) => {
                 let Opening { path, flags, mode } = *opening;
                 self.files += 1;
-                let digest = context.options.digest;
-                (path, Some(File::new(self.files, flags, mode, digest, &mut self.window)))
+                (path, Some(File::new(self.files, flags, mode, context.options, &mut self.window)))
             }
             Pending::OpenDir(path) => {
                 self.counts.listings += 1;

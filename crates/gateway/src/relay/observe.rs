@@ -7,6 +7,8 @@ use bartizan_decode::{Decoder, Observed, Options, Stream};
 use bartizan_ssh::connection::relay::{ChannelKey, DataKind, Side};
 use bartizan_ssh::wire::connection::ChannelType;
 
+use crate::beside::DIGESTS;
+
 /// The decoders of a session, by [`ChannelKey::slot`].
 #[derive(Default)]
 pub(super) struct Observers {
@@ -24,7 +26,7 @@ struct Observer {
 impl Observers {
     /// A program is about to start. With a terminal the bytes are not the program's own, and nothing is decoded.
     pub(super) fn starts(&mut self, key: ChannelKey, ordinal: u32, asked: Asked<'_>, pty: bool) {
-        let options = Options::default();
+        let options = Options { beside: Some(DIGESTS), ..Options::default() };
         let decoder = match asked {
             _ if pty => None,
             Asked::Shell => None,

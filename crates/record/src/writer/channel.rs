@@ -111,7 +111,7 @@ impl Channel {
         pen: &mut Pen,
     ) -> Result<(), RecordError> {
         let digest = &mut self.digests[stream as usize];
-        digest.passed.update(content);
+        digest.passed.update(content, None);
         if self.lapsed {
             return Ok(());
         }

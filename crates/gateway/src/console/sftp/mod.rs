@@ -34,6 +34,7 @@ use super::remote::{Link, Servers};
 use super::shell::{Left, Stop, ended_by_us};
 use super::terminal::Channel;
 use super::{BROKEN, Console, FAREWELL};
+use crate::beside::DIGESTS;
 use crate::live::Lives;
 
 /// Bytes that are read at a time.
@@ -105,7 +106,11 @@ impl SftpRoot {
             root: Root::new(RootLimits::default(), time),
             reached: BTreeMap::new(),
             lookup: None,
-            decoder: Decoder::for_subsystem(0, b"sftp", &Options::default()),
+            decoder: Decoder::for_subsystem(
+                0,
+                b"sftp",
+                &Options { beside: Some(DIGESTS), ..Options::default() },
+            ),
             seen: Vec::new(),
             said: Vec::new(),
             last: Vec::new(),
