@@ -145,6 +145,14 @@ impl Directory {
         self.targets.get(name)
     }
 
+    /// Finds a target by its exact name, or by its name in another case where only one has it.
+    pub fn target_of_any_case(&self, name: &TargetName) -> Option<&Target> {
+        self.target(name).or_else(|| {
+            let mut same = self.targets().filter(|t| t.name.as_str().eq_ignore_ascii_case(name.as_str()));
+            same.next().filter(|_| same.next().is_none())
+        })
+    }
+
     /// Whether something is stored to log in to a target with, and nothing else may be tried.
     pub fn has_stored_credential(&self, target: &TargetName, login: &LoginName) -> bool {
         // Most have none, and then no key for the look-up is made.

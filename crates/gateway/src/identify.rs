@@ -77,11 +77,11 @@ impl Unidentified {
     pub(crate) fn disconnect(&self) -> (DisconnectReason, String) {
         match self {
             Self::Auth(error) => (error.disconnect_reason(), "bartizan: authentication failed".into()),
-            Self::TooSlow | Self::Evicted | Self::Stopping => {
+            Self::Hop(_) | Self::TooSlow | Self::Evicted | Self::Stopping => {
                 (DisconnectReason::ByApplication, format!("bartizan: {self}"))
             }
-            Self::Hop(_) | Self::Log(_) => {
-                (DisconnectReason::ByApplication, "bartizan: internal error".into())
+            Self::Log(_) => {
+                (DisconnectReason::ByApplication, "bartizan: the audit log cannot be written".into())
             }
         }
     }

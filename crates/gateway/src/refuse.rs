@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bartizan_audit::LogError;
-use bartizan_model::{LoginName, PersonName, TargetName, escape};
+use bartizan_model::{LoginName, TargetName, escape};
 use bartizan_record::RecordError;
 use bartizan_ssh::connection::DataKind;
 use bartizan_ssh::connection::endpoint::{Endpoint, EndpointConfig, EndpointEvent};
@@ -44,16 +44,16 @@ pub(crate) enum Refusal {
         text: String,
     },
     /// Policy says no.
-    #[error("access to {login}@{target} denied: {reason} (ask an operator for a grant to {person})")]
+    #[error("access to {login}@{target} denied: {reason}{hint}")]
     Denied {
-        /// Who asked.
-        person: PersonName,
         /// As which account.
         login: LoginName,
         /// Where.
         target: TargetName,
         /// The policy's reason.
         reason: String,
+        /// What would help, if anything; in parentheses, after a space.
+        hint: String,
     },
     /// The server drains.
     #[error("the server is stopping; please try again in a moment")]

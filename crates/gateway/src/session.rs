@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bartizan_access::{Action, Authenticated, Decision, Request};
+use bartizan_access::{Action, Authenticated, Decision, DenyReason, Request};
 use bartizan_audit::{LogError, Logged, Pending};
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_model::{GrantId, LoginName, RecordingFile, SessionId, Timestamp, Way};
@@ -160,12 +160,12 @@ fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Resu
         Decision::Deny(denial) => {
             let reason = denial.reason.to_string();
             let deny = deny_event(reason.clone(), denial.rules.clone());
-            let refusal = || Refusal::Denied {
-                person: visit.who.person().clone(),
-                login: visit.login.clone(),
-                target: target.name.clone(),
-                reason,
+            let hint = match denial.reason {
+                DenyReason::NoRule => format!(" (ask an operator for a grant to {})", visit.who.person()),
+                _ => String::new(),
             };
+            let refusal =
+                || Refusal::Denied { login: visit.login.clone(), target: target.name.clone(), reason, hint };
             let refusal = trail.denied(deny).map_or_else(Refusal::Log, |_| refusal());
             return (trail, Err(refusal));
         }

@@ -304,3 +304,21 @@ fn a_role_gives_its_grants_to_those_who_have_it_and_to_nobody_else() {
     let after = after.rebuild(&world, Policies::default()).unwrap();
     assert_eq!(may(&after, "alice", "web-1"), None);
 }
+
+#[test]
+fn a_target_is_found_in_another_case_where_only_one_has_its_name() {
+    let mut data = data(vec![]);
+    let mut other = data.targets[0].clone();
+    for name in ["DB-9", "mail", "Mail"] {
+        other.name = name.parse().unwrap();
+        data.targets.push(other.clone());
+    }
+    let directory = Directory::build(&data, Policies::default()).unwrap();
+    let found =
+        |name: &str| directory.target_of_any_case(&name.parse().unwrap()).map(|t| t.name.as_str().to_owned());
+    assert_eq!(found("db-9").as_deref(), Some("DB-9"));
+    assert_eq!(found("DB-9").as_deref(), Some("DB-9"));
+    assert_eq!(found("mail").as_deref(), Some("mail"), "the exact name counts first");
+    assert_eq!(found("MAIL"), None, "two have it");
+    assert_eq!(found("db-99"), None);
+}

@@ -30,8 +30,8 @@ pub(super) fn destination(kind: &ChannelType<'_>, shared: &Shared) -> Result<(Ta
     };
     let requested = std::str::from_utf8(host).map_err(|_| unknown())?;
     let directory = shared.directory();
-    // By name, with the port that clients name by default or the target's own; or by the address dialled.
-    let named = TargetName::new(requested).ok().and_then(|name| directory.target(&name).cloned());
+    // By name, in whatever case since clients write names of hosts small, with the port that clients name by default or the target's own; or by the address dialled.
+    let named = TargetName::new(requested).ok().and_then(|name| directory.target_of_any_case(&name).cloned());
     let named = named.filter(|target| *port == SSH_PORT || *port == u32::from(target.port));
     let by_address = || {
         let mut same = directory.targets().filter(|t| t.host == requested && u32::from(t.port) == *port);

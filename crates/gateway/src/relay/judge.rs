@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::{
-    Action, Asked, Decision, DenyReason, Directory, FileDenial, Permit, Request, classify, repository,
+    Action, Asked, Decision, DenyReason, Directory, FileDenial, Needs, Permit, Request, classify, repository,
 };
 use bartizan_model::event::Body;
-use bartizan_model::{GrantId, Permission, Timestamp};
+use bartizan_model::{GrantId, Permission, PermissionSet, Timestamp};
 
 use crate::emergency;
 use crate::grant::Grant;
@@ -93,9 +93,29 @@ impl Judge {
         if needs.met_by(permit.allow()) {
             return self.repository(asked, &permit);
         }
+        Err(self.without(&needs))
+    }
+
+    /// Why nothing that would do is permitted. What policy says of one of them (a rule forbids it, a certificate holds it
+    /// back) tells more than that no grant permits it.
+    fn without(&self, needs: &Needs) -> Denied {
+        let said =
+            needs.alternatives().iter().flat_map(PermissionSet::iter).find_map(|permission| {
+                match self.decide(Action::Permission(permission)) {
+                    Decision::Deny(denial) if denial.reason != DenyReason::NoRule => Some(denial),
+                    _ => None,
+                }
+            });
         let Grant { login, target, .. } = &self.grant;
-        let reason = format!("no grant permits {needs} for {login} on {}", target.name);
-        Err(self.denied(&needs.to_string(), reason))
+        let what = format!("{needs} for {login} on {}", target.name);
+        let (reason, rules) = match said {
+            None => (format!("no grant permits {what}"), Vec::new()),
+            Some(denial) if denial.reason == DenyReason::Forbidden => {
+                (format!("a policy forbids {what}"), denial.rules)
+            }
+            Some(denial) => (format!("{}: {what}", denial.reason), denial.rules),
+        };
+        Denied { action: needs.to_string(), reason, rules }
     }
 
     /// Whether Git may use the repository that it asks for, where only Git is permitted: `exec` permits every command.
@@ -157,15 +177,19 @@ impl Judge {
         emergency::pass(&directory, &self.grant.who, &request, &permit).map(|permit| permit.rules().to_vec())
     }
 
-    pub(super) fn ask(&self, action: Action) -> Result<Permit, Denied> {
+    fn decide(&self, action: Action) -> Decision {
         let Grant { who, login, target, source, .. } = &self.grant;
         let request = Request { target: &target.name, login, action, source: source.ip() };
         let (directory, now) = (self.shared.directory(), Timestamp::now());
-        let decision = match self.trail.is_emergency() {
+        match self.trail.is_emergency() {
             false => directory.judge(who, &request, now),
             true => directory.judge_break_glass(who, &request, now),
-        };
-        match decision {
+        }
+    }
+
+    pub(super) fn ask(&self, action: Action) -> Result<Permit, Denied> {
+        let Grant { login, target, .. } = &self.grant;
+        match self.decide(action) {
             Decision::Permit(permit) => Ok(permit),
             Decision::Deny(denial) => {
                 let reason = match (denial.reason, action) {

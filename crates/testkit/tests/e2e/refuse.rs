@@ -245,6 +245,20 @@ fn policies_of_files_are_taken_while_it_runs(way: Way) {
     let (done, touched) = touch(&scene, &[]);
     assert!(done.ok().text().is_empty() && touched);
 
+    // One permission is forbidden: what runs goes on, and whoever asks is told why, not that a grant is missing.
+    std::fs::write(&file, "@id(\"no-exec\") forbid (principal, action == Action::\"exec\", resource);")
+        .unwrap();
+    scene.bartizan().reload();
+    let (done, touched) = touch(&scene, &[]);
+    done.fails().says(&["a policy forbids exec"]);
+    assert!(!touched);
+    let denied = scene.events("access.deny");
+    let forbidden = |event: &serde_json::Value| {
+        event["rules"].to_string().contains("base.cedar:no-exec")
+            && event["reason"].to_string().contains("a policy forbids exec")
+    };
+    assert!(denied.iter().any(forbidden), "{denied:#?}");
+
     std::fs::write(&file, "@id(\"closed\") forbid (principal, action, resource);").unwrap();
     scene.bartizan().reload();
     // The live session is judged again and ends; nothing new begins.
