@@ -39,6 +39,7 @@ pub use sniff::{ENOUGH, sniff};
 pub use bartizan_model::observation::Decoder as Protocol;
 
 use bartizan_model::Beside;
+use bartizan_model::observation::Confidence;
 
 use self::command::Program;
 
@@ -89,7 +90,9 @@ pub struct Decoder {
     kind: Kind,
 }
 
-enum Kind {
+pub(crate) enum Kind {
+    /// Nobody knows yet.
+    Unknown(sniff::Unknown),
     Sftp(Box<sftp::Sftp>),
     Scp(Box<scp::Scp>),
     Rsync(Box<rsync::Rsync>),
@@ -101,23 +104,32 @@ enum Kind {
 impl Decoder {
     /// A decoder for a subsystem, if one knows it. `channel` is the channel's ordinal in its session.
     pub fn for_subsystem(channel: u32, name: &[u8], options: &Options) -> Option<Self> {
-        let sftp = || Kind::Sftp(Box::new(sftp::Sftp::new(channel, options)));
+        let sftp = || Kind::Sftp(Box::new(sftp::Sftp::new(channel, Confidence::High, options)));
         (name == b"sftp").then(|| Self { kind: sftp() })
     }
 
-    /// A decoder for a command line, if one knows the program that a POSIX shell would start first.
+    /// A decoder for a command line, if one knows a program that a POSIX shell would start.
     ///
-    /// The line is read as far as it is plain; what it really starts, the shell of the target decides. A line that
-    /// holds more than the one command is said so by the decoder, as an observation.
+    /// What it really starts, the shell of the target decides: what is told of a line that holds more than the one command is
+    /// less sure.
     pub fn for_exec(channel: u32, command: &[u8], options: &Options) -> Option<Self> {
         let line = command::parse(command)?;
         let kind = match line.program {
-            Program::Sftp => Kind::Sftp(Box::new(sftp::Sftp::new(channel, options))),
+            Program::Sftp => {
+                let confidence = if line.plain { Confidence::High } else { Confidence::Medium };
+                Kind::Sftp(Box::new(sftp::Sftp::new(channel, confidence, options)))
+            }
             Program::Scp => Kind::Scp(Box::new(scp::Scp::new(channel, &line, options)?)),
             Program::Rsync => Kind::Rsync(Box::new(rsync::Rsync::new(channel, &line, options)?)),
             Program::Git(service) => Kind::Git(Box::new(git::Git::new(channel, service, &line, options)?)),
         };
         Some(Self { kind })
+    }
+
+    /// A decoder for a program of which nothing is known: a shell, or a command line that says nothing. What it speaks may be
+    /// SFTP all the same, since the target decides what it starts; that is a guess.
+    pub const fn for_unknown(channel: u32, options: &Options) -> Self {
+        Self { kind: Kind::Unknown(sniff::Unknown::new(channel, options)) }
     }
 
     /// A decoder for a channel to the client's agent (`auth-agent@openssh.com`), which the target opened.
@@ -130,7 +142,7 @@ impl Decoder {
         Self { kind: Kind::Greeting(greeting::Greeting::new(channel)) }
     }
 
-    /// The protocol that it reads; of a forwarded connection none before its first bytes.
+    /// The protocol that it reads; of a forwarded connection and of an unknown program none before the first bytes.
     pub const fn protocol(&self) -> Option<Protocol> {
         Some(match &self.kind {
             Kind::Sftp(_) => Protocol::Sftp,
@@ -138,13 +150,18 @@ impl Decoder {
             Kind::Rsync(_) => Protocol::Rsync,
             Kind::Git(_) => Protocol::Git,
             Kind::Agent(_) => Protocol::Agent,
-            Kind::Greeting(_) => return None,
+            Kind::Greeting(_) | Kind::Unknown(_) => return None,
         })
     }
 
     /// Reads bytes that passed, in their order.
     pub fn feed(&mut self, stream: Stream, bytes: &[u8], sink: &mut dyn Sink) {
         match &mut self.kind {
+            Kind::Unknown(unknown) => {
+                if let Some(known) = unknown.feed(stream, bytes, sink) {
+                    self.kind = known;
+                }
+            }
             Kind::Sftp(sftp) => sftp.feed(stream, bytes, sink),
             Kind::Scp(scp) => scp.feed(stream, bytes, sink),
             Kind::Rsync(rsync) => rsync.feed(stream, bytes, sink),
@@ -163,7 +180,7 @@ impl Decoder {
             Kind::Git(git) => git.finish(sink),
             Kind::Agent(agent) => agent.finish(sink),
             // What began and was not understood by now is nothing.
-            Kind::Greeting(_) => {}
+            Kind::Greeting(_) | Kind::Unknown(_) => {}
         }
     }
 }

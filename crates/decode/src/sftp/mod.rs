@@ -38,9 +38,10 @@ pub(crate) struct Sftp {
 }
 
 impl Sftp {
-    pub(crate) fn new(channel: u32, options: &Options) -> Self {
+    /// With the best that can be said of anything on this channel.
+    pub(crate) fn new(channel: u32, confidence: Confidence, options: &Options) -> Self {
         Self {
-            origin: Origin::new(channel, Decoder::Sftp, Confidence::High),
+            origin: Origin::new(channel, Decoder::Sftp, confidence),
             options: *options,
             input: Framer::new(Stream::Input),
             output: Framer::new(Stream::Output),

@@ -1,6 +1,7 @@
 //! SFTP peers that would have events say something else than what the target does, or nothing at all.
 
 use bartizan_decode::Stream::{Input, Output};
+use bartizan_decode::{Decoder, Observed, Options};
 use bartizan_model::event::Body;
 use bartizan_model::observation::{Confidence, Direction};
 
@@ -176,4 +177,37 @@ fn files_may_be_opened_and_closed_while_others_are_used() {
     let found: Vec<_> =
         transfers(&seen).iter().map(|f| (f.path.as_str(), f.bytes, f.status.as_str())).collect();
     assert_eq!(found, [("/a", 4, "ok"), ("/c", 0, "permission denied"), ("/b", 4, "ok")]);
+}
+
+#[test]
+fn a_program_of_which_nothing_is_known_is_told_by_its_first_bytes_alone() {
+    let init = packet(1, &[&n(3)]);
+    let conversation = |first: &[u8]| -> Vec<Observed> {
+        let whole = [
+            (Input, first.to_vec()),
+            (Output, packet(2, &[&n(3)])),
+            (Input, open(1, b"/a", READ)),
+            (Output, handle(1, b"h")),
+            (Input, close(2, b"h")),
+            (Output, status(2, 0)),
+        ];
+        let told = |chunk: usize| {
+            let (mut seen, mut decoder) = (Vec::new(), Decoder::for_unknown(0, &Options::default()));
+            for (stream, bytes) in &whole {
+                bytes.chunks(chunk).for_each(|piece| decoder.feed(*stream, piece, &mut seen));
+            }
+            decoder.finish(Some(0), &mut seen);
+            seen
+        };
+        assert_eq!(told(1), told(1000));
+        told(1000)
+    };
+    let seen = conversation(&init);
+    assert_eq!((transfers(&seen)[0].path.as_str(), seen.len()), ("/a", 2), "{seen:#?}");
+    assert_eq!(transfers(&seen)[0].derived.confidence, Confidence::Low);
+    // What OpenSSH takes as well: anything after the version.
+    assert_eq!(conversation(&packet(1, &[&n(3), &[0; 1000]])), seen);
+    for other in [&b""[..], b"GET / HTTP/1.1\r\n", b"\0\0\0\x05\x02\0\0\0\x03", b"x"] {
+        assert_eq!(conversation(other), [], "{other:?}");
+    }
 }

@@ -80,6 +80,22 @@ fn values_of_options_are_no_paths_and_say_no_direction() {
 }
 
 #[test]
+fn a_server_behind_another_program_is_read_and_less_sure() {
+    let tap = Tap::new();
+    tap.file("near/a", &noise(10_000));
+    let (near, far) = (tap.text("near/"), tap.text("far/"));
+    for server in ["env rsync", "env A=b nice -n 1 rsync", "cd /tmp && rsync"] {
+        let seen = rsync(&tap, &["-aI", "--rsync-path", server, &near, &format!("host:{far}")]);
+        assert_eq!(
+            (end(&seen).direction, &end(&seen).paths),
+            (Direction::Upload, &vec![far.clone()]),
+            "{server}"
+        );
+        assert_eq!((end(&seen).status.as_str(), end(&seen).derived.confidence), ("ok", Confidence::Medium));
+    }
+}
+
+#[test]
 fn algorithms_that_are_chosen_are_not_agreed_on() {
     let tap = Tap::new();
     tap.file("near/big", &noise(100_000));

@@ -113,6 +113,34 @@ fn scp_by_sftp_is_a_transfer_too() {
 }
 
 #[test]
+fn a_server_is_known_whatever_starts_it_and_less_surely() {
+    let tap = Tap::new();
+    let near = tap.file("near", &noise(100_000));
+    let script = tap.file("wrapper", b"#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n");
+    for (server, confidence) in [
+        ("/usr/lib/openssh/sftp-server", Confidence::High),
+        ("env /usr/lib/openssh/sftp-server", Confidence::Medium),
+        ("sh -c \"exec /usr/lib/openssh/sftp-server\"", Confidence::Medium),
+        ("test -x /bin/sh && exec /usr/lib/openssh/sftp-server", Confidence::Medium),
+        // Nothing in the line says so: only the first bytes do.
+        (&format!("sh {script}"), Confidence::Low),
+        ("perl -e 'exec chr(47) . q(usr/lib/openssh/sftp-) . q(server)'", Confidence::Low),
+    ] {
+        let batch = tap.file("batch", format!("put {near} {}\n", tap.text("far")).as_bytes());
+        let client = &mut Command::new("sftp");
+        let seen = tap
+            .run(client.arg("-S").arg(tap.ssh()).args(["-s", server, "-b", &batch, "host"]))
+            .ok()
+            .observed();
+        let file = transfers(&seen)[0];
+        assert_eq!(file.sha256.unwrap().to_string(), sha256sum(&tap.path("near")), "{server}");
+        assert_eq!(kinds(&seen).last(), Some(&"sftp.end"));
+        assert!(seen.iter().all(|one| one.outcome == Outcome::Success), "{seen:#?}");
+        assert_eq!(file.derived.confidence, confidence, "{server}");
+    }
+}
+
+#[test]
 fn a_file_that_the_target_refuses_says_why() {
     let tap = Tap::new();
     let near = tap.file("near", b"content");

@@ -149,7 +149,7 @@ impl Passed {
             b"sftp" => Decoder::for_subsystem(3, b"sftp", options),
             line => Decoder::for_exec(3, line, options),
         };
-        decoder.unwrap_or_else(|| panic!("no decoder for {}", String::from_utf8_lossy(&self.command)))
+        decoder.unwrap_or_else(|| Decoder::for_unknown(3, options))
     }
 
     /// What the decoder makes of it, after making sure that it makes the same of it in other chunks.

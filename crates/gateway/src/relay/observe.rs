@@ -24,13 +24,15 @@ struct Observer {
 }
 
 impl Observers {
-    /// A program is about to start. With a terminal the bytes are not the program's own, and nothing is decoded.
+    /// A program is about to start. With a terminal the bytes are not the program's own, and nothing is decoded. Without one
+    /// what a shell or a command line starts, the target decides: SFTP is known by its first bytes.
     pub(super) fn starts(&mut self, key: ChannelKey, ordinal: u32, asked: Asked<'_>, pty: bool) {
         let options = Options { beside: Some(DIGESTS), ..Options::default() };
         let decoder = match asked {
             _ if pty => None,
-            Asked::Shell => None,
-            Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options),
+            Asked::Shell => Some(Decoder::for_unknown(ordinal, &options)),
+            Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options)
+                .or_else(|| Some(Decoder::for_unknown(ordinal, &options))),
             Asked::Subsystem(name) => Decoder::for_subsystem(ordinal, name, &options),
         };
         // No other one has begun: it would have been refused.
