@@ -177,7 +177,7 @@ impl Decoder {
             Kind::Sftp(sftp) => sftp.finish(sink),
             Kind::Scp(scp) => scp.finish(sink),
             Kind::Rsync(rsync) => rsync.finish(exit_status, sink),
-            Kind::Git(git) => git.finish(sink),
+            Kind::Git(git) => git.finish(exit_status, sink),
             Kind::Agent(agent) => agent.finish(sink),
             // What began and was not understood by now is nothing.
             Kind::Greeting(_) | Kind::Unknown(_) => {}

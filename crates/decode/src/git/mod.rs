@@ -96,9 +96,9 @@ impl Git {
         self.input.raw(self.service == Service::UploadArchive || self.input.is_raw());
     }
 
-    pub(crate) fn finish(mut self, sink: &mut dyn Sink) {
+    pub(crate) fn finish(mut self, exit_status: Option<u32>, sink: &mut dyn Sink) {
         let (refs, pack_bytes) = match &mut self.push {
-            Some(push) => (push.finish(&self.origin, sink), self.input.raw_bytes()),
+            Some(push) => (push.finish(exit_status, &self.origin, sink), self.input.raw_bytes()),
             None => (0, 0),
         };
         let service = match self.service {

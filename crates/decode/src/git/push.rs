@@ -23,6 +23,7 @@ pub(super) struct Push {
     side_band: bool,
     options: bool,
     certificate: bool,
+    report_asked: bool,
     answer: Answer,
     /// The report inside the side band.
     report: Packets,
@@ -53,6 +54,9 @@ struct Command {
     new: Option<String>,
 }
 
+/// What is said of a ref where the client asked for no report.
+const NO_REPORT: &str = "no report was asked for";
+
 /// What remembering a command costs of the budget for names, besides the name.
 const COMMAND: usize = 256;
 
@@ -68,6 +72,7 @@ impl Push {
             side_band: false,
             options: false,
             certificate: false,
+            report_asked: false,
             answer: Answer::Refs,
             report: Packets::new(),
             unpack: None,
@@ -101,6 +106,7 @@ impl Push {
         for capability in capabilities.unwrap_or_default().split(|byte| matches!(byte, b' ' | b'\n')) {
             self.side_band |= matches!(capability, b"side-band" | b"side-band-64k");
             self.options |= capability == b"push-options";
+            self.report_asked |= matches!(capability, b"report-status" | b"report-status-v2");
         }
         if line.starts_with(b"shallow ") {
             return Ok(());
@@ -170,25 +176,41 @@ impl Push {
             return;
         };
         for command in self.commands.remove(&text::kept(name)).unwrap_or_default() {
-            self.tell(name, command, status.clone(), origin, sink);
+            self.tell(name, command, Told::reported(status.clone()), origin, sink);
+        }
+    }
+
+    /// What is to be said of refs that the target did not report on. One that was not asked to says at most by its exit status
+    /// that it gave up: then the refs are taken to be as the client wanted them, and nobody knows.
+    fn unreported(&mut self, exit_status: Option<u32>) -> Told {
+        let asked_nothing = !self.report_asked && self.state == State::Pack;
+        match (self.unpack.take(), exit_status) {
+            (Some(unpack), _) => Told::reported(unpack),
+            (None, Some(0) | None) if asked_nothing => {
+                Told { done: true, status: NO_REPORT.to_owned(), confidence: Confidence::Low }
+            }
+            (None, Some(status)) if asked_nothing => {
+                Told::reported(format!("{NO_REPORT}: exit status {status}"))
+            }
+            (None, _) => Told::reported("not reported".to_owned()),
         }
     }
 
     /// Tells of what the target did not report on; gives the number of all commands.
-    pub(super) fn finish(&mut self, origin: &Origin, sink: &mut dyn Sink) -> u64 {
-        let status = self.unpack.take().unwrap_or_else(|| "not reported".to_owned());
+    pub(super) fn finish(&mut self, exit_status: Option<u32>, origin: &Origin, sink: &mut dyn Sink) -> u64 {
+        let told = self.unreported(exit_status);
         let left = std::mem::take(&mut self.commands).into_iter();
         let mut left: Vec<_> =
             left.flat_map(|(name, all)| all.into_iter().map(move |c| (name.clone(), c))).collect();
         left.sort_unstable_by_key(|(_, command)| command.number);
         for (name, command) in left {
-            self.tell(&name, command, status.clone(), origin, sink);
+            self.tell(&name, command, told.clone(), origin, sink);
         }
         self.refs
     }
 
-    fn tell(&self, name: &[u8], command: Command, status: String, origin: &Origin, sink: &mut dyn Sink) {
-        let confidence = if status == text::OK { Confidence::High } else { Confidence::Medium };
+    fn tell(&self, name: &[u8], command: Command, told: Told, origin: &Origin, sink: &mut dyn Sink) {
+        let Told { done, status, confidence } = told;
         let change = GitRef {
             channel: origin.channel,
             repository: self.repository.clone(),
@@ -198,7 +220,22 @@ impl Push {
             derived: origin.derived(confidence),
             status,
         };
-        sink.observed(Observed::new(change.status == text::OK, Body::GitRef(change)));
+        sink.observed(Observed::new(done, Body::GitRef(change)));
+    }
+}
+
+/// What is said of a command.
+#[derive(Clone)]
+struct Told {
+    done: bool,
+    status: String,
+    confidence: Confidence,
+}
+
+impl Told {
+    fn reported(status: String) -> Self {
+        let done = status == text::OK;
+        Self { done, status, confidence: if done { Confidence::High } else { Confidence::Medium } }
     }
 }
 

@@ -1,10 +1,11 @@
 //! `git` against `git-receive-pack` and `git-upload-pack`.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
-use bartizan_decode::Observed;
-use bartizan_model::event::Body;
-use bartizan_model::observation::{GitEnd, GitRef};
+use bartizan_decode::{Decoder, Observed, Options, Stream};
+use bartizan_model::event::{Body, Outcome};
+use bartizan_model::observation::{Confidence, GitEnd, GitRef};
 
 use crate::tap::{Passed, Tap, kinds, noise};
 
@@ -101,6 +102,53 @@ fn a_refused_ref_says_why() {
     let seen = passed.observed();
     assert_eq!(refs(&seen)[0].status, "deletion prohibited");
     assert_eq!((refs(&seen)[0].new.as_ref(), end(&seen).pack_bytes), (None, 0));
+}
+
+/// Pushes a new branch by hand, with these capabilities; gives what is observed.
+fn push_by_hand(repository: &Repository, branch: &str, capabilities: &str, pack: &[u8]) -> Vec<Observed> {
+    let (far, id) = (repository.tap.path("far repo.git"), repository.here(&["rev-parse", "HEAD"]));
+    let line = format!("{} {id} refs/heads/{branch}\0{capabilities}", "0".repeat(40));
+    let asked = [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), pack].concat();
+    let mut server = Command::new("git");
+    server
+        .args(["-c", "safe.directory=*", "receive-pack"])
+        .arg(&far)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    server.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = server.env("HOME", repository.tap.path("")).spawn().unwrap();
+    server.stdin.take().unwrap().write_all(&asked).unwrap();
+    let said = server.wait_with_output().unwrap();
+    let mut seen = Vec::new();
+    let mut decoder = Decoder::for_exec(0, b"git-receive-pack '/r'", &Options::default()).unwrap();
+    // It lists its refs first, and reports when it has been asked.
+    let report =
+        said.stdout.windows(10).position(|bytes| bytes == b"000eunpack").unwrap_or(said.stdout.len());
+    decoder.feed(Stream::Output, &said.stdout[..report], &mut seen);
+    decoder.feed(Stream::Input, &asked, &mut seen);
+    decoder.feed(Stream::Output, &said.stdout[report..], &mut seen);
+    decoder.finish(said.status.code().map(|code| code as u32), &mut seen);
+    seen
+}
+
+#[test]
+fn a_push_that_asks_for_no_report_is_told_as_done() {
+    let repository = Repository::new();
+    let pack =
+        repository.git(&["pack-objects", "--all", "--stdout"]).stdin(Stdio::null()).output().unwrap().stdout;
+    for (branch, capabilities) in [("plain", ""), ("other", " agent=x")] {
+        let seen = push_by_hand(&repository, branch, capabilities, &pack);
+        let change = refs(&seen)[0];
+        assert_eq!((change.status.as_str(), seen[0].outcome), ("no report was asked for", Outcome::Success));
+        assert_eq!(change.derived.confidence, Confidence::Low);
+        repository.here(&["--git-dir=../far repo.git", "rev-parse", "--verify", branch]);
+    }
+    let seen = push_by_hand(&repository, "asked", "report-status", &pack);
+    assert_eq!((refs(&seen)[0].status.as_str(), refs(&seen)[0].derived.confidence), ("ok", Confidence::High));
+    // Git that gives up says so by its exit status alone.
+    let seen = push_by_hand(&repository, "bad", "object-format=nosuch", b"");
+    assert_eq!(refs(&seen)[0].status, "no report was asked for: exit status 128");
+    assert_eq!(seen[0].outcome, Outcome::Failure);
 }
 
 #[test]
