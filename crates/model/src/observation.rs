@@ -96,6 +96,10 @@ pub struct Transfer {
     pub files: Option<u64>,
     /// `ok`, or what the target answered, escaped.
     pub status: String,
+    /// What the target answered to a part that it refused where the file lacks nothing by it, escaped: one beyond the end of
+    /// what passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// True when the session or channel ended before the file did.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -272,7 +276,7 @@ pub struct GitRef {
     /// What it points to now; none for a removed ref.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
-    /// `ok`, or why the target refused, escaped.
+    /// `ok`, or why the target refused, escaped; or that the client asked for no report, so that nobody says.
     pub status: String,
     /// Who says so.
     pub derived: Derived,

@@ -359,6 +359,7 @@ fn transfer() -> Transfer {
         atime: Some(1_000_000_001),
         files: None,
         status: text("ok"),
+        refused: Some(text("bad message")),
         partial: false,
         derived: Derived { decoder: Decoder::Scp, confidence: Confidence::Medium },
     }
@@ -518,6 +519,7 @@ fn least_observations() -> Vec<Event> {
             files: Some(3),
             partial: true,
             status: text("not answered"),
+            refused: None,
             ..transfer()
         })),
         least(Body::SftpSetstat(AttributeChange {

@@ -116,6 +116,7 @@ impl Rsync {
             mtime: None,
             atime: None,
             files: None,
+            refused: None,
             status: status.clone(),
             partial: exit_status.is_none(),
             derived: self.origin.derived(Confidence::High),

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use bartizan_model::observation::Direction;
 
+use super::flow::{Flow, Span, Used};
 use super::wire::OpenFlags;
 use crate::Options;
-use crate::digest::{Block, Ordered, Repeats, Window};
+use crate::digest::{Block, Repeats, Window};
 use crate::text;
 
 /// Names one open file, and never another that takes its place.
@@ -42,20 +43,6 @@ pub(super) struct File {
     pub(super) mode: Option<u32>,
     read: Flow,
     written: Flow,
-    /// The first thing the target refused.
-    pub(super) failed: Option<Box<str>>,
-}
-
-struct Flow {
-    bytes: u64,
-    used: bool,
-    order: Ordered,
-}
-
-impl Flow {
-    fn new(repeats: Repeats, options: &Options) -> Self {
-        Self { bytes: 0, used: false, order: Ordered::new(repeats, options.beside) }
-    }
 }
 
 impl File {
@@ -69,13 +56,13 @@ impl File {
         let (mut read, mut written) =
             (Flow::new(Repeats::Ignored, options), Flow::new(Repeats::Fatal, options));
         if !options.digest {
-            read.order.lose("not asked for", window);
-            written.order.lose("not asked for", window);
+            read.lose("not asked for", window);
+            written.lose("not asked for", window);
         }
         if flags.append() {
-            written.order.lose("appended to what was there", window);
+            written.lose("appended to what was there", window);
         }
-        Self { number, flags, mode, read, written, failed: None }
+        Self { number, flags, mode, read, written }
     }
 
     /// The number of what passes in one direction, for [`crate::Part`].
@@ -91,66 +78,55 @@ impl File {
     }
 
     /// A part of the file follows.
-    pub(super) fn begin(
-        &mut self,
-        direction: Direction,
-        offset: u64,
-        length: u32,
-        window: &mut Window,
-    ) -> Block {
-        let flow = self.flow(direction);
-        flow.used = true;
-        flow.order.begin(offset, u64::from(length), window).0
+    pub(super) fn begin(&mut self, direction: Direction, part: Span, window: &mut Window) -> (Span, Block) {
+        self.flow(direction).begin(part, window)
     }
 
     /// Bytes of that part.
     pub(super) fn data(&mut self, direction: Direction, block: &mut Block, bytes: &[u8]) {
-        let flow = self.flow(direction);
-        flow.bytes += bytes.len() as u64;
-        flow.order.data(block, bytes);
+        self.flow(direction).data(block, bytes);
     }
 
     /// That part is whole.
     pub(super) fn end(&mut self, direction: Direction, window: &mut Window) {
-        self.flow(direction).order.end(window);
+        self.flow(direction).end(window);
+    }
+
+    /// The target gave or took a part.
+    pub(super) fn accepted(&mut self, direction: Direction, part: Span) {
+        self.flow(direction).accepted(part);
+    }
+
+    /// The target refused a part.
+    pub(super) fn refused(&mut self, direction: Direction, part: Span, status: String, window: &mut Window) {
+        let flow = self.flow(direction);
+        flow.refused(part, status);
+        if direction == Direction::Upload {
+            flow.was_not_written(part, window);
+        }
     }
 
     /// What was written has no digest any more.
     pub(super) fn spoil(&mut self, why: &'static str, window: &mut Window) {
-        self.written.order.lose(why, window);
-    }
-
-    /// Notes what the target refused; the first refusal is the file's status.
-    pub(super) fn fail(&mut self, status: String) {
-        self.failed.get_or_insert(status.into());
+        self.written.lose(why, window);
     }
 
     /// The ways that the file was used, or was opened for if it was not: with bytes, and digest or why there is none.
     /// Opening that changed the file was an upload, if of nothing.
     pub(super) fn used(self, window: &mut Window) -> impl Iterator<Item = Used> {
         let [upward, downward] = [Direction::Upload, Direction::Download].map(|way| self.contents(way));
-        let idle = !self.read.used && !self.written.used;
+        let idle = !self.read.is_used() && !self.written.is_used();
         let meant = |direction| idle && self.flags.direction() == direction;
-        let upload = self.written.used || self.flags.always_changes() || meant(Direction::Upload);
-        let download = self.read.used || meant(Direction::Download);
+        let upload = self.written.is_used() || self.flags.always_changes() || meant(Direction::Upload);
+        let download = self.read.is_used() || meant(Direction::Download);
         let mut finish = |flow: Flow, direction, wanted: bool, number| {
-            let digest = flow.order.finish(window);
-            let contents = flow.used.then_some(number);
-            wanted.then_some(Used { direction, bytes: flow.bytes, digest, contents })
+            let used = flow.finish(direction, number, window);
+            wanted.then_some(used)
         };
         let written = finish(self.written, Direction::Upload, upload, upward);
         let read = finish(self.read, Direction::Download, download, downward);
         written.into_iter().chain(read)
     }
-}
-
-/// One way in which a file was used.
-pub(super) struct Used {
-    pub(super) direction: Direction,
-    pub(super) bytes: u64,
-    pub(super) digest: Result<bartizan_model::Sha256Hex, &'static str>,
-    /// The number of its contents, if any passed.
-    pub(super) contents: Option<u64>,
 }
 
 impl Handles {

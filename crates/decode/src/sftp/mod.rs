@@ -6,12 +6,17 @@
 //! questions are counted. An answer that cannot be one to its request ends the decoding, and
 //! so does a handle that is used before the target has given it.
 //!
+//! What a file is said to be follows the answer to its CLOSE, and what the target refused of it. A part that was refused beyond
+//! the end of what passed makes no failure of the rest, and is told apart (`refused`): no client can have a file that it read or
+//! wrote look as if it had not.
+//!
 //! A file that opening made or emptied gives an upload, whatever it was opened for.
 //!
 //! The digest is of the bytes that *passed*, in order from the beginning of the file. Where a file was written
 //! without emptying it first, more may follow them on the disk; where a part was read twice, the first reading counts.
 
 mod files;
+mod flow;
 mod frame;
 mod pending;
 mod state;

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use bartizan_model::event::Body;
 
 use super::files::Slot;
+use super::flow::Span;
 use super::wire::{OpenFlags, kind};
 
 /// Requests that are not answered yet, by id.
@@ -63,8 +64,8 @@ pub(super) enum Pending {
     Open(Box<Opening>),
     OpenDir(Box<[u8]>),
     Close(Slot),
-    Read(Slot, u64),
-    Write(Slot),
+    Read(Slot, Span),
+    Write(Slot, Span),
     /// An observation that lacks its status.
     Change(Box<Change>),
     Other,
@@ -89,7 +90,7 @@ impl Pending {
             Self::Open(opening) => opening.path.len(),
             Self::OpenDir(path) => path.len(),
             Self::Change(change) => change.cost,
-            Self::Close(_) | Self::Read(..) | Self::Write(_) | Self::Other => 0,
+            Self::Close(_) | Self::Read(..) | Self::Write(..) | Self::Other => 0,
         }
     }
     const fn opens(&self) -> bool {

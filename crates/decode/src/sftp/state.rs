@@ -3,6 +3,7 @@
 use bartizan_model::observation::Direction;
 
 use super::files::{File, Handles, Open, Slot};
+use super::flow::Span;
 use super::frame::Piece;
 use super::pending::{Change, Opening, Pending, Unanswered};
 use super::tell::{self, Context, FX_EOF, FX_OK, UNANSWERED, described};
@@ -139,17 +140,20 @@ impl State {
         let Some((slot, file)) = slot.zip(open.and_then(|open| open.file.as_mut())) else {
             return self.ask(id, Pending::Other, context);
         };
-        let block = file.begin(Direction::Upload, offset, length, &mut self.window);
+        let part = Span::new(offset, length);
+        let (part, block) = file.begin(Direction::Upload, part, &mut self.window);
         self.writing = Some(Passing { slot, block, at: offset });
-        self.ask(id, Pending::Write(slot), context)
+        self.ask(id, Pending::Write(slot, part), context)
     }
 
     /// Contents of a file follow, from the target.
     fn data(&mut self, id: u32, length: u32) -> Result<(), Refused> {
-        let Some(Pending::Read(slot, offset)) = self.answered(id, kind::DATA, true)? else { return Ok(()) };
+        let Some(Pending::Read(slot, asked)) = self.answered(id, kind::DATA, true)? else { return Ok(()) };
         if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
-            let block = file.begin(Direction::Download, offset, length, &mut self.window);
-            self.reading = Some(Passing { slot, block, at: offset });
+            let part = Span::new(asked.offset, length);
+            let (part, block) = file.begin(Direction::Download, part, &mut self.window);
+            file.accepted(Direction::Download, part);
+            self.reading = Some(Passing { slot, block, at: part.offset });
         }
         Ok(())
     }
@@ -191,8 +195,8 @@ impl State {
             }
             Request::OpenDir { path } => Pending::OpenDir(text::kept(path)),
             Request::Close { handle } => self.close(handle)?,
-            Request::Read { handle, offset, .. } => match self.named(handle)? {
-                Some(slot) => Pending::Read(slot, offset),
+            Request::Read { handle, offset, length } => match self.named(handle)? {
+                Some(slot) => Pending::Read(slot, Span::new(offset, length)),
                 None => Pending::Other,
             },
             Request::Query
@@ -306,27 +310,29 @@ impl State {
                     self.closed(open, Some((code, message)), context);
                 }
             }
-            Pending::Read(slot, _) if code != FX_EOF => {
-                self.refused(slot, "a part could not be read", code, message)
+            Pending::Read(slot, part) if code != FX_EOF => {
+                self.refused(slot, Direction::Download, part, described(code, message));
             }
-            Pending::Write(slot) if code != FX_OK => {
-                self.refused(slot, "a part could not be written", code, message);
+            Pending::Write(slot, part) if code != FX_OK => {
+                self.refused(slot, Direction::Upload, part, described(code, message));
+            }
+            Pending::Write(slot, part) => {
+                if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
+                    file.accepted(Direction::Upload, part);
+                }
             }
             Pending::Change(change) => {
                 context.changed(code == FX_OK, *change, described(code, message));
             }
-            Pending::Read(..) | Pending::Write(_) | Pending::OpenDir(_) | Pending::Other => {}
+            Pending::Read(..) | Pending::OpenDir(_) | Pending::Other => {}
         }
         Ok(())
     }
 
     /// The target refused a part of a file.
-    fn refused(&mut self, slot: Slot, why: &'static str, code: u32, message: &[u8]) {
+    fn refused(&mut self, slot: Slot, direction: Direction, part: Span, status: String) {
         if let Some(file) = self.handles.get(slot).and_then(|open| open.file.as_mut()) {
-            file.fail(described(code, message));
-            if why.ends_with("written") {
-                file.spoil(why, &mut self.window);
-            }
+            file.refused(direction, part, status, &mut self.window);
         }
     }
 
@@ -359,15 +365,11 @@ impl State {
     /// A file is closed, by the target's word if there is one: tells what passed through it.
     fn closed(&mut self, open: Open, word: Option<(u32, &[u8])>, context: &mut Context<'_>) {
         let path = open.shown();
-        let Some(mut file) = open.file else { return };
+        let Some(file) = open.file else { return };
         let mode = file.mode.map(text::mode);
-        let status = match (file.failed.take(), word) {
-            (Some(failed), _) => failed.into(),
-            (None, Some((code, message))) => described(code, message),
-            (None, None) => UNANSWERED.to_owned(),
-        };
+        let closed = word.map_or_else(|| UNANSWERED.to_owned(), |(code, message)| described(code, message));
         for used in file.used(&mut self.window) {
-            let observed = tell::transfer(&path, used, mode.clone(), &status, word.is_none(), context.origin);
+            let observed = tell::transfer(&path, used, mode.clone(), &closed, word.is_none(), context.origin);
             context.sink.observed(observed);
         }
     }

@@ -3,7 +3,7 @@
 use bartizan_model::event::Body;
 use bartizan_model::observation::{AttributeChange, Confidence, PathChange, PathPair, Transfer};
 
-use super::files::Used;
+use super::flow::Used;
 use super::pending::{Change, Opening};
 use super::wire::{Attributes, Request};
 use crate::observed::{Observed, Origin, Sink};
@@ -34,22 +34,23 @@ impl Context<'_> {
     pub(super) fn not_opened(&mut self, opening: &Opening, status: String) {
         let (direction, partial) = (opening.flags.direction(), status == UNANSWERED);
         let why = if partial { UNANSWERED } else { "not opened" };
-        let used = Used { direction, bytes: 0, digest: Err(why), contents: None };
+        let used = Used::nothing(direction, why);
         let (path, mode) = (text::path(&opening.path), opening.mode.map(text::mode));
         self.sink.observed(transfer(&path, used, mode, &status, partial, self.origin));
     }
 }
 
-/// A file that was used in one direction, or was to be.
+/// A file that was used in one direction, or was to be, and what its CLOSE was answered.
 pub(super) fn transfer(
     path: &str,
     used: Used,
     mode: Option<String>,
-    status: &str,
+    closed: &str,
     partial: bool,
     origin: &Origin,
 ) -> Observed {
-    let Used { direction, bytes, digest, contents } = used;
+    let Used { direction, bytes, digest, contents, failed, refused } = used;
+    let status = failed.map_or_else(|| closed.to_owned(), String::from);
     let transfer = Transfer {
         channel: origin.channel,
         direction,
@@ -63,11 +64,12 @@ pub(super) fn transfer(
         mtime: None,
         atime: None,
         files: None,
-        status: status.to_owned(),
+        status,
+        refused: refused.map(String::from),
         partial,
         derived: origin.derived(Confidence::High),
     };
-    Observed::new(status == text::OK, Body::Transfer(transfer)).with_contents(contents)
+    Observed::new(transfer.status == text::OK, Body::Transfer(transfer)).with_contents(contents)
 }
 
 /// A request that changes something on the target, as the observation that it will be when it is answered. None for

@@ -1,9 +1,9 @@
 //! SFTP peers that would have events say something else than what the target does, or nothing at all.
 
 use bartizan_decode::Stream::{Input, Output};
-use bartizan_decode::{Decoder, Observed, Options};
-use bartizan_model::event::Body;
-use bartizan_model::observation::{Confidence, Direction};
+use bartizan_decode::{Decoder, Observed, Options, Stream};
+use bartizan_model::event::{Body, Outcome};
+use bartizan_model::observation::{Confidence, Direction, Transfer};
 
 use crate::packets::{
     close, data, handle, n, open, packet, read, sftp, status, stopped, stops, string, transfers, write,
@@ -209,5 +209,113 @@ fn a_program_of_which_nothing_is_known_is_told_by_its_first_bytes_alone() {
     assert_eq!(conversation(&packet(1, &[&n(3), &[0; 1000]])), seen);
     for other in [&b""[..], b"GET / HTTP/1.1\r\n", b"\0\0\0\x05\x02\0\0\0\x03", b"x"] {
         assert_eq!(conversation(other), [], "{other:?}");
+    }
+}
+
+/// A file that is opened, used and closed: what is told of it.
+#[track_caller]
+fn used(flags: u32, between: &[(Stream, Vec<u8>)]) -> Vec<Transfer> {
+    let opened = [(Input, open(1, b"/a", flags)), (Output, handle(1, b"h"))];
+    let closed = [(Input, close(99, b"h")), (Output, status(99, 0))];
+    let seen = sftp(&[&opened, between, &closed].concat());
+    for observed in &seen {
+        let Body::Transfer(file) = &observed.body else { continue };
+        assert_eq!(observed.outcome == Outcome::Success, file.status == "ok", "{file:?}");
+    }
+    transfers(&seen).into_iter().cloned().collect()
+}
+
+#[test]
+fn a_part_that_is_refused_far_beyond_the_file_makes_no_failure_of_it() {
+    let content = b"the whole file";
+    for far in [1 << 63, 1 << 62, u64::MAX, 1 << 40] {
+        let read_all = [
+            (Input, read(2, b"h", far, 100)),
+            (Output, status(2, 5)),
+            (Input, read(3, b"h", 0, 100)),
+            (Output, data(3, content)),
+            (Input, read(4, b"h", content.len() as u64, 100)),
+            (Output, status(4, 1)),
+        ];
+        let written = [
+            (Input, write(2, b"h", far, b"decoy")),
+            (Output, status(2, 4)),
+            (Input, write(3, b"h", 0, content)),
+            (Output, status(3, 0)),
+        ];
+        let last = [&written[2..], &written[..2]].concat();
+        for (flags, between, refused) in [
+            (READ, &read_all[..], "bad message"),
+            (WRITE | CREAT | TRUNC, &written, "failure"),
+            (WRITE | CREAT | TRUNC, &last, "failure"),
+        ] {
+            let files = used(flags, between);
+            let [file] = &files[..] else { panic!("{files:?}") };
+            assert_eq!((file.status.as_str(), file.refused.as_deref()), ("ok", Some(refused)), "{far:#x}");
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+            assert_eq!(
+                file.sha256.map(|digest| digest.0.to_vec()).as_deref(),
+                Some(digest.as_ref()),
+                "{file:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_part_that_the_file_lacks_is_its_failure() {
+    let (one, two) = (data(2, b"one"), write(2, b"h", 0, b"one"));
+    // A medium that cannot be read, a disk that is full, and nothing but what is refused.
+    let lacking = [
+        vec![
+            (Input, read(2, b"h", 0, 3)),
+            (Output, one),
+            (Input, read(3, b"h", 3, 3)),
+            (Output, status(3, 4)),
+        ],
+        vec![
+            (Input, two),
+            (Output, status(2, 0)),
+            (Input, write(3, b"h", 3, b"two")),
+            (Output, status(3, 4)),
+        ],
+        vec![(Input, write(2, b"h", 1 << 62, b"two")), (Output, status(2, 4))],
+        vec![(Input, read(2, b"h", 1 << 63, 3)), (Output, status(2, 4))],
+    ];
+    for between in lacking {
+        let files = used(READ | WRITE, &between);
+        let [file] = &files[..] else { panic!("{files:?}") };
+        assert_eq!((file.status.as_str(), file.refused.as_deref()), ("failure", None), "{between:?}");
+    }
+    // Asked again it may be given.
+    let again = [
+        (Input, read(2, b"h", 0, 3)),
+        (Output, status(2, 4)),
+        (Input, read(3, b"h", 0, 3)),
+        (Output, data(3, b"one")),
+    ];
+    let file = &used(READ, &again)[0];
+    assert_eq!((file.status.as_str(), file.bytes, file.sha256.is_some()), ("ok", 3, true));
+    // What one way is refused says nothing of the other.
+    let both = [
+        (Input, write(2, b"h", 0, b"one")),
+        (Output, status(2, 0)),
+        (Input, read(3, b"h", 0, 3)),
+        (Output, status(3, 3)),
+    ];
+    let found: Vec<_> = used(WRITE, &both).into_iter().map(|file| (file.direction, file.status)).collect();
+    let expected =
+        [(Direction::Upload, "ok".to_owned()), (Direction::Download, "permission denied".to_owned())];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_part_far_beyond_the_rest_that_is_taken_leaves_no_digest() {
+    for answer in [Some(0), None] {
+        let mut between = vec![(Input, write(2, b"h", 0, b"one")), (Output, status(2, 0))];
+        between.push((Input, write(3, b"h", 1 << 40, b"far")));
+        between.extend(answer.map(|code| (Output, status(3, code))));
+        let file = &used(WRITE, &between)[0];
+        assert_eq!((file.sha256, file.no_sha256.as_deref()), (None, Some("a part did not pass")));
     }
 }
