@@ -5,6 +5,9 @@
 //! waits for each answer, and whether contents follow a `C` depends on it. A source that does not wait is read as if
 //! the answer would be yes, and what is said of it is marked as guessed.
 //!
+//! Of several files that are asked for at once (`scp -f a/f b/f`) one may not be there, and what is sent has the last part of its
+//! path for a name. Where more than one can be meant, `path` is all of them, `name` the file's, and the confidence low.
+//!
 //! Where a file lands, the target decides: `scp f host:/tmp` makes `/tmp` or `/tmp/f`. Then `path` is that of the
 //! command line, `name` the file's, and the confidence medium.
 

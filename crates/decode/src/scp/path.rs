@@ -45,40 +45,52 @@ impl Paths {
 
     /// The folder that the source is in, or what was asked for.
     pub(super) fn here(&self) -> String {
-        match self.entered.split_last() {
-            Some((last, _)) => text::path(&self.joined(&self.start(last), None)),
+        match self.entered.first().and_then(|first| self.start(first)) {
+            Some((start, _)) => text::path(&self.joined(&start, None)),
             None => self.operand(),
         }
     }
 
-    /// A file's path, its name where the path may be its folder's, and how sure that is.
+    /// A file's path, its name where the path may be its folder's or one of several, and how sure that is.
     pub(super) fn of(&self, name: &[u8]) -> (String, Option<String>, Confidence) {
-        let operand = self.operands.last().map_or(&b""[..], Vec::as_slice);
-        let certain = self.direction == Direction::Download || self.folder || last_of(operand) == name;
-        if !certain && self.entered.is_empty() {
-            return (text::path(operand), Some(text::path(name)), Confidence::Medium);
-        }
         let first = self.entered.first().map_or(name, |first| first);
-        let become_it = self.direction == Direction::Upload && !self.folder && self.entered.is_empty();
-        let path = if become_it { operand.to_vec() } else { self.joined(&self.start(first), Some(name)) };
-        let confidence = if certain { Confidence::High } else { Confidence::Medium };
-        (text::path(&path), None, confidence)
+        let Some((start, sure)) = self.start(first) else {
+            return (self.operand(), Some(text::path(&self.joined(b"", Some(name)))), Confidence::Low);
+        };
+        if self.direction == Direction::Download || self.folder {
+            return (text::path(&self.joined(&start, Some(name))), None, sure);
+        }
+        let becomes_it = last_of(&start) == name;
+        let path = match (self.entered.is_empty(), becomes_it) {
+            (true, true) => return (text::path(&start), None, sure),
+            (true, false) => return (text::path(&start), Some(text::path(name)), Confidence::Medium),
+            (false, _) => self.joined(&start, Some(name)),
+        };
+        (text::path(&path), None, if becomes_it { sure } else { Confidence::Medium })
     }
 
-    /// The folder in which the source starts: of an upload the operand, of a download that of the operand which
-    /// has the name.
-    fn start(&self, name: &[u8]) -> Vec<u8> {
+    /// The folder in which the source starts, and how sure that is: of an upload the operand, of a download that of the
+    /// operand which has the name. None where several may have it: scp says of what it passes over no more than of what it
+    /// sends, so their order does not tell.
+    fn start(&self, name: &[u8]) -> Option<(Vec<u8>, Confidence)> {
         if self.direction == Direction::Upload {
-            return self.operands.last().cloned().unwrap_or_default();
+            return Some((self.operands.last().cloned().unwrap_or_default(), Confidence::High));
         }
         let trimmed = |path: &Vec<u8>| match path.iter().rposition(|byte| *byte != b'/') {
             Some(last) => path[..=last].to_vec(),
             None => Vec::new(),
         };
-        let mut all = self.operands.iter().map(trimmed);
-        let named = all.clone().find(|path| last_of(path) == name);
-        let Some(path) = named.or_else(|| all.next()) else { return Vec::new() };
-        path[..path.len() - last_of(&path).len()].to_vec()
+        let may_be = |path: &Vec<u8>| last_of(path) == name || is_expanded(last_of(path));
+        let all: Vec<_> = self.operands.iter().map(trimmed).collect();
+        let mut named = all.iter().filter(|path| may_be(path));
+        let (path, sure) = match (named.next(), named.next(), &all[..]) {
+            (Some(path), None, _) => (path, Confidence::High),
+            // A target that sends what it was not asked for, or a shell that made another word of it.
+            (None, _, [path]) => (path, Confidence::Low),
+            (None, _, []) => return Some((Vec::new(), Confidence::High)),
+            _ => return None,
+        };
+        Some((path[..path.len() - last_of(path).len()].to_vec(), sure))
     }
 
     fn joined(&self, start: &[u8], name: Option<&[u8]>) -> Vec<u8> {
@@ -98,6 +110,11 @@ fn last_of(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
+/// Whether a shell makes other names of it.
+fn is_expanded(name: &[u8]) -> bool {
+    name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'{' | b'$' | b'`' | b'~'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +128,10 @@ mod tests {
 
     #[test]
     fn the_path_is_as_sure_as_the_command_line() {
-        use Confidence::{High, Medium};
+        use Confidence::{High, Low, Medium};
         use Direction::{Download, Upload};
         type Row<'a> = (Direction, &'a [&'a str], bool, &'a [&'a str], &'a str, Option<&'a str>, Confidence);
-        let table: [Row<'_>; 12] = [
+        let table: [Row<'_>; 18] = [
             (Upload, &["/tmp/"], false, &[], "/tmp/f", None, High),
             (Upload, &["/tmp"], true, &[], "/tmp/f", None, High),
             (Upload, &["/tmp/f"], false, &[], "/tmp/f", None, High),
@@ -127,6 +144,13 @@ mod tests {
             (Download, &["/srv/d/"], false, &["d", "e"], "/srv/d/e/f", None, High),
             (Download, &["/a/g", "/b/f"], false, &[], "/b/f", None, High),
             (Download, &[], false, &[], "f", None, High),
+            // Several may have the name; it is not told which.
+            (Download, &["/a/f", "/b/f"], false, &[], "/a/f /b/f", Some("f"), Low),
+            (Download, &["/a/*", "/b/f"], false, &[], "/a/* /b/f", Some("f"), Low),
+            (Download, &["/a/d", "/b/d"], false, &["d", "e"], "/a/d /b/d", Some("d/e/f"), Low),
+            (Download, &["/a/g", "/b/h"], false, &[], "/a/g /b/h", Some("f"), Low),
+            (Download, &["/a/d", "/b/f"], false, &["d", "e"], "/a/d/e/f", None, High),
+            (Download, &["/a/g"], false, &[], "/a/f", None, Low),
         ];
         for (direction, operands, folder, entered, path, name, confidence) in table {
             let found = paths(direction, operands, folder, entered).of(b"f");

@@ -103,6 +103,26 @@ fn several_files_go_into_a_folder() {
     assert_eq!(transfers(&seen)[0].derived.confidence, Confidence::Medium);
 }
 
+#[test]
+fn of_several_paths_none_is_named_that_may_be_another() {
+    let tap = Tap::new();
+    let (b, c) = (tap.file("b/group", b"second"), tap.file("c/other", b"third"));
+    let missing = tap.text("a/group");
+    fs::create_dir(tap.path("back")).unwrap();
+    let asked = format!("host:{missing} {b} {c}");
+    // Without -T a client takes only the last of the names.
+    let passed = scp(&tap, ["-T", asked.as_str(), &tap.text("back")]);
+    assert_eq!(fs::read(tap.path("back/group")).unwrap(), b"second");
+    let seen = passed.observed();
+    let found: Vec<_> = transfers(&seen)
+        .iter()
+        .filter(|file| file.bytes > 0)
+        .map(|file| (file.path.clone(), file.name.as_deref(), file.derived.confidence))
+        .collect();
+    let all = format!("{missing} {b} {c}");
+    assert_eq!(found, [(all, Some("group"), Confidence::Low), (c, None, Confidence::High)]);
+}
+
 /// Runs the `scp` of the far side; gives what it says first.
 fn first_word(line: &str) -> (Option<u8>, Option<Direction>) {
     let server = Command::new("sh").args(["-c", line]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
