@@ -50,6 +50,75 @@ fn paths_are_made_plain_or_unclear() {
     assert!(matches!(FilePath::by_letters(b"..", None), FilePath::Unclear(_)));
 }
 
+/// Whatever the rules except: by another name it is not looked for.
+#[test]
+fn other_names_of_linux_are_unclear() {
+    for (written, plain) in [
+        ("/proc/self/root/etc/hosts", false),
+        ("/proc/1/cwd", false),
+        ("/proc/thread-self/fd/3", false),
+        ("//proc/./123/task/123/root/etc", false),
+        ("/proc/123/map_files/x", false),
+        ("/proc/123/exe", false),
+        ("/srv/chroot/proc/1/root/etc", false),
+        ("/dev/fd", false),
+        ("/dev/fd/3", false),
+        ("/dev/stdin", false),
+        ("/proc", true),
+        ("/proc/self/status", true),
+        ("/proc/sys/fs/file-max", true),
+        ("/proc/root", true),
+        ("/srv/proc/a1/root", true),
+        ("/srv/dev/fd", true),
+        ("/dev/fd0", true),
+    ] {
+        assert_eq!(matches!(path(written), FilePath::Plain(_)), plain, "{written}");
+        let by_letters = FilePath::by_letters(written.as_bytes(), None);
+        assert_eq!(matches!(by_letters, FilePath::Plain(_)), plain, "{written}");
+    }
+    assert!(matches!(FilePath::by_letters(b"/proc/self/x/../root/etc", None), FilePath::Unclear(_)));
+    let all_but = access(&[(&[], &["/etc/**"], None)], &[]);
+    assert!(all_but.judge(FileUse::Read, &path("/proc/self/root/etc/hosts")).is_err());
+    let sized = access(&[(&[], &[], Some(1))], &[]);
+    assert!(sized.judge(FileUse::Read, &path("/proc/self/root/etc/hosts")).is_ok(), "no path is ruled out");
+}
+
+#[test]
+fn other_names_of_windows_are_unclear() {
+    let windows = |text: &'static str| FilePath::new(text.as_bytes(), Some(b"/C:/Users/alice"));
+    for (written, plain) in [
+        ("x", Some("/C:/Users/alice/x")),
+        ("/C:/Users/alice/x", Some("/C:/Users/alice/x")),
+        ("/c:/a.b/.c", Some("/c:/a.b/.c")),
+        ("/D:/", Some("/D:")),
+        ("/", Some("/")),
+        ("C:/secret", None),
+        ("C:secret", None),
+        ("a:b/c", None),
+        ("x/C:/secret", None),
+        ("x:stream", None),
+        ("/C:/x::$DATA", None),
+        ("/C:/keys./x", None),
+        ("/C:/keys /x", None),
+        ("/C:/keys.", None),
+        ("/Users/alice/x", None),
+        ("//server/share", None),
+    ] {
+        match (windows(written), plain) {
+            (FilePath::Plain(found), Some(plain)) => assert_eq!(found, plain.as_bytes(), "{written:?}"),
+            (FilePath::Unclear(_), None) => {}
+            (found, _) => panic!("{written:?} is {found:?}"),
+        }
+    }
+    // Where the server began is not always known, and a server on Windows may begin at a path without a drive.
+    assert!(matches!(FilePath::new(b"/C:/x:y", None), FilePath::Unclear(_)));
+    assert!(matches!(path("C:/secret"), FilePath::Unclear(_)));
+    // Elsewhere these are names like any other.
+    for written in ["/srv/12:30.log", "/srv/a.", "/srv/a ", "x/12:30", "/x:/a"] {
+        assert!(matches!(path(written), FilePath::Plain(_)), "{written:?}");
+    }
+}
+
 #[test]
 fn what_one_grant_permits_is_permitted_with_the_larger_size() {
     let access =
