@@ -121,7 +121,8 @@ impl Gate {
             (verdict, named)
         };
         let verdict = match verdict {
-            Ok(waiting) if self.kept + waiting.kept() > MAX_KEPT => {
+            // What keeps nothing more goes on, above all what closes.
+            Ok(waiting) if waiting.kept() > 0 && self.kept + waiting.kept() > MAX_KEPT => {
                 Err(No::because(FAILURE, "too much is open, or waits for an answer"))
             }
             Ok(_) if self.pending.len() >= MAX_PENDING => {
