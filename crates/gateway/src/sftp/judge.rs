@@ -170,8 +170,7 @@ impl Gate {
             Request::Stat { path: written } => drop(one(FileUse::Look, written)?),
             Request::ReadLink { path: written } => drop(one(FileUse::Read, written)?),
             Request::RealPath { path: b"" | b".", expand: false } => return Ok(Waiting::Start),
-            // Where a home is, is no secret; what is in it is judged by its path.
-            Request::RealPath { path: [b'~', ..], expand: true } => {}
+            Request::RealPath { path: [b'~', below @ ..], expand: true } => Self::home(below, access)?,
             Request::RealPath { path: written, .. } => {
                 access.judge(FileUse::Look, &FilePath::by_letters(written, self.start.as_deref()))?;
             }
@@ -236,6 +235,19 @@ impl Gate {
         }
         let rights = Rights::of(&path, flags, access);
         Ok(Waiting::Opening(Box::new(File { path: written.into(), flags, rights, told: false })))
+    }
+
+    /// The real path of `~` and of what is below it. Where one's own home is, is no secret; what is in it is judged by its
+    /// path once it is used.
+    fn home(below: &[u8], access: &FileAccess) -> Result<(), No> {
+        let unclear = match below {
+            [] => return Ok(()),
+            [b'/', ..] if below.split(|&byte| byte == b'/').all(|part| part != b"..") => return Ok(()),
+            [b'/', ..] => "it has .. in it, which leads out of the home: write it without",
+            _ => "the home of ~NAME is nobody's own: write it from / or from ~/",
+        };
+        access.judge(FileUse::Look, &FilePath::Unclear(unclear))?;
+        Ok(())
     }
 
     /// A link is another name for what it leads to. Servers do not agree which of the two paths is which, so both are
