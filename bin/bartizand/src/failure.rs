@@ -9,24 +9,44 @@ use bartizan_model::escape;
 pub(crate) struct Failure {
     what: String,
     hint: Option<String>,
-    /// The index says what the log does not.
-    of_index: bool,
+    at_fault: AtFault,
+}
+
+/// What is to be done about it by the server itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtFault {
+    /// Nothing.
+    Other,
+    /// The index says what the log does not: it is made again.
+    Index,
+    /// An entry of the log cannot be read: what depends on it alone is left as it is.
+    Entry,
 }
 
 impl Failure {
     /// Something that did not work.
     pub(crate) fn new(what: impl ToString) -> Self {
-        Self { what: what.to_string(), hint: None, of_index: false }
+        Self { what: what.to_string(), hint: None, at_fault: AtFault::Other }
     }
 
     /// The index says what the log does not: it is to be made again.
     pub(crate) fn of_index(what: impl ToString) -> Self {
-        Self { of_index: true, ..Self::new(what) }
+        Self { at_fault: AtFault::Index, ..Self::new(what) }
+    }
+
+    /// An entry of the log cannot be read.
+    pub(crate) fn of_entry(what: impl ToString) -> Self {
+        Self { at_fault: AtFault::Entry, ..Self::new(what) }
     }
 
     /// Whether making the index again helps.
-    pub(crate) const fn is_of_index(&self) -> bool {
-        self.of_index
+    pub(crate) fn is_of_index(&self) -> bool {
+        self.at_fault == AtFault::Index
+    }
+
+    /// Whether only what depends on one entry of the log cannot go on.
+    pub(crate) fn is_of_entry(&self) -> bool {
+        self.at_fault == AtFault::Entry
     }
 
     /// Adds what to do about it.

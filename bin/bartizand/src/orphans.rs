@@ -92,7 +92,13 @@ impl Closing<'_> {
         let mut rest: Vec<Orphan> = orphans.into_values().filter(|orphan| orphan.failure.is_none()).collect();
         rest.sort_by_key(|orphan| orphan.session);
         for orphan in rest {
-            count += usize::from(self.close_rest(orphan).await?);
+            let session = orphan.session;
+            match self.close_rest(orphan).await {
+                Err(error) if error.is_of_entry() => {
+                    tracing::error!(%session, "a recording stays open: what the log says of it cannot be read: {error}");
+                }
+                closed => count += usize::from(closed?),
+            }
         }
         Ok(count)
     }
@@ -120,7 +126,7 @@ impl Closing<'_> {
     async fn leave(&self, session: SessionId, strange: Strange) -> Result<bool, Failure> {
         let (what, detail) = strange.words();
         tracing::error!(%session, "{detail}; it is left as it is, and fails log verify");
-        let known = recall::newest(self.log, self.store, "anomaly", Some(session), 1).await?;
+        let known = recall::newest(self.log, self.store, "anomaly", session, 1).await?;
         if known.into_iter().any(|event| matches!(event.body, Body::Anomaly { what: w, .. } if w == what)) {
             return Ok(false);
         }
@@ -141,7 +147,7 @@ impl Closing<'_> {
 
     /// The files that the last `session.end` of a session binds; `None` when it has no end.
     async fn bound(&self, session: SessionId) -> Result<Option<Vec<RecordingFile>>, Failure> {
-        let end = recall::newest(self.log, self.store, "session.end", Some(session), 1).await?.pop();
+        let end = recall::newest(self.log, self.store, "session.end", session, 1).await?.pop();
         Ok(match end.map(|event| event.body) {
             Some(Body::SessionEnd { recording, .. }) => Some(recording),
             _ => None,

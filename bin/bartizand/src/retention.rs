@@ -86,17 +86,27 @@ impl Janitor {
         }
     }
 
-    /// Finishes the removal that the last process began. The index must hold the whole log.
+    /// Finishes the removal that the last process began. The index must hold the whole log. Of what the log cannot be
+    /// read about nothing goes.
     ///
     /// # Errors
     /// When the index cannot be read or the disk refuses.
     pub(crate) async fn finish(&self) -> Result<(), Failure> {
-        let newest = recall::newest(&self.log, &self.store, "recording.remove", None, TOGETHER).await?;
-        let mut left: Vec<SessionId> = newest.into_iter().rev().filter_map(|event| event.session).collect();
-        left.retain(|session| self.recordings.folder(*session).exists());
+        let mut left = Vec::new();
+        for (index, session) in recall::places(&self.store, "recording.remove", None, TOGETHER).await? {
+            let Some(session) = session.filter(|session| self.recordings.folder(*session).exists()) else {
+                continue;
+            };
+            match recall::event(&self.log, "recording.remove", session, index).await {
+                Ok(_) => left.push(session),
+                Err(error) if error.is_of_entry() => stays(session, &error),
+                Err(error) => return Err(error),
+            }
+        }
         if left.is_empty() {
             return Ok(());
         }
+        left.reverse();
         tracing::warn!(recordings = left.len(), "a removal was interrupted and is finished now");
         self.remove(&left, self.log.head()).await
     }
@@ -123,7 +133,14 @@ impl Janitor {
             if !closed || (self.needed)(session) {
                 continue;
             }
-            let Some(end) = self.end(session).await? else { continue };
+            let end = match self.end(session).await {
+                Err(error) if error.is_of_entry() => {
+                    stays(session, &error);
+                    continue;
+                }
+                end => end?,
+            };
+            let Some(end) = end else { continue };
             let Some(reason) = self.rules.reason(end.time, total, now) else { continue };
             self.log_removal(end, reason, bytes, now).await?;
             going.push(session);
@@ -144,7 +161,7 @@ impl Janitor {
             return Ok(None);
         }
         // Of two ends the last counts: it binds the recording.
-        Ok(recall::newest(&self.log, &self.store, "session.end", Some(session), 1).await?.pop())
+        Ok(recall::newest(&self.log, &self.store, "session.end", session, 1).await?.pop())
     }
 
     /// Makes the event durable.
@@ -191,6 +208,10 @@ impl Janitor {
         }
         Ok(())
     }
+}
+
+fn stays(session: SessionId, error: &Failure) {
+    tracing::error!(%session, "a recording stays: what the log says of it cannot be read: {error}");
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 struct Data {
     janitor: Janitor,
     _stop: watch::Sender<bool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Data {
@@ -30,7 +30,7 @@ impl Data {
         let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
         let (node, needed) = (NodeId("n".into()), never as fn(SessionId) -> bool);
         let janitor = Janitor { node, log, store, indexed, recordings, rules, needed };
-        Self { janitor, _stop: stop, _folder: folder }
+        Self { janitor, _stop: stop, folder }
     }
 
     async fn append(&self, id: SessionId, body: Body) {
@@ -188,4 +188,28 @@ async fn a_removal_that_was_interrupted_is_finished_without_a_second_event() {
         assert!(!data.there(id));
         assert_eq!(data.removals().len(), 1);
     }
+}
+
+/// Damage to an old part of the log keeps what depends on it, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_cannot_be_read_about_stays_and_the_rest_goes() {
+    let mut data = Data::new(Rules { keep: days(30), keep_size: None }).await;
+    let (unread, gone, half) = (data.session(true).await, data.session(true).await, data.session(true).await);
+    assert_eq!(data.run_in(Duration::ZERO).await, 0);
+    for id in [gone, half] {
+        let end = data.janitor.end(id).await.unwrap().unwrap();
+        data.janitor.log_removal(end, "old".into(), 5, Timestamp::now()).await.unwrap();
+    }
+    data.janitor.recordings.remove(gone).unwrap();
+    while data.janitor.log.head() < 256 {
+        data.append(unread, Body::Anomaly { what: "x".into(), detail: String::new() }).await;
+    }
+    while data.janitor.log.stats().integrated < 256 {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let bundle = data.folder.path().join("log/tile/entries/000");
+    std::fs::write(&bundle, "damaged").unwrap();
+    let whole = data.session(true).await;
+    assert_eq!(data.run_in(DAY * 31).await, 1);
+    assert!(data.there(unread) && data.there(half) && !data.there(whole));
 }
