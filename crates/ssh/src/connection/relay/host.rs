@@ -99,6 +99,9 @@ impl OpenVerdict {
 pub enum RequestVerdict {
     /// Goes on to the other end, which answers it.
     Pass,
+    /// Goes on to the other end, which is asked for a reply in any case: the host hears it
+    /// ([`RelayHost::channel_request_reply`]), and the end that asked gets it if it wanted one.
+    Confirm,
     /// Is answered by us with `CHANNEL_FAILURE` if it wants a reply; the other end learns nothing.
     Refuse {
         /// Text for the person whose client asked, out of the reserve: on the terminal if the channel
@@ -255,7 +258,7 @@ pub trait RelayHost {
         let _ = (from, open, why);
     }
 
-    /// A reply to a channel request passes; `from` is who answers.
+    /// A reply to a channel request passes, or was wanted by [`RequestVerdict::Confirm`] alone; `from` is who answers.
     fn channel_request_reply(&mut self, key: ChannelKey, from: Side, request: RequestKind, ok: bool) {
         let _ = (key, from, request, ok);
     }

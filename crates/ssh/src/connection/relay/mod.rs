@@ -9,13 +9,14 @@
 //! ```
 //!
 //! **Windows are end to end.** `WINDOW_ADJUST` passes through, so what the slower end does not read,
-//! the faster end may not send, and nothing piles up here. Five messages are changed on the way:
+//! the faster end may not send, and nothing piles up here. Six messages are changed on the way:
 //! - `CHANNEL_OPEN` of a client's session announces its window less a *reserve* of up to 4 KiB, out of
 //!   which we can put text into the channel ([`Relay::inject`]). Adjustments fill the reserve up first.
 //! - `CHANNEL_OPEN` and its confirmation announce at most [`RelayLimits::maximum_packet`], so that
 //!   no end sends packets that our transports refuse.
 //! - `WINDOW_ADJUST` from us credits an end for data that we withheld.
 //! - Data of a session channel that its host changes ([`RelayHost::edit_data`]).
+//! - `CHANNEL_REQUEST` that its host wants confirmed asks for a reply ([`RequestVerdict::Confirm`]).
 //!
 //! **Replies keep their order**, although some requests are answered by the other end and some by
 //! us: one queue per channel and one per connection, in each direction.

@@ -18,6 +18,8 @@ use std::collections::VecDeque;
 pub(super) enum Pending {
     /// Passed on; the end will answer.
     Passed(RequestKind),
+    /// Passed on by an end that wants no reply; the reply goes no further.
+    Confirmed(RequestKind),
     /// Answered by us: success or failure.
     Ours(bool),
 }

@@ -26,7 +26,8 @@ impl Relay {
         if channel.severed {
             return Ok(Flow::Continue);
         }
-        if request.want_reply && channel.ends[from.other()].replies.len() >= limit {
+        let full = channel.ends[from.other()].replies.len() >= limit;
+        if request.want_reply && full {
             return Err(ConnectionError::TooManyRequests { limit });
         }
         match host.channel_request(from, channel.key, request) {
@@ -34,6 +35,7 @@ impl Relay {
                 self.held[from] = Some(Held::Request { key: channel.key, payload: payload.to_vec() });
                 Ok(Flow::Held)
             }
+            RequestVerdict::Confirm if full => Err(ConnectionError::TooManyRequests { limit }),
             verdict => {
                 decide_request(channel, from, request, &verdict, payload, host, out);
                 Ok(Flow::Continue)
@@ -53,15 +55,19 @@ impl Relay {
         let message = if ok { "CHANNEL_SUCCESS" } else { "CHANNEL_FAILURE" };
         let channel = self.channels.named_by(from, number, message)?;
         channel.ends[from].sent.check_live(message)?;
-        let Some(Pending::Passed(kind)) = channel.ends[from].replies.pop_front() else {
-            return Err(ConnectionError::UnexpectedReply { message });
+        let (kind, wanted) = match channel.ends[from].replies.pop_front() {
+            Some(Pending::Passed(kind)) => (kind, true),
+            Some(Pending::Confirmed(kind)) => (kind, false),
+            Some(Pending::Ours(_)) | None => return Err(ConnectionError::UnexpectedReply { message }),
         };
         if !channel.severed {
             if from == Side::Target && !ok {
                 note_failed(channel, kind);
             }
             host.channel_request_reply(channel.key, from, kind, ok);
-            out.to(from.other(), payload);
+            if wanted {
+                out.to(from.other(), payload);
+            }
         }
         while let Some(&Pending::Ours(ok)) = channel.ends[from].replies.front() {
             channel.ends[from].replies.pop_front();
@@ -75,7 +81,7 @@ impl Relay {
     /// When the channel was ended in the meantime, the verdict has no effect.
     ///
     /// # Errors
-    /// [`RelayError::Misused`] when no request of this end is held, or the verdict is to hold on.
+    /// [`RelayError::Misused`] when no request of this end is held, or the verdict is to hold on or to confirm.
     pub fn release_request(
         &mut self,
         from: Side,
@@ -83,8 +89,8 @@ impl Relay {
         host: &mut impl RelayHost,
         out: &mut impl Output,
     ) -> Result<(), RelayError> {
-        if verdict == RequestVerdict::Hold {
-            return Err(RelayError::Misused("released with the verdict to hold"));
+        if matches!(verdict, RequestVerdict::Hold | RequestVerdict::Confirm) {
+            return Err(RelayError::Misused("released with a verdict that is for at once"));
         }
         match self.held[from].take() {
             Some(Held::Request { key, payload }) => {
@@ -116,11 +122,18 @@ fn decide_request(
 ) {
     let kind = request.request_type.kind();
     match verdict {
-        RequestVerdict::Pass => {
+        RequestVerdict::Pass | RequestVerdict::Confirm => {
+            let replies = &mut channel.ends[from.other()].replies;
             if request.want_reply {
-                channel.ends[from.other()].replies.push_back(Pending::Passed(kind));
+                replies.push_back(Pending::Passed(kind));
+                out.to(from.other(), payload);
+            } else if *verdict == RequestVerdict::Confirm {
+                replies.push_back(Pending::Confirmed(kind));
+                let asking = ChannelRequest { want_reply: true, ..*request };
+                out.to(from.other(), &Message::ChannelRequest(asking).to_payload());
+            } else {
+                out.to(from.other(), payload);
             }
-            out.to(from.other(), payload);
             note_passed(channel, from, kind, host, out);
         }
         RequestVerdict::Refuse { text } => {

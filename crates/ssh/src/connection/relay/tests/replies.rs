@@ -198,3 +198,43 @@ fn a_close_that_comes_while_a_request_is_held_spares_the_answer() {
         assert_eq!(rig.relay.open_channels(), 0);
     }
 }
+
+#[test]
+fn what_must_be_confirmed_is_answered_to_whoever_wanted_it() {
+    for wanted in [true, false] {
+        let mut rig = Rig::with_program();
+        rig.host.confirms = true;
+        let request_type = RequestType::Unknown { name: "x", data: Wish::Pass(true).text().as_bytes() };
+        rig.client_sends(&request(T, request_type, wanted));
+        let asking = request(T, request_type, true).to_payload();
+        assert_eq!(rig.out.0, [(Side::Target, asking)], "{wanted}");
+        rig.out.0.clear();
+        rig.host.heard.clear();
+        // One of ours keeps its place.
+        rig.client_sends(&wishing(T, Wish::Refuse));
+        rig.target_sends(&Message::ChannelSuccess { recipient_channel: C });
+        let expected: &[&str] = if wanted {
+            &["client CHANNEL_SUCCESS", "client CHANNEL_FAILURE"]
+        } else {
+            &["client CHANNEL_FAILURE"]
+        };
+        assert_eq!(rig.sent(), expected);
+        assert!(rig.host.heard[0].ends_with("target replied to Unknown: true"), "{:?}", rig.host.heard);
+        let error = rig.violation(Side::Target, &Message::ChannelSuccess { recipient_channel: C });
+        assert_eq!(error, ConnectionError::UnexpectedReply { message: "CHANNEL_SUCCESS" });
+    }
+}
+
+#[test]
+fn confirmations_that_wait_are_bounded() {
+    let limits = RelayLimits { max_pending_replies: 3, ..RelayLimits::default() };
+    let mut rig = Rig::with_limits(limits);
+    rig.open_channel(C, T);
+    rig.host.confirms = true;
+    let request_type = RequestType::Unknown { name: "x", data: Wish::Pass(true).text().as_bytes() };
+    for _ in 0..3 {
+        rig.client_sends(&request(T, request_type, false));
+    }
+    let error = rig.violation(Side::Client, &request(T, request_type, false));
+    assert_eq!(error, ConnectionError::TooManyRequests { limit: 3 });
+}

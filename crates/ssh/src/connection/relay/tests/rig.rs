@@ -22,6 +22,8 @@ pub(super) struct Judge {
     pub(super) data: Vec<(Side, DataKind, Vec<u8>)>,
     pub(super) closed: Vec<(ChannelKey, Totals)>,
     pub(super) refusal_text: &'static str,
+    /// What passes on a channel is to be confirmed.
+    pub(super) confirms: bool,
 }
 
 impl RelayHost for Judge {
@@ -44,6 +46,7 @@ impl RelayHost for Judge {
             self.held[from] = Some((HeldKind::Request, wish));
         }
         match wish {
+            Wish::Pass(_) if self.confirms => RequestVerdict::Confirm,
             Wish::Pass(_) => RequestVerdict::Pass,
             Wish::Refuse => RequestVerdict::Refuse { text: Cow::Borrowed(self.refusal_text) },
             Wish::Swallow => RequestVerdict::Swallow,
