@@ -34,7 +34,7 @@ use crate::parts::Shared;
 use crate::refuse::{self, Refusal};
 use crate::relay::{self, Ended};
 use crate::trail::Trail;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Stage, Upstream};
 
 /// An identified person on the way to a login on a target.
 pub(crate) struct Visit {
@@ -85,13 +85,16 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             return refuse::explain(client, &refusal).await;
         }
     };
+    let stage = Stage::default();
     let connected = tokio::select! {
         // Looked at first each time: nothing more is shown to a target once one of them says so.
         biased;
-        ended = relay::ended_early(grant.as_ref(), &recorder, &trail, &mut lives, &shared) => Err(ended),
-        refusal = moved(&grant.as_ref().target, &shared) => Err(refusal),
+        ended = relay::ended_early(grant.as_ref(), &recorder, &trail, &mut lives, &shared) => {
+            Err(broken_off(ended, &stage, &trail))
+        }
+        refusal = moved(&grant.as_ref().target, &shared) => Err(broken_off(refusal, &stage, &trail)),
         // On the heap, and gone with its end: a session lasts, and connecting takes much room.
-        connected = Box::pin(connect(&grant, visit.agent.as_ref(), &shared, &trail)) => connected,
+        connected = Box::pin(connect(&grant, visit.agent.as_ref(), &shared, &trail, &stage)) => connected,
     };
     let (upstream, connected) = match connected {
         Ok(upstream) => upstream,
@@ -267,8 +270,9 @@ async fn connect(
     agent: Option<&AgentDoor>,
     shared: &Shared,
     trail: &Trail,
+    stage: &Stage,
 ) -> Result<(Upstream, Pending), Refusal> {
-    match upstream::connect(grant, agent, shared, trail).await {
+    match upstream::connect(grant, agent, shared, trail, stage).await {
         Ok(upstream) => {
             let connected = upstream.connected.clone();
             let pending = trail.unhurried(Outcome::Success, Severity::Info, connected)?;
@@ -280,6 +284,13 @@ async fn connect(
             Err(Refusal::Connect { target: grant.as_ref().target.name.clone(), error })
         }
     }
+}
+
+/// Logs how far the way to the target had come when the session had to end; the refusal is why it had to.
+fn broken_off(refusal: Refusal, stage: &Stage, trail: &Trail) -> Refusal {
+    let Some(stage) = stage.reached() else { return refusal };
+    let body = Body::UpstreamFail { stage: stage.into(), reason: refusal.reason(), host_key: None };
+    trail.failed(Severity::Notice, body).map_or_else(Refusal::Log, |_| refusal)
 }
 
 /// Closes the recording and logs the end, durably.

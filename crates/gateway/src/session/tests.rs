@@ -73,6 +73,15 @@ async fn ended_while_connecting(happens: impl FnOnce(&mut Rig)) -> Vec<String> {
     LocalSet::new().run_until(async { tokio::join!(session, happens) }).await;
     let events = rig.events().await;
     assert_eq!(events.iter().filter(|event| event.kind() == "session.end").count(), 1);
+    let stages: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            Body::UpstreamFail { stage, .. } => Some(stage.as_str()),
+            _ => None,
+        })
+        .collect();
+    // Whether we know already that it took the connection is as it comes.
+    assert!(matches!(stages[..], ["connect" | "handshake"]), "{stages:?}");
     reasons(&events).into_iter().map(str::to_owned).collect()
 }
 

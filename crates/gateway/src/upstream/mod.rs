@@ -11,6 +11,7 @@ mod error;
 mod host_key;
 mod probe;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -53,6 +54,21 @@ pub(crate) struct Upstream {
     pub(crate) connected: Body,
 }
 
+/// How far [`connect`] has come, for whoever drops it on the way: what a target may have been shown is on record.
+#[derive(Default)]
+pub(crate) struct Stage(Cell<Option<&'static str>>);
+
+impl Stage {
+    /// The stage as `upstream.fail` names it; none before the first.
+    pub(crate) const fn reached(&self) -> Option<&'static str> {
+        self.0.get()
+    }
+
+    fn reaches(&self, stage: &'static str) {
+        self.0.set(Some(stage));
+    }
+}
+
 /// Whom we log in as where, and what the certificate says it is for.
 struct Errand<'a> {
     target: &'a Target,
@@ -70,15 +86,20 @@ pub(crate) async fn connect(
     agent: Option<&AgentDoor>,
     shared: &Shared,
     trail: &Trail,
+    stage: &Stage,
 ) -> Result<Upstream, ConnectError> {
     let grant = grant.as_ref();
-    let stream = dial::connect(dial::resolve(&grant.target).await?).await?;
+    stage.reaches("resolve");
+    let addresses = dial::resolve(&grant.target).await?;
+    stage.reaches("connect");
+    let stream = dial::connect(addresses).await?;
     let address = stream.peer_addr().map_err(|error| dial::unusable(&error))?;
     let wanted = host_key::wanted_algorithms(&grant.target.host_key)?;
     let transport = Transport::client(shared.client_config(wanted), now())
         .map_err(|error| ConnectError::Handshake(error.into()))?;
     let mut hop = Hop::new(transport, stream);
 
+    stage.reaches("handshake");
     let handshake = timeout(HANDSHAKE, handshake(&mut hop, &grant.target, shared, trail)).await;
     let (identity, verified) = match handshake {
         Ok(done) => done?,
@@ -86,6 +107,7 @@ pub(crate) async fn connect(
     };
     let key_id = format!("bartizan session={} person={}", grant.session, grant.who.person());
     let errand = Errand { target: &grant.target, login: &grant.login, key_id };
+    stage.reaches("authenticate");
     let credential = match timeout(LOGIN, login(&mut hop, &errand, agent, shared, verified)).await {
         Ok(done) => done?,
         Err(_) => return Err(ConnectError::TimedOut { stage: "authenticate", patience: LOGIN }),
