@@ -144,6 +144,14 @@ impl Forwards {
         }
     }
 
+    /// The last change was refused after all. One that wants no reply counts as done: a listener more lets a target open
+    /// no channel that policy does not permit.
+    pub(super) fn withdrawn(&mut self, wants_reply: bool) {
+        if wants_reply {
+            self.asked.pop_back();
+        }
+    }
+
     /// Notes the target's answer to a request that was passed on; gives the event of it.
     pub(super) fn answered(&mut self, request: GlobalKind, ok: bool, data: &[u8]) -> Option<Body> {
         let mut change = self.asked.pop_front_if(|change| change.kind == request)?;
@@ -208,7 +216,7 @@ impl Host {
         match self.submit(Outcome::Success, Severity::Info, change.event(ForwardState::Asked, None)) {
             Some(receipt) => {
                 self.forwards.begun(change, wants_reply);
-                self.held = Some(Held { message: HeldMessage::Global, receipt });
+                self.held = Some(Held { message: HeldMessage::Global { replies: wants_reply }, receipt });
                 GlobalVerdict::Hold
             }
             None => GlobalVerdict::Refuse,

@@ -117,8 +117,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         poll_fn(|cx| {
             if !lapsed && let Poll::Ready(error) = lapse.poll(cx) {
                 lapsed = true;
-                if let Err(failure) = pump.goes_on_unrecorded(error) {
-                    return Poll::Ready(Stop::Failure(failure));
+                if let Err(stop) = pump.goes_on_unrecorded(error) {
+                    return Poll::Ready(stop);
                 }
             }
             if !told && let Poll::Ready(patience) = draining.poll(cx) {

@@ -146,8 +146,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     ///
     /// # Errors
     /// When it must end.
-    pub(super) fn goes_on_unrecorded(&mut self, error: RecordError) -> Result<(), Failure> {
-        self.before_more = Some(self.host.goes_on_unrecorded(error)?);
+    pub(super) fn goes_on_unrecorded(&mut self, error: RecordError) -> Result<(), Stop> {
+        self.before_more = Some(self.host.goes_on_unrecorded(error).map_err(Stop::Failure)?);
+        let Self { client, target, relay, host, .. } = self;
+        host.refuse_held(relay, &mut Both { client, target }).map_err(stop_of)?;
         self.tell(
             "bartizan: this session cannot be recorded any more (disk full or failing). It goes on by a break-glass \
              grant; what it does is logged, and operators are told.",
@@ -200,9 +202,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         let Self { client, target, relay, host, .. } = self;
         let mut out = Both { client, target };
         match message {
-            HeldMessage::Open => relay.release_open(Side::Client, OpenVerdict::Pass, &mut out),
-            HeldMessage::Request => relay.release_request(Side::Client, RequestVerdict::Pass, host, &mut out),
-            HeldMessage::Global => relay.release_global(Side::Client, GlobalVerdict::Pass, &mut out),
+            HeldMessage::Open(_) => relay.release_open(Side::Client, OpenVerdict::Pass, &mut out),
+            HeldMessage::Request(..) => {
+                relay.release_request(Side::Client, RequestVerdict::Pass, host, &mut out)
+            }
+            HeldMessage::Global { .. } => relay.release_global(Side::Client, GlobalVerdict::Pass, &mut out),
         }
         .map_err(stop_of)?;
         Ok(true)

@@ -2,6 +2,7 @@
 
 mod channel;
 mod events;
+mod held;
 mod programs;
 mod requests;
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bartizan_audit::{LogError, Pending};
+use bartizan_audit::LogError;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_record::{RecordError, SessionRecorder, Stream};
 use bartizan_ssh::connection::relay::{
@@ -26,6 +27,7 @@ use bartizan_ssh::wire::connection::{
 use self::channel::Channel;
 pub(super) use self::channel::Closing;
 use self::events::{Budget, NOTES, REFUSALS, open_body};
+pub(super) use self::held::{Held, HeldMessage};
 use self::programs::Program;
 use super::carry::Pace;
 use super::describe;
@@ -35,29 +37,12 @@ use super::host_keys::OwnHostKeys;
 use super::judge::{Denied, Judge};
 use super::observe::Observers;
 use crate::counts::Counts;
-use crate::emergency::{self, EndPromise, Receipts};
+use crate::emergency::{EndPromise, Receipts};
 use crate::hop::now;
 use crate::trail::Trail;
 
 /// What a client reads of what the log refused.
 const UNLOGGED: &str = "bartizan: the audit log cannot be written";
-
-/// What of the client's waits until its event is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeldMessage {
-    /// A `CHANNEL_OPEN`.
-    Open,
-    /// A `CHANNEL_REQUEST`.
-    Request,
-    /// A `GLOBAL_REQUEST`.
-    Global,
-}
-
-/// A message of the client that waits until its event is durable.
-pub(super) struct Held {
-    pub(super) message: HeldMessage,
-    pub(super) receipt: Pending,
-}
 
 /// Why a session must end although both peers are well.
 #[derive(Debug, thiserror::Error)]
@@ -190,22 +175,6 @@ impl Host {
     fn channel(&mut self, key: ChannelKey) -> Option<&mut Channel> {
         self.channels.get_mut(key.slot())?.as_mut().filter(|channel| channel.key == key)
     }
-
-    /// Goes on although nothing can be kept any more, if break-glass grants permit it. Nothing may pass before the
-    /// event is durable.
-    ///
-    /// # Errors
-    /// When the session must end.
-    pub(super) fn goes_on_unrecorded(&mut self, error: RecordError) -> Result<Pending, Failure> {
-        match self.judge.break_glass() {
-            None => Err(error.into()),
-            Some(rules) => {
-                let declared = emergency::declare(&self.trail, &rules, error.to_string(), false)?;
-                self.gates.emergency(&self.judge);
-                Ok(declared)
-            }
-        }
-    }
 }
 
 impl Pace for Host {
@@ -260,7 +229,7 @@ impl RelayHost for Host {
         });
         match receipt {
             Some(receipt) if from == Side::Client => {
-                self.held = Some(Held { message: HeldMessage::Open, receipt });
+                self.held = Some(Held { message: HeldMessage::Open(key), receipt });
                 OpenVerdict::Hold
             }
             receipt => {

@@ -64,7 +64,7 @@ impl Host {
                 if let Some(channel) = self.channel(key) {
                     channel.program = if replies { Program::Asked } else { Program::Runs };
                 }
-                self.held = Some(Held { message: HeldMessage::Request, receipt });
+                self.held = Some(Held { message: HeldMessage::Request(key, kind_of(asked)), receipt });
                 RequestVerdict::Hold
             }
             None => RequestVerdict::Refuse { text: format!("{UNLOGGED}\n").into() },
@@ -88,5 +88,13 @@ impl Host {
         if ok && request == RequestKind::Shell && channel.pty {
             self.greet.push(key);
         }
+    }
+}
+
+const fn kind_of(asked: Asked<'_>) -> RequestKind {
+    match asked {
+        Asked::Shell => RequestKind::Shell,
+        Asked::Exec(_) => RequestKind::Exec,
+        Asked::Subsystem(_) => RequestKind::Subsystem,
     }
 }

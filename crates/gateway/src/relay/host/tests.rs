@@ -64,9 +64,9 @@ impl Wire {
         receipt.await.unwrap();
         let Self { relay, host, sent, .. } = self;
         match message {
-            HeldMessage::Open => relay.release_open(Side::Client, OpenVerdict::Pass, sent),
-            HeldMessage::Request => relay.release_request(Side::Client, RequestVerdict::Pass, host, sent),
-            HeldMessage::Global => relay.release_global(Side::Client, GlobalVerdict::Pass, sent),
+            HeldMessage::Open(_) => relay.release_open(Side::Client, OpenVerdict::Pass, sent),
+            HeldMessage::Request(..) => relay.release_request(Side::Client, RequestVerdict::Pass, host, sent),
+            HeldMessage::Global { .. } => relay.release_global(Side::Client, GlobalVerdict::Pass, sent),
         }
         .unwrap();
     }
@@ -99,6 +99,7 @@ impl Wire {
     async fn emergency(&mut self) {
         let declared = self.host.goes_on_unrecorded(RecordError::Internal("the test says so".into()));
         declared.unwrap().await.unwrap();
+        self.host.refuse_held(&mut self.relay, &mut self.sent).unwrap();
     }
 
     async fn events(&self, kind: &str) -> Vec<Event> {

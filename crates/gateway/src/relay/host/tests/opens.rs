@@ -108,6 +108,32 @@ async fn the_longest_addresses_fit_an_event() {
     assert_eq!(wire.events("channel.open").await.len(), 2);
 }
 
+/// In an emergency, what waited for its event by an everyday grant goes no further.
+#[tokio::test(flavor = "current_thread")]
+async fn what_waits_when_an_emergency_begins_is_refused() {
+    let host = b"10.0.0.1";
+    let to = ChannelType::DirectTcpip { host, port: 80, originator_address: b"", originator_port: 0 };
+    let request_type = GlobalRequestType::TcpipForward { address: b"localhost", port: PORT };
+    let forward = Message::GlobalRequest(GlobalRequest { want_reply: true, request_type });
+    let exec = request(0, RequestType::Exec { command: b"id" }, true);
+    for held in [exec, request(0, SFTP, true), open(1, to), forward] {
+        let glass = bartizan_model::Grant { break_glass: true, ..rule("glass", "shell") };
+        let everyday = rule("everyday", "exec,sftp:read,forward:local,forward:remote");
+        let mut wire = Wire::new(Rig::new(vec![glass, everyday]).await).await;
+        wire.session(0);
+        wire.heard(Side::Target);
+        wire.heard(Side::Client);
+        assert!(wire.client(&held), "{held:?}");
+        wire.emergency().await;
+        assert!(wire.host.held.is_none() && !wire.relay.is_held(Side::Client), "{held:?}");
+        let to_target = wire.heard(Side::Target);
+        let close = Message::Close { recipient_channel: 0 }.to_payload();
+        assert!(to_target.iter().all(|payload| *payload == close), "{held:?}: {to_target:?}");
+        assert!(!wire.heard(Side::Client).is_empty(), "{held:?}: it is told");
+        assert_eq!(wire.events("anomaly").await.len(), 1, "{held:?}");
+    }
+}
+
 /// Whoever asks for one thing after the other that policy refuses is read for a turn, and others are after it.
 #[tokio::test]
 async fn questions_to_policy_end_a_turn() {
