@@ -108,9 +108,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
     /// Runs until something ends the session.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        self.host.rested();
         for _ in 0..TURNS {
             self.host.tick();
             match self.turn(cx) {
+                Ok(true) if self.host.must_rest() => break,
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
                 Err(stop) => return Poll::Ready(stop),
@@ -304,3 +306,6 @@ pub(super) fn stop_of(error: RelayError) -> Stop {
         _ => Stop::Internal("the relay was driven wrongly"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,8 +55,8 @@ pub(super) enum Failure {
     Record(#[from] RecordError),
 }
 
-/// So many questions to policy, some hundred microseconds' work, end a turn: other sessions wait for the same thread.
-const QUESTIONS: u32 = 8;
+/// So many questions to policy, some hundred microseconds' work, are enough: other sessions wait for the same thread.
+pub(super) const QUESTIONS: u32 = 8;
 
 /// One session, as the relay's owner.
 pub(super) struct Host {
@@ -69,7 +69,7 @@ pub(super) struct Host {
     now: Duration,
     /// The transports' time, likewise.
     clock: Duration,
-    /// Questions to policy since the last tick.
+    /// Questions to policy since the session got the thread.
     asked: u32,
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
@@ -135,7 +135,16 @@ impl Host {
     pub(super) fn tick(&mut self) {
         self.now = self.started.elapsed();
         self.clock = now();
+    }
+
+    /// Other sessions had the thread.
+    pub(super) const fn rested(&mut self) {
         self.asked = 0;
+    }
+
+    /// Policy was asked so much that other sessions are to have the thread.
+    pub(super) const fn must_rest(&self) -> bool {
+        self.asked >= QUESTIONS
     }
 
     /// Policy, which takes its time: a peer that asks again and again has its turn, and others theirs.
@@ -183,7 +192,7 @@ impl Pace for Host {
     }
 
     fn must_pause(&self) -> bool {
-        self.failure.is_some() || !self.recorder.has_room() || self.asked >= QUESTIONS
+        self.failure.is_some() || !self.recorder.has_room() || self.must_rest()
     }
 }
 

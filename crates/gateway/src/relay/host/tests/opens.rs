@@ -133,20 +133,3 @@ async fn what_waits_when_an_emergency_begins_is_refused() {
         assert_eq!(wire.events("anomaly").await.len(), 1, "{held:?}");
     }
 }
-
-/// Whoever asks for one thing after the other that policy refuses is read for a turn, and others are after it.
-#[tokio::test]
-async fn questions_to_policy_end_a_turn() {
-    let mut wire = Wire::new(Rig::new(vec![rule("keeps", "exec")]).await).await;
-    wire.session(0);
-    wire.host.tick();
-    for number in 0..QUESTIONS {
-        assert!(!wire.host.must_pause(), "after {number} questions");
-        let cookie = X11Cookie(b"00");
-        let x11 = X11Request { single_connection: false, protocol: b"MIT-MAGIC-COOKIE-1", cookie, screen: 0 };
-        wire.asks(0, RequestType::X11Req(x11));
-    }
-    assert!(wire.host.must_pause());
-    wire.host.tick();
-    assert!(!wire.host.must_pause());
-}
