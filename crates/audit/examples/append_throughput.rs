@@ -107,6 +107,7 @@ fn event() -> Event {
         request: "exec".to_owned(),
         command: "tar -C /srv/www -cf - . | zstd -3 > /var/backups/www.tar.zst".to_owned(),
         length: 60,
+        sha256: None,
         pty: false,
     };
     let mut event = Event::new(&NodeId("node-1".to_owned()), Timestamp::now(), body);

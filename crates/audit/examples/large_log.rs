@@ -185,6 +185,7 @@ fn event(n: u64) -> Event {
         request: "exec".to_owned(),
         command: format!("tar -C /srv/www-{n} -cf - . | zstd -3 > /var/backups/www.tar.zst"),
         length: 60,
+        sha256: None,
         pty: false,
     };
     let mut event = Event::new(&NodeId("node-1".to_owned()), Timestamp::now(), body);

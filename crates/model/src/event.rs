@@ -14,7 +14,7 @@ use crate::observation::{
 };
 use crate::{
     ChannelDigest, CredentialKind, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName,
-    RecordingFile, SessionId, TargetName, Timestamp, Way,
+    RecordingFile, SessionId, Sha256Hex, TargetName, Timestamp, Way,
 };
 
 /// Longest event, in bytes of JSON: what an entry bundle can hold (C2SP tlog-tiles).
@@ -276,10 +276,13 @@ pub enum Body {
         channel: u32,
         /// `exec`, `shell` or `subsystem`.
         request: String,
-        /// The command or the subsystem's name, exact but escaped; cut at 32 KiB.
+        /// The command or the subsystem's name, exact but escaped; cut at 8 KiB.
         command: String,
         /// The length of the whole command in bytes.
         length: u64,
+        /// The SHA-256 of the whole command, where it was cut; the recording has all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<Sha256Hex>,
         /// Whether the channel has a terminal.
         pty: bool,
     },

@@ -198,6 +198,7 @@ fn session() -> Vec<Event> {
                 request: text("exec"),
                 command: text("tar -c /etc | gzip"),
                 length: 18,
+                sha256: Some(Sha256Hex([5; 32])),
                 pty: false,
             },
             Info,
@@ -591,6 +592,14 @@ fn least_events() -> Vec<Event> {
             reason: None,
         }),
         least(Body::ChannelRequest { channel: 0, request: text("shell"), detail: None, reason: None }),
+        least(Body::Command {
+            channel: 0,
+            request: text("shell"),
+            command: String::new(),
+            length: 0,
+            sha256: None,
+            pty: true,
+        }),
         least(Body::ChannelClose {
             channel: 0,
             kind,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bartizan_model::{Beside, Recording, RecordingFile, SessionId};
+use bartizan_model::{Beside, Recording, RecordingFile, SessionId, Sha256Hex, escape};
 use tokio::sync::oneshot;
 
 use crate::digest::Sha256;
@@ -311,6 +311,17 @@ impl SessionRecorder {
         self.push(Op::Marker, channel, at, cut(text));
     }
 
+    /// Keeps a command line that is too long for an event: whole and escaped, in as many remarks as it takes, each of
+    /// which says which part it is. Gives the SHA-256 of the line.
+    pub fn command(&self, channel: u32, command: &[u8], at: Duration) -> Sha256Hex {
+        let text = escape(command);
+        let parts = parts(&text, MAX_TEXT - 64);
+        for (number, part) in (1..).zip(&parts) {
+            self.marker(channel, &format!("command, part {number} of {}: {part}", parts.len()), at);
+        }
+        Sha256::of(command)
+    }
+
     /// Hands over bytes that passed. Never blocks and always takes them: stop reading from the peer while
     /// [`has_room`](Self::has_room) says no. A caller who doesn't is told [`RecordError::Overrun`] in the end.
     pub fn data(&self, channel: u32, stream: Stream, at: Duration, bytes: &[u8]) {
@@ -415,6 +426,17 @@ impl Drop for SessionRecorder {
     fn drop(&mut self) {
         self.session.abandon(&self.inner.hub);
     }
+}
+
+/// Cuts a text into parts of at most so many bytes.
+fn parts(mut text: &str, most: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let (part, rest) = text.split_at(text.floor_char_boundary(most));
+        parts.push(part);
+        text = rest;
+    }
+    parts
 }
 
 fn cut(text: &str) -> &[u8] {

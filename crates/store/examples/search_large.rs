@@ -341,6 +341,7 @@ fn entry(index: u64) -> IndexEntry {
             request: "exec".into(),
             command: command(index),
             length: 40,
+            sha256: None,
             pty: false,
         },
     };

@@ -376,6 +376,7 @@ mod tests {
                 request: "exec".into(),
                 command: "echo \\x1b".into(),
                 length: 9,
+                sha256: None,
                 pty: false,
             },
         ];

@@ -31,7 +31,14 @@ async fn session(api: &Api, exit_status: Option<u32>) -> SessionId {
             detail: None,
             reason: None,
         },
-        Body::Command { channel: 0, request: "exec".into(), command: "exit 7".into(), length: 6, pty: false },
+        Body::Command {
+            channel: 0,
+            request: "exec".into(),
+            command: "exit 7".into(),
+            length: 6,
+            sha256: None,
+            pty: false,
+        },
         Body::ChannelOpen {
             channel: 1,
             kind: "x11".into(),

@@ -165,6 +165,7 @@ impl Record {
             request: "subsystem".into(),
             command: name.into(),
             length: name.len() as u64,
+            sha256: None,
             pty: false,
         };
         self.trail.note(body)?.await.map(drop)

@@ -4,7 +4,7 @@ use bartizan_model::escape;
 use bartizan_ssh::wire::connection::{ChannelType, GlobalRequestType, RequestType};
 
 /// Most bytes of a peer's text in an event, before escaping: escaped it is at most five times as long.
-const TEXT_BYTES: usize = 8 * 1024;
+pub(super) const TEXT_BYTES: usize = 8 * 1024;
 
 /// Most bytes of each of two texts in one event.
 const HALF_BYTES: usize = 4 * 1024;

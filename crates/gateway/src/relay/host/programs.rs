@@ -51,11 +51,19 @@ impl Host {
             self.program_refused(asked, reason);
             return RequestVerdict::Refuse { text: format!("bartizan: {reason}\n").into() };
         }
+        self.permitted(key, asked, pty, replies)
+    }
+
+    /// Logs a program that may start, and holds it until that is durable.
+    fn permitted(&mut self, key: ChannelKey, asked: Asked<'_>, pty: bool, replies: bool) -> RequestVerdict {
+        let text = text_of(asked);
+        let is_cut = text.len() > describe::TEXT_BYTES;
         let body = Body::Command {
             channel: ordinal(key),
             request: name_of(asked).to_owned(),
-            command: describe::cut(text_of(asked)),
-            length: text_of(asked).len() as u64,
+            command: describe::cut(text),
+            length: text.len() as u64,
+            sha256: is_cut.then(|| self.recorder.command(ordinal(key), text, self.now)),
             pty,
         };
         match self.submit(Outcome::Success, Severity::Info, body) {
