@@ -206,7 +206,14 @@ impl Rig {
     pub(crate) async fn events(&self) -> Vec<Event> {
         // What was queued before is durable when this is.
         self.trail().note(Body::ConnectionRefuse { reason: "the test looks".into() }).unwrap().await.unwrap();
-        let entries = self.shared.log.reader().read(0, 10_000).unwrap();
-        entries.iter().map(|entry| serde_json::from_slice(&entry.bytes).unwrap()).collect()
+        let (reader, mut events) = (self.shared.log.reader(), Vec::new());
+        loop {
+            // A bundle at most at a time.
+            let entries = reader.read(events.len() as u64, 10_000).unwrap();
+            if entries.is_empty() {
+                return events;
+            }
+            events.extend(entries.iter().map(|entry| serde_json::from_slice(&entry.bytes).unwrap()));
+        }
     }
 }

@@ -184,7 +184,7 @@ impl Host {
     }
 
     fn refused_file(&mut self, key: ChannelKey, refused: Refused) {
-        if !self.may_note() {
+        if !self.may_refuse_file() {
             return;
         }
         let Refused { request, path, to, reason, rules } = refused;

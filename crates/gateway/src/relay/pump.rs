@@ -295,6 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             let digests = digests.await?;
             self.host.channel_over(closing.event(digests));
         }
+        self.host.tell_unsaid();
         poll_fn(|cx| self.host.poll_settled(cx)).await?;
         self.host.failure.take().map_or(Ok(()), Err)
     }

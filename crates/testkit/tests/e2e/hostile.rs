@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 
-use bartizan_testkit::{Finished, eventually, run};
+use bartizan_testkit::{Finished, SshdOptions, eventually, run};
 
 use crate::clients::{python, source};
 use crate::scene::{Options, Scene, Way, text, ways};
@@ -19,6 +19,7 @@ ways! {
         a_nul_is_no_way_around_a_permission,
         sizes_do_not_flood_the_log,
         escapes_hide_nothing,
+        no_terminal_hides_input_that_no_terminal_takes,
         forwards_in_a_loop_are_all_on_record,
 }
 
@@ -104,6 +105,21 @@ fn escapes_hide_nothing(way: Way) {
     }
     let listed = scene.bartizan().cli(&["session", "show", &id]).ok().text();
     assert!(!listed.contains('\u{1b}'), "{listed}");
+}
+
+/// A terminal is asked for without a reply: after the program started, where OpenSSH ignores it, and of a target that has
+/// none. What the program reads is in the recording.
+fn no_terminal_hides_input_that_no_terminal_takes(way: Way) {
+    for (when, config) in [("late", vec![]), ("early", vec!["PermitTTY no".to_owned()])] {
+        let sshd = SshdOptions { config, ..SshdOptions::default() };
+        let scene = Scene::with(way, &Options { sshd, ..Options::default() });
+        let done = hostile(&scene, &["terminal", when]).ok();
+        let sent = "0123456789abcdef".repeat(64);
+        assert_eq!(done.text(), sent, "{when}: it went through cat");
+        let id = scene.ended_session()["id"].as_str().unwrap().to_owned();
+        let export = ["session", "export", &id, "--format", "raw", "--stream", "input"];
+        assert_eq!(scene.bartizan().cli(&export).ok().text(), sent, "{when}");
+    }
 }
 
 fn forwards_in_a_loop_are_all_on_record(way: Way) {

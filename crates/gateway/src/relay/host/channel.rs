@@ -7,6 +7,7 @@ use bartizan_record::ChannelDigests;
 use bartizan_ssh::connection::relay::ChannelKey;
 
 use super::programs::Program;
+use super::requests::Asks;
 
 /// One channel as the session knows it.
 pub(super) struct Channel {
@@ -14,6 +15,7 @@ pub(super) struct Channel {
     pub(super) kind: String,
     pub(super) pty: bool,
     pub(super) program: Program,
+    pub(super) asks: Asks,
     /// Asked for, not answered yet.
     pub(super) pty_wanted: Option<(Vec<u8>, u32, u32)>,
     pub(super) opened: Duration,
@@ -22,6 +24,21 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    /// One that opens now.
+    pub(super) fn new(key: ChannelKey, kind: String, opened: Duration) -> Self {
+        Self {
+            key,
+            kind,
+            pty: false,
+            program: Program::None,
+            asks: Asks::default(),
+            pty_wanted: None,
+            opened,
+            exit_status: None,
+            exit_signal: None,
+        }
+    }
+
     /// A terminal is there, or was asked for.
     pub(super) fn has_pty(&self) -> bool {
         self.pty || self.pty_wanted.is_some()

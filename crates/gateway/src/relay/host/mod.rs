@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bartizan_audit::LogError;
-use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::event::{Outcome, Severity};
 use bartizan_record::{RecordError, SessionRecorder, Stream};
 use bartizan_ssh::connection::relay::{
     ChannelKey, DataEdit, DataKind, DataVerdict, GlobalVerdict, OpenVerdict, Refusal, RelayHost,
@@ -26,11 +26,9 @@ use bartizan_ssh::wire::connection::{
 
 use self::channel::Channel;
 pub(super) use self::channel::Closing;
-use self::events::{Budget, NOTES, REFUSALS, open_body};
+use self::events::{Budgets, open_body};
 pub(super) use self::held::{Held, HeldMessage};
-use self::programs::Program;
 use super::carry::Pace;
-use super::describe;
 use super::forward::{Change, Forwards};
 use super::gates::Gates;
 use super::host_keys::OwnHostKeys;
@@ -73,8 +71,7 @@ pub(super) struct Host {
     asked: u32,
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
-    notes: Budget,
-    refusals: Budget,
+    budgets: Budgets,
     pub(super) forwards: Forwards,
     /// Set by a verdict of `Hold`; the pump takes it.
     pub(super) held: Option<Held>,
@@ -113,8 +110,7 @@ impl Host {
             clock: now(),
             asked: 0,
             channels: Vec::new(),
-            notes: Budget::new(NOTES),
-            refusals: Budget::new(REFUSALS),
+            budgets: Budgets::default(),
             forwards: Forwards::default(),
             held: None,
             greet: Vec::new(),
@@ -226,16 +222,7 @@ impl RelayHost for Host {
         if self.channels.len() <= key.slot() {
             self.channels.resize_with(key.slot() + 1, || None);
         }
-        self.channels[key.slot()] = Some(Channel {
-            key,
-            kind,
-            pty: false,
-            program: Program::None,
-            pty_wanted: None,
-            opened: self.now,
-            exit_status: None,
-            exit_signal: None,
-        });
+        self.channels[key.slot()] = Some(Channel::new(key, kind, self.now));
         match receipt {
             Some(receipt) if from == Side::Client => {
                 self.held = Some(Held { message: HeldMessage::Open(key), receipt });
@@ -260,13 +247,15 @@ impl RelayHost for Host {
         };
         match &self.failure {
             // What the log refused goes no further.
-            Some(_) if verdict == RequestVerdict::Pass => RequestVerdict::Refuse { text: "".into() },
+            Some(_) if matches!(verdict, RequestVerdict::Pass | RequestVerdict::Confirm) => {
+                RequestVerdict::Refuse { text: "".into() }
+            }
             _ => verdict,
         }
     }
 
     fn global_request(&mut self, from: Side, request: &GlobalRequest<'_>) -> GlobalVerdict {
-        match (from, &request.request_type) {
+        let verdict = match (from, &request.request_type) {
             // The target's keys are ours to verify, not the client's to store.
             (Side::Target, GlobalRequestType::HostKeys(_)) => GlobalVerdict::Swallow,
             (Side::Client, GlobalRequestType::HostKeysProve(blobs)) => {
@@ -277,12 +266,14 @@ impl RelayHost for Host {
             }
             (_, GlobalRequestType::NoMoreSessions | GlobalRequestType::Keepalive) => GlobalVerdict::Pass,
             (_, other) => {
-                if self.may_note() {
-                    let detail = describe::global(other).unwrap_or_default();
-                    self.note(Body::Anomaly { what: "global request passed on unread".into(), detail });
-                }
-                GlobalVerdict::Pass
+                self.refused_global(from, other);
+                GlobalVerdict::Refuse
             }
+        };
+        match &self.failure {
+            // What the log refused goes no further.
+            Some(_) if verdict == GlobalVerdict::Pass => GlobalVerdict::Refuse,
+            _ => verdict,
         }
     }
 

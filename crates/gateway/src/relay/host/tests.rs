@@ -14,6 +14,7 @@ use crate::rig::{Rig, rule, ruled};
 mod files;
 mod opens;
 mod programs;
+mod requests;
 
 /// One session.
 struct Wire {

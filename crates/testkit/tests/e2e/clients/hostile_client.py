@@ -50,6 +50,32 @@ def sizes(count):
     return finish(channel)
 
 
+def terminal(when):
+    """`cat` that reads a KiB, and a terminal asked for without a reply before it (`early`) or while it runs (`late`)."""
+    channel = client.get_transport().open_session()
+
+    def ask():
+        message = paramiko.Message()
+        message.add_byte(bytes([98]))
+        message.add_int(channel.remote_chanid)
+        message.add_string("pty-req")
+        message.add_boolean(False)
+        message.add_string("xterm")
+        for size in (80, 24, 0, 0):
+            message.add_int(size)
+        message.add_string(b"")
+        client.get_transport()._send_user_message(message)
+
+    if when == "early":
+        ask()
+    channel.exec_command(b"cat")
+    if when == "late":
+        ask()
+    channel.sendall(b"0123456789abcdef" * 64)
+    channel.shutdown_write()
+    return finish(channel)
+
+
 def forwards(to, count):
     """Forwarded connections, opened and closed one after the other, some without a word."""
     for n in range(int(count)):
@@ -62,6 +88,6 @@ def forwards(to, count):
     return 0
 
 
-code = {"nul": nul, "sizes": sizes, "forwards": forwards}[action](*words)
+code = {"nul": nul, "sizes": sizes, "terminal": terminal, "forwards": forwards}[action](*words)
 client.close()
 sys.exit(code)
