@@ -56,6 +56,9 @@ pub(super) enum Failure {
 /// So many questions to policy, some hundred microseconds' work, are enough: other sessions wait for the same thread.
 pub(super) const QUESTIONS: u32 = 8;
 
+/// So many channels a session opens. A recording can list 65,536 and ends the session that has more.
+const CHANNELS: u32 = 60_000;
+
 /// One session, as the relay's owner.
 pub(super) struct Host {
     pub(super) judge: Judge,
@@ -71,6 +74,10 @@ pub(super) struct Host {
     asked: u32,
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
+    /// Channels that were opened, or that somebody tried to open and policy permitted.
+    opened: u32,
+    /// So many channels one session has.
+    most_channels: u32,
     budgets: Budgets,
     pub(super) forwards: Forwards,
     /// Set by a verdict of `Hold`; the pump takes it.
@@ -110,6 +117,8 @@ impl Host {
             clock: now(),
             asked: 0,
             channels: Vec::new(),
+            opened: 0,
+            most_channels: CHANNELS,
             budgets: Budgets::default(),
             forwards: Forwards::default(),
             held: None,
@@ -203,6 +212,13 @@ impl RelayHost for Host {
             self.refused_event(from, ordinal(key), open, reason);
             return OpenVerdict::prohibited(text);
         }
+        if self.opened >= self.most_channels {
+            let reason = "too many channels in one session: reconnect";
+            self.refused_event(from, ordinal(key), open, reason.to_owned());
+            let (reason, text) = (OpenFailureReason::RESOURCE_SHORTAGE, format!("bartizan: {reason}").into());
+            return OpenVerdict::Refuse { reason, text };
+        }
+        self.opened += 1;
         self.promise.opened();
         let body = open_body(from, ordinal(key), open, None);
         // A session channel reaches nothing before its program, which waits for itself.

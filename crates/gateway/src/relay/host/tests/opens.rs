@@ -2,7 +2,9 @@
 
 use bartizan_audit::LogOptions;
 use bartizan_model::event::Body;
-use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, X11Cookie, X11Request};
+use bartizan_ssh::wire::connection::{
+    GlobalRequest, GlobalRequestType, OpenFailureReason, X11Cookie, X11Request,
+};
 
 use super::*;
 
@@ -106,6 +108,25 @@ async fn the_longest_addresses_fit_an_event() {
     assert!(!wire.asks(1, RequestType::Env { name: &[b"LC_", &long[..]].concat(), value: &long }));
     assert!(wire.host.failure.is_none());
     assert_eq!(wire.events("channel.open").await.len(), 2);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_session_says_that_it_has_too_many_channels_before_its_recording_fails() {
+    let mut wire = Wire::new(Rig::new(vec![rule("keeps", "exec")]).await).await;
+    wire.host.most_channels = 2;
+    for number in 0..2 {
+        wire.session(number);
+    }
+    wire.heard(Side::Target);
+    wire.heard(Side::Client);
+    wire.client(&open(2, ChannelType::Session));
+    assert!(wire.heard(Side::Target).is_empty());
+    let told = wire.heard(Side::Client);
+    let Ok(Message::OpenFailure(failure)) = Message::parse(&told[0]) else { panic!("{told:?}") };
+    assert_eq!(failure.reason, OpenFailureReason::RESOURCE_SHORTAGE);
+    assert_eq!(failure.description, b"bartizan: too many channels in one session: reconnect");
+    assert_eq!(refused(&wire).await, ["too many channels in one session: reconnect"]);
+    assert!(wire.host.failure.is_none());
 }
 
 /// In an emergency, what waited for its event by an everyday grant goes no further.
