@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bartizan_access::{Action, Asked, Directory, FileAccess};
+use bartizan_decode::Protocol;
 use bartizan_model::Timestamp;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_ssh::connection::relay::{ChannelKey, DataEdit, DataKind, DataVerdict, Side};
@@ -10,6 +11,7 @@ use bartizan_ssh::connection::relay::{ChannelKey, DataEdit, DataKind, DataVerdic
 use super::describe;
 use super::host::{Host, ordinal};
 use super::judge::Judge;
+use super::observe;
 use crate::sftp::{Gate, Gated, Refused};
 
 /// The SFTP channels of a session, by [`ChannelKey::slot`].
@@ -70,13 +72,15 @@ impl Gates {
         pty: bool,
         judge: &Judge,
     ) -> Result<(), &'static str> {
+        if pty && observe::protocol(asked) == Some(Protocol::Sftp) {
+            return Err("SFTP runs without a terminal, through which its files could not be seen (ssh -T)");
+        }
         if asked != Asked::Subsystem(b"sftp") {
             return Ok(());
         }
         self.judge_again(judge);
         let kept = match self.permit_everything() {
             true => Kept::Free,
-            false if pty => return Err("SFTP whose files are judged runs without a terminal"),
             false => Kept::Judged(Box::default()),
         };
         if self.slots.len() <= key.slot() {

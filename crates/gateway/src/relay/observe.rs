@@ -3,7 +3,9 @@
 //! They are passive. Nothing waits for them but the relay's own thread; what they say decides nothing here.
 
 use bartizan_access::Asked;
-use bartizan_decode::{Decoder, Observed, Options, Stream};
+use bartizan_decode::{Decoder, Observed, Options, Protocol, Stream};
+use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::observation::{Confidence, DecodeStop, Derived};
 use bartizan_ssh::connection::relay::{ChannelKey, DataKind, Side};
 use bartizan_ssh::wire::connection::ChannelType;
 
@@ -24,19 +26,15 @@ struct Observer {
 }
 
 impl Observers {
-    /// A program is about to start. With a terminal the bytes are not the program's own, and nothing is decoded. Without one
-    /// what a shell or a command line starts, the target decides: SFTP is known by its first bytes.
+    /// A program is about to start. With a terminal the bytes are not the program's own: nothing is decoded, and that is
+    /// told where something would be without.
     pub(super) fn starts(&mut self, key: ChannelKey, ordinal: u32, asked: Asked<'_>, pty: bool) {
-        let options = Options { beside: Some(DIGESTS), ..Options::default() };
-        let decoder = match asked {
-            _ if pty => None,
-            Asked::Shell => Some(Decoder::for_unknown(ordinal, &options)),
-            Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options)
-                .or_else(|| Some(Decoder::for_unknown(ordinal, &options))),
-            Asked::Subsystem(name) => Decoder::for_subsystem(ordinal, name, &options),
-        };
+        let decoder = decoder(ordinal, asked);
+        if pty && let Some(decoder) = decoder.as_ref().and_then(Decoder::protocol) {
+            self.seen.push(unseen(ordinal, decoder));
+        }
         // No other one has begun: it would have been refused.
-        *self.slot(key) = decoder.map(|decoder| Observer { key, decoder, fed: false });
+        *self.slot(key) = decoder.filter(|_| !pty).map(|decoder| Observer { key, decoder, fed: false });
     }
 
     /// The program did not start: what the client sent for it was for nobody.
@@ -94,4 +92,33 @@ impl Observers {
     pub(super) fn take(&mut self) -> Vec<Observed> {
         std::mem::take(&mut self.seen)
     }
+}
+
+/// The protocol that a program speaks, as far as its name says so.
+pub(super) fn protocol(asked: Asked<'_>) -> Option<Protocol> {
+    decoder(0, asked)?.protocol()
+}
+
+/// What reads a program's bytes. What a shell or a command line starts, the target decides: SFTP is known by its first
+/// bytes.
+fn decoder(ordinal: u32, asked: Asked<'_>) -> Option<Decoder> {
+    let options = Options { beside: Some(DIGESTS), ..Options::default() };
+    match asked {
+        Asked::Shell => Some(Decoder::for_unknown(ordinal, &options)),
+        Asked::Exec(command) => Decoder::for_exec(ordinal, command, &options)
+            .or_else(|| Some(Decoder::for_unknown(ordinal, &options))),
+        Asked::Subsystem(name) => Decoder::for_subsystem(ordinal, name, &options),
+    }
+}
+
+/// That a terminal stands between us and what a program says.
+fn unseen(channel: u32, decoder: Protocol) -> Observed {
+    let body = Body::DecodeStop(DecodeStop {
+        channel,
+        reason: "a terminal is in the way".to_owned(),
+        bytes_in: 0,
+        bytes_out: 0,
+        derived: Derived { decoder, confidence: Confidence::High },
+    });
+    Observed { outcome: Outcome::Failure, severity: Severity::Warning, body, contents: None }
 }

@@ -70,9 +70,13 @@ coverage! {
     exec: "session: exec", pty: false, Bytes, console: Bytes, "command";
     subsystem_with_terminal: "session: subsystem", pty: true, Terminal, console: Refused, "command";
     subsystem: "session: subsystem", pty: false, Bytes, console: Refused, "command";
+    sftp_with_terminal: "session: sftp", pty: true, Refused, console: Refused, "access.deny";
     sftp: "session: sftp, scp", pty: false, Bytes, console: Bytes, "transfer";
+    scp_with_terminal: "session: scp by its old protocol", pty: true, Terminal, console: Terminal, "decode.stop";
     scp: "session: scp by its old protocol", pty: false, Bytes, console: Bytes, "transfer";
+    rsync_with_terminal: "session: rsync", pty: true, Terminal, console: Terminal, "decode.stop";
     rsync: "session: rsync", pty: false, Bytes, console: Bytes, "rsync.end";
+    git_with_terminal: "session: git", pty: true, Terminal, console: Terminal, "decode.stop";
     git: "session: git", pty: false, Bytes, console: Bytes, "git.end";
     direct_tcpip: "direct-tcpip (`-L`, `-W`)", pty: false, Bytes, console: Refused, "channel.close";
     dynamic: "direct-tcpip (`-D`)", pty: false, Bytes, console: Refused, "channel.close";
@@ -122,6 +126,45 @@ mod drive {
 
     pub(super) fn subsystem(scene: &Scene) -> String {
         ssh(scene, &["-T", "-s"], &["says"], "")
+    }
+
+    pub(super) fn sftp_with_terminal(scene: &Scene) -> String {
+        run(scene.client.ssh().args(["-tt", "-s", scene.host(), "sftp"])).fails();
+        "subsystem".into()
+    }
+
+    /// A file with the mark, asked for by hand: `scp` itself asks for no terminal.
+    pub(super) fn fetched(scene: &Scene) -> (String, &'static str) {
+        let (file, _) = files(scene);
+        (format!("scp -f {}", text(&file)), "\0\0\0\0\n")
+    }
+
+    pub(super) fn scp_with_terminal(scene: &Scene) -> String {
+        let (command, input) = fetched(scene);
+        ssh(scene, &["-tt"], &[&command], input)
+    }
+
+    /// What the terminal echoes is the mark, and for rsync no greeting.
+    pub(super) const RSYNC: &str = "rsync --server --sender -logDtpre.iLsfxCIvu . /etc/hostname";
+
+    pub(super) fn rsync_with_terminal(scene: &Scene) -> String {
+        let input = format!("{MARK}\n");
+        let mut ssh = scene.client.ssh();
+        run_with_input(ssh.args(["-tt", scene.host(), RSYNC]), input.as_bytes()).fails();
+        MARK.into()
+    }
+
+    /// An empty repository, and what its server says of itself.
+    pub(super) fn listed(scene: &Scene) -> (String, String) {
+        let repository = scene.folder().join("repository");
+        run(Command::new("git").args(["init", "-q", "--bare", text(&repository)])).ok();
+        (format!("git-upload-pack '{}'", text(&repository)), "agent=git/".into())
+    }
+
+    pub(super) fn git_with_terminal(scene: &Scene) -> String {
+        let (command, mark) = listed(scene);
+        ssh(scene, &["-tt"], &[&command], "0000\n");
+        mark
     }
 
     /// A file with the mark, and a place where there is none yet.
@@ -252,6 +295,27 @@ mod from_console {
         refused(scene, &["-T", "-s", "bastion", "says"], "subsystem")
     }
 
+    pub(super) fn sftp_with_terminal(scene: &Scene) -> String {
+        refused(scene, &["-tt", "bastion", "ssh web-1 /usr/lib/openssh/sftp-server"], "exec")
+    }
+
+    pub(super) fn scp_with_terminal(scene: &Scene) -> String {
+        let (command, input) = drive::fetched(scene);
+        ssh(scene, &["-tt"], &format!("ssh web-1 {command}"), input)
+    }
+
+    pub(super) fn rsync_with_terminal(scene: &Scene) -> String {
+        let (line, input) = (format!("ssh web-1 {}", drive::RSYNC), format!("{MARK}\n"));
+        run_with_input(scene.client.ssh().args(["-tt", "bastion", &line]), input.as_bytes()).fails();
+        MARK.into()
+    }
+
+    pub(super) fn git_with_terminal(scene: &Scene) -> String {
+        let (command, mark) = drive::listed(scene);
+        ssh(scene, &["-tt"], &format!("ssh web-1 {command}"), "0000\n");
+        mark
+    }
+
     pub(super) fn sftp(scene: &Scene) -> String {
         let (file, copy) = (scene.folder().join("file"), scene.folder().join("copy"));
         std::fs::write(&file, MARK).unwrap();
@@ -363,8 +427,9 @@ fn check(way: Way, name: &str, drive: fn(&Scene) -> String) {
     eventually("the event", || Some(scene.events(row.event)).filter(|events| !events.is_empty()));
     if outcome == Refused {
         let denied = scene.denied();
-        let refusal = denied.iter().find(|event| event["kind"] == mark.as_str());
-        assert_eq!(refusal.unwrap_or_else(|| panic!("{denied:#?}"))["type"], "channel.open");
+        let refusal =
+            denied.iter().find(|event| [&event["kind"], &event["action"]].contains(&&mark.as_str().into()));
+        assert_eq!(refusal.unwrap_or_else(|| panic!("{denied:#?}"))["type"], row.event);
         return;
     }
     let kept = recordings_with(&scene.bartizan().data().join("recordings"), &mark);

@@ -69,6 +69,7 @@ impl Host {
         match self.submit(Outcome::Success, Severity::Info, body) {
             Some(receipt) => {
                 self.observers.starts(key, ordinal(key), asked, pty);
+                self.observed();
                 if let Some(channel) = self.channel(key) {
                     channel.program = if replies { Program::Asked } else { Program::Runs };
                 }

@@ -1,7 +1,9 @@
 //! What is asked for in a channel besides its program: all that passes is on record.
 
 use bartizan_audit::LogOptions;
+use bartizan_decode::Protocol;
 use bartizan_model::event::Body;
+use bartizan_model::observation::DecodeStop;
 use bartizan_record::{RecordedSession, What};
 use bartizan_ssh::wire::connection::{GlobalRequest, GlobalRequestType, PtyModes, PtyRequest};
 
@@ -69,6 +71,42 @@ async fn a_terminal_is_one_when_the_target_says_so() {
         assert!(wire.heard(Side::Client).is_empty(), "the client wanted none");
         assert_eq!(wire.kept(b"id\n").await, kept, "{answer:?}");
     }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn sftp_does_not_run_in_a_terminal() {
+    for asked in [SFTP, RequestType::Exec { command: b"/usr/lib/openssh/sftp-server" }] {
+        let mut wire = session().await;
+        assert!(!wire.asks(0, pty()));
+        wire.target(&success(0));
+        wire.heard(Side::Target);
+        assert!(!wire.asks(0, asked), "{asked:?}");
+        let to_target = wire.heard(Side::Target);
+        let close = Message::Close { recipient_channel: 0 }.to_payload();
+        assert!(to_target.iter().all(|payload| *payload == close), "{asked:?}: {to_target:?}");
+        assert_eq!(wire.events("access.deny").await.len(), 1, "{asked:?}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn that_a_terminal_is_in_a_decoders_way_is_told() {
+    for (command, decoder) in [
+        (&b"scp -t /tmp"[..], Protocol::Scp),
+        (b"git-upload-pack '/srv/a.git'", Protocol::Git),
+        (b"rsync --server -vlogDtpre.iLsfxCIvu . /tmp", Protocol::Rsync),
+    ] {
+        let mut wire = session().await;
+        assert!(!wire.asks(0, pty()));
+        wire.starts(0, RequestType::Exec { command }).await;
+        let stops = wire.events("decode.stop").await;
+        assert_eq!(stops.len(), 1, "{decoder:?}");
+        let Body::DecodeStop(DecodeStop { reason, derived, .. }) = &stops[0].body else { unreachable!() };
+        assert_eq!((reason.as_str(), derived.decoder), ("a terminal is in the way", decoder));
+    }
+    let mut wire = session().await;
+    assert!(!wire.asks(0, pty()));
+    wire.starts(0, RequestType::Exec { command: b"top" }).await;
+    assert!(wire.events("decode.stop").await.is_empty());
 }
 
 #[tokio::test(flavor = "current_thread")]
