@@ -216,6 +216,11 @@ pub(crate) fn clamp_size(cells: u32) -> u16 {
     cells.clamp(1, u32::from(u16::MAX)) as u16
 }
 
+/// The dimension that a client asks for; what it was where that is zero, which is to be ignored (RFC 4254 §6.2).
+pub(crate) fn size_or(cells: u32, before: u16) -> u16 {
+    if cells == 0 { before } else { clamp_size(cells) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -301,7 +301,8 @@ impl SessionRecorder {
         self.push(Op::Pty, channel, at, &content);
     }
 
-    /// Notes that the terminal's size changed. Sizes that no player takes are clamped to 1…65,535.
+    /// Notes that the terminal's size changed. Sizes that no player takes are clamped to 65,535; zero leaves a dimension as it
+    /// was, at first 80×24.
     pub fn resize(&self, channel: u32, cols: u32, rows: u32, at: Duration) {
         self.push(Op::Resize, channel, at, &size(cols, rows));
     }

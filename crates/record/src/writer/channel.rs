@@ -34,6 +34,8 @@ pub(super) struct Channel {
     /// The session's inbox has the accounts and goes on with them.
     handed_over: bool,
     pty: bool,
+    /// The terminal's size, columns first.
+    size: (u16, u16),
     /// When the terminal's recording begins: time 0 of its cast.
     begins: u64,
     sink: Option<Sink>,
@@ -63,6 +65,7 @@ impl Channel {
             capped: false,
             handed_over: false,
             pty: false,
+            size: (80, 24),
             begins: 0,
             sink: None,
             earlier: Vec::new(),
@@ -205,10 +208,11 @@ impl Channel {
         content: &[u8],
         pen: &mut Pen,
     ) -> Result<(), RecordError> {
-        let (cols, rows, term) = read_size(content);
         if self.pty {
             return self.resize(at, content, pen);
         }
+        let (cols, rows, term) = read_size(content);
+        self.size = (cast::size_or(cols, self.size.0), cast::size_or(rows, self.size.1));
         if self.lapsed {
             // The inbox has sent what follows to the writer again.
             self.take_back(session);
@@ -228,8 +232,8 @@ impl Channel {
         term.truncate(term.floor_char_boundary(MAX_TERM));
         let header = cast::HeaderV2 {
             version: 2,
-            width: cols,
-            height: rows,
+            width: self.size.0,
+            height: self.size.1,
             timestamp: session.started.saturating_add(Duration::from_micros(begins)).unix_seconds(),
             title: &session.title,
             env: cast::Env { term: &term },
@@ -250,6 +254,8 @@ impl Channel {
             return Ok(());
         }
         let (cols, rows, _) = read_size(content);
+        self.size = (cast::size_or(cols, self.size.0), cast::size_or(rows, self.size.1));
+        let (cols, rows) = self.size;
         self.emit(pen)?;
         self.event(at, b'r', None, format!("{cols}x{rows}").as_bytes(), pen)
     }
@@ -434,9 +440,9 @@ impl Channel {
     }
 }
 
-fn read_size(content: &[u8]) -> (u16, u16, &[u8]) {
-    let number = |bytes: &[u8; 4]| cast::clamp_size(u32::from_le_bytes(*bytes));
-    let Some((cols, rest)) = content.split_first_chunk::<4>() else { return (80, 24, &[]) };
-    let Some((rows, term)) = rest.split_first_chunk::<4>() else { return (80, 24, &[]) };
-    (number(cols), number(rows), term)
+/// What a client asks for: columns, rows and the type of the terminal.
+fn read_size(content: &[u8]) -> (u32, u32, &[u8]) {
+    let Some((cols, rest)) = content.split_first_chunk::<4>() else { return (0, 0, &[]) };
+    let Some((rows, term)) = rest.split_first_chunk::<4>() else { return (0, 0, &[]) };
+    (u32::from_le_bytes(*cols), u32::from_le_bytes(*rows), term)
 }

@@ -42,8 +42,28 @@ async fn a_terminal_is_recorded_as_asciicast() {
     assert_eq!(stream(&events, Stream::Error), b"oops\xe2");
     let terminal = What::Terminal { term: "xterm-256color".into(), cols: 120, rows: 40 };
     assert_eq!((events[0].at, &events[0].what), (ms(20), &terminal));
-    assert!(events.iter().any(|e| e.at == ms(60) && e.what == What::Resize { cols: 1, rows: 99 }));
+    assert!(events.iter().any(|e| e.at == ms(60) && e.what == What::Resize { cols: 120, rows: 99 }));
     assert!(events.iter().any(|e| e.at == ms(70) && e.what == What::Marker("a remark".into())));
+}
+
+#[tokio::test]
+async fn a_size_of_zero_says_nothing() {
+    let rig = Rig::new();
+    let (recorder, folder) = rig.begin(ALL).await;
+    recorder.set_pty(0, b"dumb", 0, 0, ms(0));
+    recorder.data(0, Stream::Output, ms(1), b"text");
+    recorder.resize(0, 132, 0, ms(2));
+    recorder.resize(0, 0, 0, ms(3));
+    recorder.resize(0, 70_000, 50, ms(4));
+    let _ = recorder.finish(ms(5)).await.unwrap();
+    let sizes: Vec<_> = events(&folder, 0)
+        .into_iter()
+        .filter_map(|event| match event.what {
+            What::Terminal { cols, rows, .. } | What::Resize { cols, rows } => Some((cols, rows)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes, [(80, 24), (132, 24), (132, 24), (65_535, 50)]);
 }
 
 #[tokio::test]
