@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{CAPPED, Frame, Shown, each_shown};
-use crate::cast::{Env, HeaderV2, HeaderV3, Term, event_into};
+use crate::cast::{Env, HeaderV2, HeaderV3, Term, event_into, incomplete_tail};
 use crate::session::micros;
 use crate::{ReadError, RecordedSession};
 
@@ -32,8 +32,10 @@ pub fn asciicast(
     out: &mut dyn Write,
 ) -> Result<(), ReadError> {
     let frame = Frame::of(session);
-    let mut cast = Cast { version, out, begins: None, last: 0, buffer: Vec::new() };
+    let mut cast = Cast { version, out, begins: None, last: 0, buffer: Vec::new(), held: Vec::new() };
+    let mut end = Duration::ZERO;
     each_shown(session, channel, |at, shown| {
+        end = at;
         let (term, cols, rows) = match &shown {
             Shown::Size { term: Some(term), cols, rows } => (term.as_str(), *cols, *rows),
             _ => ("", 80, 24),
@@ -44,8 +46,11 @@ pub fn asciicast(
                 return Ok(());
             }
         }
+        if matches!(shown, Shown::Size { term: Some(_), .. }) {
+            cast.let_go(at)?;
+        }
         match shown {
-            Shown::Bytes(bytes) => cast.events(at, b'o', &bytes),
+            Shown::Bytes(bytes) => cast.output(at, &bytes),
             Shown::Input(bytes) => cast.events(at, b'i', &bytes),
             Shown::Size { cols, rows, .. } => cast.events(at, b'r', format!("{cols}x{rows}").as_bytes()),
             Shown::Marker(text) => cast.events(at, b'm', text.as_bytes()),
@@ -55,7 +60,7 @@ pub fn asciicast(
     if cast.begins.is_none() {
         return Err(ReadError::NothingToShow(channel));
     }
-    Ok(())
+    cast.let_go(end).map_err(ReadError::Output)
 }
 
 struct Cast<'a> {
@@ -64,9 +69,26 @@ struct Cast<'a> {
     begins: Option<Duration>,
     last: u64,
     buffer: Vec<u8>,
+    /// The beginning of a character of which the rest may still come: a record ends where a read ended, and an event holds
+    /// whole characters.
+    held: Vec<u8>,
 }
 
 impl Cast<'_> {
+    /// Writes output as far as its characters are whole.
+    fn output(&mut self, at: Duration, bytes: &[u8]) -> std::io::Result<()> {
+        let mut all = std::mem::take(&mut self.held);
+        all.extend_from_slice(bytes);
+        self.held = all.split_off(all.len() - incomplete_tail(&all));
+        if all.is_empty() { Ok(()) } else { self.events(at, b'o', &all) }
+    }
+
+    /// Writes what has come of a character: the rest never will.
+    fn let_go(&mut self, at: Duration) -> std::io::Result<()> {
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() { Ok(()) } else { self.events(at, b'o', &held) }
+    }
+
     fn header(
         &mut self,
         at: Duration,

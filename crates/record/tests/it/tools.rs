@@ -136,6 +136,31 @@ async fn a_channel_without_terminal_can_be_shown_too() {
 }
 
 #[tokio::test]
+async fn characters_stay_whole_where_records_end_within_them() {
+    let rig = Rig::new();
+    let (recorder, folder) = rig.begin(ALL).await;
+    recorder.open_channel(0, "session", ms(0));
+    for (at, byte) in (1..).zip("größe 名前 😀".as_bytes().chunks(1)) {
+        recorder.data(0, Stream::Output, ms(10 * at), byte);
+    }
+    recorder.marker(0, "remark", ms(500));
+    recorder.data(0, Stream::Output, ms(510), b"cut \xe5\x90");
+    let _ = recorder.finish(ms(600)).await.unwrap();
+    let session = RecordedSession::open(&folder).unwrap();
+    for version in [AsciicastVersion::V2, AsciicastVersion::V3] {
+        let mut cast = Vec::new();
+        export::asciicast(&session, 0, version, &mut cast).unwrap();
+        assert_eq!(python(&cast), ["größe 名前 😀cut ".as_bytes(), b"\xe5\x90"].concat());
+        let cast = String::from_utf8(cast).unwrap();
+        for character in ["ö", "ß", "名", "前", "😀"] {
+            assert!(cast.contains(&format!("\"{character}\"")), "{character} in {cast}");
+        }
+        // What never became whole is told at the end, byte by byte.
+        assert!(cast.ends_with("\"\u{10fee5}\u{10fe90}\"]\n"), "{cast}");
+    }
+}
+
+#[tokio::test]
 async fn text_of_a_terminal_is_what_was_on_its_screen() {
     let rig = Rig::new();
     let (recorder, folder) = rig.begin(ALL).await;
