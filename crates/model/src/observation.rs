@@ -71,7 +71,8 @@ pub struct Transfer {
     /// The file's own name where the protocol gives it apart and `path` may be that of its folder, escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Bytes of the file that passed.
+    /// Bytes of the file that passed. Of rsync, which does not send files one by one, those of all its data, with lists and
+    /// differences.
     pub bytes: u64,
     /// The file's length as announced, where the protocol announces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,8 +225,9 @@ pub struct ScpEnd {
 pub struct RsyncEnd {
     /// The channel's ordinal in the session.
     pub channel: u32,
-    /// Which way.
-    pub direction: Direction,
+    /// Which way; none where a daemon refused before it was asked for anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// The module, with a daemon at the other end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
@@ -233,21 +235,15 @@ pub struct RsyncEnd {
     pub paths: Vec<String>,
     /// The server's options, escaped.
     pub options: Vec<String>,
+    /// The first of the names of files that a client gave inside the stream to fetch them (`--files-from`), escaped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files_from: Vec<String>,
     /// The protocol version both ends agreed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
-    /// Entries of the file list, where it was understood.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entries: Option<u64>,
-    /// Files whose contents passed, whole or as differences, where it was understood.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent: Option<u64>,
     /// Files and folders that the target said it deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,
-    /// Length of all files in the list together, as the sender reported it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_size: Option<u64>,
     /// Bytes of the protocol from client to target.
     pub bytes_in: u64,
     /// Bytes of the protocol from target to client.

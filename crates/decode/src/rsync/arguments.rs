@@ -23,6 +23,10 @@ pub(super) struct Asked {
     pub(super) names_compression: bool,
     /// Whether rsync may read the arguments in another way.
     pub(super) uncertain: bool,
+    /// Whether no file is to be moved: a trial, or a listing.
+    pub(super) idle: bool,
+    /// Whether the names of the files come inside the stream (`--files-from=-`).
+    pub(super) names_files: bool,
     /// How often compression is asked for, and whether it is named.
     compress: u32,
     compression: bool,
@@ -41,6 +45,8 @@ impl Asked {
             names_checksum: true,
             names_compression: false,
             uncertain: false,
+            idle: false,
+            names_files: false,
             compress: 0,
             compression: false,
         };
@@ -59,9 +65,10 @@ impl Asked {
                 Argument::Long(b"server") => server = true,
                 Argument::Long(b"sender") => self.direction = Direction::Download,
                 Argument::Operand(path) => self.paths.push(path.to_vec()),
-                Argument::Long(name) => self.option(name),
+                Argument::Long(name) => self.option(name, words),
                 Argument::Letters(letters) => {
                     self.secluded |= letters.contains(&b's');
+                    self.idle |= letters.contains(&b'n');
                     self.compress += letters.iter().filter(|letter| **letter == b'z').count() as u32;
                 }
             }
@@ -80,8 +87,13 @@ impl Asked {
         server
     }
 
-    fn option(&mut self, name: &[u8]) {
+    fn option(&mut self, name: &[u8], words: &[Vec<u8>]) {
         match name {
+            b"dry-run" | b"list-only" => self.idle = true,
+            b"files-from" => {
+                let value = words.last().and_then(|word| word.rsplit(|byte| *byte == b'=').next());
+                self.names_files = value == Some(b"-");
+            }
             b"checksum-choice" | b"cc" => self.names_checksum = false,
             b"compress" => self.compress += 1,
             b"no-compress" | b"no-z" => (self.compress, self.compression) = (0, false),

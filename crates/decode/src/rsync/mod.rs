@@ -2,12 +2,14 @@
 //!
 //! Source: the rsync 3.0 to 3.5 protocol, versions 27 to 32. The setup is read in both directions (arguments sent
 //! inside the stream, version, flags, names of checksums, seed), then the multiplexed stream is cut into messages:
-//! data are counted, errors and deletions too. Which parts of which file are in the data is not looked into: a
-//! receiver that has a file already gets differences, of which no digest of the file can be made.
+//! data are counted, errors and deletions too. Of the data only what a client says that fetches is read: the names that it gives,
+//! and whether it asks for a file at all. The list of files is not, nor which parts of which file follow: a receiver that has a
+//! file already gets differences, of which no digest of the file can be made.
 
 mod arguments;
 mod mux;
 mod options;
+mod requests;
 mod setup;
 
 use bartizan_model::event::Body;
@@ -15,6 +17,7 @@ use bartizan_model::observation::{Confidence, Decoder, Direction, RsyncEnd, Tran
 
 use self::arguments::Asked;
 use self::mux::Mux;
+use self::requests::Requests;
 use self::setup::Setup;
 use crate::command::Line;
 use crate::observed::{Observed, Origin, Sink};
@@ -24,6 +27,8 @@ use crate::{Options, Stream, text};
 const SAID: usize = 64;
 /// Bytes of the options, and of the paths, in that event: it has room for both, and each has room for the longest path.
 const SAID_BYTES: usize = 24 << 10;
+/// Bytes of the names that a client gives, in the same event.
+const NAMES_BYTES: usize = 6 << 10;
 
 /// Decodes one rsync.
 pub(crate) struct Rsync {
@@ -32,6 +37,8 @@ pub(crate) struct Rsync {
     setup: Setup,
     input: Mux,
     output: Mux,
+    /// What a client asks for that fetches, once it does.
+    requests: Option<Requests>,
     passed: (u64, u64),
 }
 
@@ -50,6 +57,7 @@ impl Rsync {
             asked,
             input: Mux::default(),
             output: Mux::default(),
+            requests: None,
             passed: (0, 0),
         })
     }
@@ -80,16 +88,38 @@ impl Rsync {
             }
             return done;
         }
-        let (mux, whole) = match stream {
-            Stream::Input => (&mut self.input, self.setup.input_is_plain()),
-            Stream::Output => (&mut self.output, false),
-        };
-        if whole {
-            mux.data += bytes.len() as u64;
-            *bytes = &[];
+        if stream == Stream::Output {
+            return self.output.take(bytes).map(drop);
+        }
+        if self.names_are_apart()
+            && let Some(requests) = &mut self.requests
+        {
+            let taken = requests.take_names(bytes);
+            self.input.data += taken;
             return Ok(());
         }
-        mux.take(bytes)
+        let plain = self.setup.input_is_plain();
+        let data = if plain { self.input.plain(bytes) } else { self.input.take(bytes)? };
+        if self.asked.direction == Direction::Upload {
+            return Ok(());
+        }
+        let new = || Requests::new(plain, self.asked.names_files, NAMES_BYTES);
+        self.requests.get_or_insert_with(new).take(data)
+    }
+
+    /// Whether what comes are names outside of all messages, as in protocol 30 alone.
+    fn names_are_apart(&self) -> bool {
+        self.setup.version() == Some(30) && self.requests.as_ref().is_some_and(Requests::in_names)
+    }
+
+    /// Whether a file was to be moved, unless it is certain that none was: a trial, a listing, a client that has all of it.
+    fn moves(&self, done: bool) -> bool {
+        let asked = self.requests.as_ref().is_some_and(Requests::asked);
+        // Of what failed nobody knows how far it had come.
+        let listed = done && self.asked.direction == Direction::Download && !asked;
+        // A line that holds more than the one command may move files by another.
+        let certain = self.origin.confidence == Confidence::High;
+        self.setup.arguments_known() && !(certain && (self.asked.idle || listed))
     }
 
     pub(crate) fn finish(self, exit_status: Option<u32>, sink: &mut dyn Sink) {
@@ -98,13 +128,21 @@ impl Rsync {
             Some(status) => format!("exit status {status}"),
             None => "not ended".to_owned(),
         };
-        let (channel, asked) = (self.origin.channel, self.asked);
-        let direction = asked.direction;
-        let bytes = if direction == Direction::Upload { self.input.data } else { self.output.data };
         let done = status == text::OK && !self.origin.stopped;
-        let paths = said(&asked.paths);
-        let transfer = Transfer {
-            channel,
+        let paths = said(&self.asked.paths, SAID_BYTES, 0);
+        if self.moves(done) {
+            let transfer = self.transfer(&paths, &status, exit_status.is_none());
+            sink.observed(Observed::new(done, Body::Transfer(transfer)));
+        }
+        let end = self.end(paths, status);
+        sink.observed(Observed::new(done, Body::RsyncEnd(end)));
+    }
+
+    fn transfer(&self, paths: &[String], status: &str, partial: bool) -> Transfer {
+        let direction = self.asked.direction;
+        let bytes = if direction == Direction::Upload { self.input.data } else { self.output.data };
+        Transfer {
+            channel: self.origin.channel,
             direction,
             path: paths.join(" "),
             name: None,
@@ -117,36 +155,37 @@ impl Rsync {
             atime: None,
             files: None,
             refused: None,
-            status: status.clone(),
-            partial: exit_status.is_none(),
+            status: status.to_owned(),
+            partial,
             derived: self.origin.derived(Confidence::High),
-        };
-        sink.observed(Observed::new(done, Body::Transfer(transfer)));
+        }
+    }
+
+    fn end(&self, paths: Vec<String>, status: String) -> RsyncEnd {
+        let (names, count) = self.requests.as_ref().map_or((&[][..], 0), Requests::names);
         let deleted = self.input.deleted + self.output.deleted;
-        let end = RsyncEnd {
-            channel,
-            direction,
-            module: asked.module.as_deref().map(text::message),
+        let known = self.setup.arguments_known();
+        RsyncEnd {
+            channel: self.origin.channel,
+            direction: known.then_some(self.asked.direction),
+            module: self.asked.module.as_deref().map(text::message),
             paths,
-            options: said(&asked.options),
+            options: said(&self.asked.options, SAID_BYTES, 0),
+            files_from: said(names, NAMES_BYTES, count.saturating_sub(names.len() as u64)),
             version: self.setup.version(),
-            entries: None,
-            sent: None,
             deleted: (deleted > 0).then_some(deleted),
-            total_size: None,
             bytes_in: self.passed.0,
             bytes_out: self.passed.1,
             errors: self.input.errors + self.output.errors,
             status,
-            derived: self.origin.derived(Confidence::High),
-        };
-        sink.observed(Observed::new(done, Body::RsyncEnd(end)));
+            derived: self.origin.derived(if known { Confidence::High } else { Confidence::Low }),
+        }
     }
 }
 
-/// As many words as an event can hold, escaped; the last says that there are more.
-fn said(words: &[Vec<u8>]) -> Vec<String> {
-    let mut left = SAID_BYTES;
+/// As many words as fit, escaped; the last says that there are more, with those that were not kept.
+fn said(words: &[Vec<u8>], most: usize, more: u64) -> Vec<String> {
+    let mut left = most;
     let shown = words.iter().take(SAID).map(|word| text::path(word));
     let mut said: Vec<_> = shown
         .take_while(|word| match left.checked_sub(text::bytes_in_event(word)) {
@@ -157,8 +196,9 @@ fn said(words: &[Vec<u8>]) -> Vec<String> {
             None => false,
         })
         .collect();
-    if said.len() < words.len() {
-        said.push(format!("… {} more", words.len() - said.len()));
+    let more = more + (words.len() - said.len()) as u64;
+    if more > 0 {
+        said.push(format!("… {more} more"));
     }
     said
 }

@@ -1,5 +1,7 @@
 //! The multiplexed stream: messages, each after four bytes of length and kind.
 
+use crate::head::split;
+
 /// What is added to the kind of each message (`MPLEX_BASE`).
 const BASE: u8 = 7;
 /// Kinds of messages that are looked at: data, what is said about errors, and names of what was deleted.
@@ -25,16 +27,16 @@ pub(super) struct Mux {
 }
 
 impl Mux {
-    /// Takes bytes up to the end of a message or its head.
-    pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<(), String> {
+    /// Takes bytes up to the end of a message or its head; gives those that are data.
+    pub(super) fn take<'i>(&mut self, bytes: &mut &'i [u8]) -> Result<&'i [u8], String> {
         if self.left > 0 {
-            let most = self.left.min(bytes.len());
-            *bytes = &bytes[most..];
-            self.left -= most;
-            if self.kind == DATA {
-                self.data += most as u64;
+            let taken = split(bytes, self.left);
+            self.left -= taken.len();
+            if self.kind != DATA {
+                return Ok(&[]);
             }
-            return Ok(());
+            self.data += taken.len() as u64;
+            return Ok(taken);
         }
         while let Some((byte, rest)) = bytes.split_first() {
             *bytes = rest;
@@ -42,10 +44,17 @@ impl Mux {
             self.seen += 1;
             if self.seen == 4 {
                 self.seen = 0;
-                return self.begin();
+                self.begin()?;
+                break;
             }
         }
-        Ok(())
+        Ok(&[])
+    }
+
+    /// Takes all of a stream that is not cut into messages: it is data.
+    pub(super) fn plain<'i>(&mut self, bytes: &mut &'i [u8]) -> &'i [u8] {
+        self.data += bytes.len() as u64;
+        std::mem::take(bytes)
     }
 
     fn begin(&mut self) -> Result<(), String> {
@@ -69,12 +78,13 @@ mod tests {
     fn messages_are_counted_however_they_are_cut() {
         let stream = b"\x05\0\0\x07hello\x02\0\0\x0Aoh\0\0\0\x07\x03\0\0\x6Cabc";
         for size in 1..=stream.len() {
-            let mut mux = Mux::default();
+            let (mut mux, mut data) = (Mux::default(), Vec::new());
             for mut chunk in stream.chunks(size) {
                 while !chunk.is_empty() {
-                    mux.take(&mut chunk).unwrap();
+                    data.extend_from_slice(mux.take(&mut chunk).unwrap());
                 }
             }
+            assert_eq!(data, b"hello");
             assert_eq!((mux.data, mux.errors, mux.deleted), (5, 1, 1), "chunks of {size}");
         }
         assert!(Mux::default().take(&mut &b"\0\0\0\x06"[..]).is_err());

@@ -113,6 +113,11 @@ impl Setup {
         Ok(half.step == Step::Done)
     }
 
+    /// Whether it is known what a daemon is asked for, which a client says inside the stream.
+    pub(super) const fn arguments_known(&self) -> bool {
+        !self.daemons
+    }
+
     /// Whether what the client sends is not cut into messages.
     pub(super) fn input_is_plain(&self) -> bool {
         self.version().is_none_or(|version| version < FLAGS)

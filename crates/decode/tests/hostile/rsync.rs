@@ -79,5 +79,24 @@ fn the_first_word_for_a_daemon_is_an_argument() {
     daemon.feed(Input, b"--sender\0--server\0-re.v\0.\0files/x\0\0", &mut seen);
     daemon.finish(Some(0), &mut seen);
     let end = end(&seen);
-    assert_eq!((end.direction, &end.paths[..]), (Direction::Download, &["files/x".to_owned()][..]));
+    assert_eq!((end.direction, &end.paths[..]), (Some(Direction::Download), &["files/x".to_owned()][..]));
+}
+
+#[test]
+fn a_line_that_may_move_files_by_another_command_is_a_transfer() {
+    let told = |line: &[u8]| {
+        let (mut seen, options) = (Vec::new(), Options::default());
+        let Some(rsync) = Decoder::for_exec(0, line, &options) else { unreachable!("rsync is known") };
+        rsync.finish(Some(0), &mut seen);
+        transfers(&seen).len()
+    };
+    assert_eq!(told(b"rsync --server -nre.LsfxCIvu . /x"), 0);
+    assert_eq!(told(b"rsync --server --sender --list-only -re.LsfxCIvu . /x"), 0);
+    for line in [
+        &b"rsync --server -nre.LsfxCIvu . /x; rsync --server -re.LsfxCIvu . /x"[..],
+        b"rsync --server --unknown -n -re.LsfxCIvu . /x",
+        b"sudo rsync --server -nre.LsfxCIvu . /x",
+    ] {
+        assert_eq!(told(line), 1, "{}", String::from_utf8_lossy(line));
+    }
 }

@@ -31,7 +31,7 @@ fn both_directions_are_read_to_their_end_in_each_version() {
         let far = tap.text(&format!("far{version}/"));
         let seen = rsync(&tap, &["-a", &protocol, &near, &format!("host:{far}")]);
         assert_eq!(end(&seen).version, Some(version));
-        assert_eq!((end(&seen).direction, end(&seen).status.as_str()), (Direction::Upload, "ok"));
+        assert_eq!((end(&seen).direction, end(&seen).status.as_str()), (Some(Direction::Upload), "ok"));
         assert_eq!(end(&seen).paths, [far.as_str()]);
         assert_eq!(end(&seen).options.first().map(|option| &option[..2]), Some("-l"));
         let file = transfers(&seen)[0];
@@ -39,7 +39,7 @@ fn both_directions_are_read_to_their_end_in_each_version() {
         assert_eq!((file.path.as_str(), file.partial, file.sha256), (far.as_str(), false, None));
         let back = tap.text(&format!("back{version}/"));
         let seen = rsync(&tap, &["-az", &protocol, &format!("host:{far}"), &back]);
-        assert_eq!((end(&seen).direction, end(&seen).version), (Direction::Download, Some(version)));
+        assert_eq!((end(&seen).direction, end(&seen).version), (Some(Direction::Download), Some(version)));
         assert!(transfers(&seen)[0].bytes > 200_005);
     }
 }
@@ -68,14 +68,14 @@ fn values_of_options_are_no_paths_and_say_no_direction() {
         ["-ab", "--temp-dir", temp, "--partial-dir", partial, "--backup-dir", backup, "--link-dest", &near];
     for more in [&[][..], &["-s"]] {
         let seen = rsync(&tap, &[&options[..], more, &[&near, &format!("host:{far}")]].concat());
-        assert_eq!((end(&seen).direction, &end(&seen).paths), (Direction::Upload, &vec![far.clone()]));
+        assert_eq!((end(&seen).direction, &end(&seen).paths), (Some(Direction::Upload), &vec![far.clone()]));
         assert_eq!(end(&seen).derived.confidence, Confidence::High);
         let asked = end(&seen).options.join(" ");
         assert!(asked.contains(&format!("--temp-dir {temp}")), "{asked}");
     }
     let server = format!("rsync --log-file {log}");
     let seen = rsync(&tap, &["-a", "--rsync-path", &server, &format!("host:{far}"), &tap.text("back")]);
-    assert_eq!((end(&seen).direction, &end(&seen).paths), (Direction::Download, &vec![far]));
+    assert_eq!((end(&seen).direction, &end(&seen).paths), (Some(Direction::Download), &vec![far]));
     assert_eq!(end(&seen).derived.confidence, Confidence::High);
 }
 
@@ -88,11 +88,68 @@ fn a_server_behind_another_program_is_read_and_less_sure() {
         let seen = rsync(&tap, &["-aI", "--rsync-path", server, &near, &format!("host:{far}")]);
         assert_eq!(
             (end(&seen).direction, &end(&seen).paths),
-            (Direction::Upload, &vec![far.clone()]),
+            (Some(Direction::Upload), &vec![far.clone()]),
             "{server}"
         );
         assert_eq!((end(&seen).status.as_str(), end(&seen).derived.confidence), ("ok", Confidence::Medium));
     }
+}
+
+/// The same without a transfer.
+#[track_caller]
+fn end_alone(seen: &[Observed]) -> &RsyncEnd {
+    assert_eq!(kinds(seen), ["rsync.end"], "{seen:#?}");
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    assert_eq!(end.status, "ok");
+    end
+}
+
+#[test]
+fn where_no_file_moves_no_transfer_is_told() {
+    let tap = Tap::new();
+    tap.file("near/a", &noise(10_000));
+    tap.file("near/b", b"b");
+    let (near, there) = (tap.text("near/"), format!("host:{}", tap.text("near/")));
+    for version in [27, 28, 29, 30, 31, 32] {
+        let protocol = format!("--protocol={version}");
+        let back = tap.text(&format!("back{version}/"));
+        let listed = end_alone(&rsync(&tap, &["-r", &protocol, &there])).clone();
+        assert_eq!((listed.direction, listed.version), (Some(Direction::Download), Some(version)));
+        end_alone(&rsync(&tap, &["-a", "--exclude=b", "--list-only", &protocol, &there, "nowhere"]));
+        end_alone(&rsync(&tap, &["-an", &protocol, &there, &back]));
+        end_alone(&rsync(&tap, &["-an", &protocol, &near, "host:nowhere"]));
+        // Another word of the same letter says nothing, and what is there already does not move.
+        let seen = rsync(&tap, &["-a", "--exclude=n*", &protocol, &there, &back]);
+        assert!(transfers(&seen)[0].bytes > 10_000, "{seen:#?}");
+        end_alone(&rsync(&tap, &["-a", "--exclude=n*", &protocol, &there, &back]));
+        // A file alone, of no folder.
+        let seen = rsync(&tap, &["-tI", &protocol, &format!("{there}a"), &back]);
+        assert_eq!((end(&seen).status.as_str(), transfers(&seen).len()), ("ok", 1), "version {version}");
+    }
+}
+
+#[test]
+fn names_that_a_client_gives_are_told() {
+    let tap = Tap::new();
+    for name in ["a", "deep/b c", "not asked for"] {
+        tap.file(&format!("near/{name}"), name.as_bytes());
+    }
+    let list = tap.file("list", b"a\ndeep/b c\nnosuch\n");
+    let there = format!("host:{}", tap.text("near/"));
+    for version in [27, 28, 29, 30, 31, 32] {
+        let (protocol, back) = (format!("--protocol={version}"), tap.text(&format!("back{version}/")));
+        let list = format!("--files-from={list}");
+        let arguments = ["-a", "--ignore-missing-args", "--exclude=x", &protocol, &list, &there, &back];
+        let seen = rsync(&tap, &arguments);
+        assert_eq!(end(&seen).files_from, ["a", "deep/b c", "nosuch"], "version {version}");
+        assert_eq!(fs::read(tap.path(&format!("back{version}/deep/b c"))).unwrap(), b"deep/b c");
+    }
+    let many: String = (0..5000).map(|n| format!("file-{n}\n")).collect();
+    let list = format!("--files-from={}", tap.file("list", many.as_bytes()));
+    let seen = rsync(&tap, &["-a", "--ignore-missing-args", &list, &there, &tap.text("many")]);
+    let names = &end_alone(&seen).files_from;
+    assert_eq!(names[1], "file-1");
+    assert_eq!(names.last().unwrap(), &format!("… {} more", 5001 - names.len()));
 }
 
 #[test]
@@ -148,11 +205,25 @@ fn a_daemon_at_the_other_end_names_a_module() {
     assert_eq!(end(&seen).paths, ["files/sub/"]);
     assert!(transfers(&seen)[0].bytes > 40_000);
 
+    // Refused before it was asked for anything.
+    let refused = tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args([
+        "-a",
+        "--rsync-path",
+        &server,
+        &tap.text("near/"),
+        "host::nosuch/",
+    ]));
+    let seen = refused.observed();
+    assert_eq!(kinds(&seen), ["rsync.end"], "{seen:#?}");
+    let Some(Body::RsyncEnd(refused)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    assert_eq!((refused.direction, refused.module.as_deref()), (None, Some("nosuch")));
+    assert_eq!(refused.derived.confidence, Confidence::Low);
+
     let seen = rsync(&tap, &["-as", "--rsync-path", &server, "host::files/sub/", &tap.text("back")]);
     assert_eq!(fs::read(tap.path("back/a")).unwrap(), noise(40_000));
     assert_eq!(
         (end(&seen).direction, &end(&seen).paths),
-        (Direction::Download, &vec!["files/sub/".to_owned()])
+        (Some(Direction::Download), &vec!["files/sub/".to_owned()])
     );
     assert!(transfers(&seen)[0].bytes > 40_000);
 }

@@ -33,7 +33,7 @@ pub(super) fn particular(body: &Body) -> Option<String> {
             )
         }
         Body::RsyncEnd(end) => {
-            let (way, paths) = (way(end.direction), end.paths.join(" "));
+            let (way, paths) = (end.direction.map_or("asked for nothing", way), end.paths.join(" "));
             format!(
                 "{} {way} {paths}: {} in, {} out{}",
                 end.channel,
@@ -71,8 +71,10 @@ pub(super) fn particular(body: &Body) -> Option<String> {
 
 fn file(transfer: &Transfer) -> String {
     let partial = if transfer.partial { ", not all of it" } else { "" };
+    let refused = transfer.refused.as_ref().map(|why| format!(", a part beyond it refused: {why}"));
     let Transfer { channel, direction, path, bytes, status, .. } = transfer;
-    format!("{channel} {} {path}: {bytes} bytes{partial}{}", way(*direction), unless_ok(status))
+    let (refused, status) = (refused.unwrap_or_default(), unless_ok(status));
+    format!("{channel} {} {path}: {bytes} bytes{partial}{refused}{status}", way(*direction))
 }
 
 fn both(PathPair { channel, from, to, status, .. }: &PathPair) -> String {

@@ -1,0 +1,188 @@
+//! What a client that fetches says, after the setup: filters, names of files, and what it wants of the list.
+//!
+//! ```text
+//!  [length filter]… 0   [name\0]… \0   requests
+//! ```
+//! Source: `send_filter_list`, `forward_filesfrom_data` and `write_ndx` of rsync 3.0 to 3.5.
+
+use crate::text;
+
+/// Longest filter. rsync takes none longer than a path.
+const MAX_FILTER: u32 = 64 << 10;
+/// What keeping a name costs besides its bytes.
+const NAME: usize = 64;
+
+/// Reads the data of a client that fetches.
+pub(super) struct Requests {
+    step: Step,
+    /// What of a number or a name has come, as far as it is kept.
+    buffer: Vec<u8>,
+    /// Whether numbers have four bytes each, as before protocol 30.
+    long: bool,
+    has_names: bool,
+    /// The first names, how many there are, and how many bytes of them are kept at most.
+    names: Vec<Vec<u8>>,
+    count: u64,
+    left: usize,
+    asked: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Length,
+    Filter { left: u32 },
+    Names,
+    Requests,
+}
+
+impl Requests {
+    /// Of a protocol version, and whether names of files come with it (`--files-from=-`). So many names are kept, and bytes.
+    pub(super) fn new(long: bool, has_names: bool, most: usize) -> Self {
+        let (step, buffer, names) = (Step::Length, Vec::new(), Vec::new());
+        Self { step, buffer, long, has_names, names, count: 0, left: most, asked: false }
+    }
+
+    /// Whether a file was asked for. One that only lists, or has all that there is, asks for none.
+    pub(super) const fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// The names as they came: the first of them, and how many there were.
+    pub(super) fn names(&self) -> (&[Vec<u8>], u64) {
+        (&self.names, self.count)
+    }
+
+    /// Whether names come next.
+    pub(super) fn in_names(&self) -> bool {
+        self.step == Step::Names
+    }
+
+    /// Takes names up to their end; gives how many bytes they are.
+    pub(super) fn take_names(&mut self, bytes: &mut &[u8]) -> u64 {
+        let before = bytes.len();
+        while let (Step::Names, Some((byte, rest))) = (self.step, bytes.split_first()) {
+            self.name(*byte);
+            *bytes = rest;
+        }
+        (before - bytes.len()) as u64
+    }
+
+    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+        while let Some((byte, rest)) = bytes.split_first() {
+            match self.step {
+                Step::Length => {
+                    self.buffer.push(*byte);
+                    self.length()?;
+                    bytes = rest;
+                }
+                Step::Filter { left } => {
+                    let skipped = bytes.len().min(left as usize);
+                    bytes = &bytes[skipped..];
+                    let left = left - skipped as u32;
+                    self.step = if left == 0 { Step::Length } else { Step::Filter { left } };
+                }
+                Step::Names => {
+                    self.name(*byte);
+                    bytes = rest;
+                }
+                Step::Requests if self.asked => break,
+                Step::Requests => {
+                    self.request(*byte);
+                    bytes = rest;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The length of a filter; zero ends them.
+    fn length(&mut self) -> Result<(), String> {
+        let Ok(four) = <[u8; 4]>::try_from(self.buffer.as_slice()) else { return Ok(()) };
+        self.buffer.clear();
+        self.step = match u32::from_le_bytes(four) {
+            0 if self.has_names => Step::Names,
+            0 => Step::Requests,
+            left @ ..=MAX_FILTER => Step::Filter { left },
+            length => return Err(format!("a filter of {length} bytes")),
+        };
+        Ok(())
+    }
+
+    /// A byte of a name; an empty one ends them.
+    fn name(&mut self, byte: u8) {
+        match (byte, self.buffer.is_empty()) {
+            (0, true) => self.step = Step::Requests,
+            (0, false) => {
+                let name = std::mem::take(&mut self.buffer);
+                self.count += 1;
+                match self.left.checked_sub(name.len() + NAME) {
+                    Some(left) => {
+                        self.left = left;
+                        self.names.push(name);
+                    }
+                    // Those that are kept are the first.
+                    None => self.left = 0,
+                }
+            }
+            (byte, _) if self.buffer.len() <= text::PATH_BYTES => self.buffer.push(byte),
+            _ => {}
+        }
+    }
+
+    /// What is not the end of a phase asks for an entry of the list.
+    fn request(&mut self, byte: u8) {
+        if !self.long {
+            self.asked = byte != 0;
+            return;
+        }
+        self.buffer.push(byte);
+        if self.buffer.len() == 4 {
+            self.asked = self.buffer != [0xFF; 4];
+            self.buffer.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_requests_are_read_however_they_are_cut() {
+        let filters = b"\x03\0\0\0- x\0\0\0\0";
+        let names = b"a\0dir/b c\0\0";
+        // The version, whether there are names, what follows, and whether a file is asked for.
+        let table: [(bool, bool, &[u8], bool); 7] = [
+            (false, false, b"", false),
+            (false, false, b"\0\0\0\0\0", false),
+            (false, true, b"\0\0\x02", true),
+            (false, false, b"\x01\0\x80", true),
+            (true, false, b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", false),
+            (true, true, b"\xFF\xFF\xFF\xFF", false),
+            // The first entry, wanted whole.
+            (true, false, &[0; 20], true),
+        ];
+        for (long, has_names, follows, asked) in table {
+            let said = [&filters[..], if has_names { names } else { b"" }, follows].concat();
+            for size in 1..=said.len() {
+                let mut requests = Requests::new(long, has_names, 10_000);
+                said.chunks(size).for_each(|chunk| requests.take(chunk).unwrap());
+                let expected: &[&[u8]] = if has_names { &[b"a", b"dir/b c"] } else { &[] };
+                assert_eq!(requests.names().0, expected);
+                assert_eq!(requests.asked(), asked, "{follows:?} in chunks of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_counted_when_they_are_kept_no_more() {
+        let mut requests = Requests::new(false, true, 1000);
+        requests
+            .take(&[&[0; 4][..], &b"name\0".repeat(1000), &[b'x'; 100_000], b"\0\0\x01"].concat())
+            .unwrap();
+        let (kept, count) = requests.names();
+        assert!((1..100).contains(&kept.len()), "{}", kept.len());
+        assert_eq!((count, requests.asked()), (1001, true));
+        assert!(Requests::new(false, false, 0).take(b"\xFF\xFF\xFF\xFF").is_err());
+    }
+}
