@@ -7,7 +7,8 @@
 //! - OSC, DCS, APC, PM and SOS strings, to their end: titles, clipboard, files, queries, graphics;
 //! - CSI sequences but those that are known to draw: questions (device attributes, status, versions, modes, checksums),
 //!   window operations, media copy, and what changes what keys, mouse and focus send;
-//! - `ESC Z` (identify) and ENQ, which make a terminal answer, and `ESC %`, which ends UTF-8;
+//! - `ESC Z` (identify) and ENQ, which make a terminal answer, `ESC =` and `ESC >`, which change what the keypad sends, and
+//!   `ESC %`, which ends UTF-8;
 //! - the forms of all of these in UTF-8's 8-bit controls. (Terminals that are not set to UTF-8 and take single
 //!   bytes from 0x80 to 0x9f for controls are not helped by this.)
 //!
@@ -214,7 +215,7 @@ mod tests {
             &b"plain \xc3\xa9 text\r\n\t\x08"[..],
             b"\x1b[1;31mred\x1b[0m",
             b"\x1b[2J\x1b[H\x1b[?1049h\x1b[10;20r\x1b[u\x1b[s",
-            b"\x1b(0lqk\x1b(B\x1b7\x1b8\x1b=\x1b>\x1bM",
+            b"\x1b(0lqk\x1b(B\x1b7\x1b8\x1bM\x1b[4h\x1b[4l",
             b"\x1b[38;2;1;2;3m\x1b[4:3m\x1b[?25l\x1b[!p\x1b[2 q\x1b[?2026h\x1b[?12;25h\x1b[?J",
             b"\x1b[1;1;5;5$z\x1b[2T\x1b[5`\x1b[#{\x1bc\x1b#8",
             "\u{a0}\u{b5}\u{e9}\u{540d}".as_bytes(),
@@ -231,7 +232,9 @@ mod tests {
             (b"a\x1b[>qb\x1b[>0qc\x1b[1$wd\x1b[1;1;1;1;9;9*ye", b"abcde"),
             (b"a\x1b[?1;1;0Sb\x1b[?4mc\x1b[>4;2md\x1b[?996ne\x1b[>1uf\x1b[1ug", b"abcdefg"),
             (b"a\x1b[1;2;3;4;5Tb\x1b[?1004hc\x1b[?1000;1006hd\x1b[?2004he\x1b[?1sf", b"abcdef"),
-            (b"a\x1b[?1;25;1000lb", b"a\x1b[?25lb"),
+            (b"a\x1b[2hb\x1b[20hc\x1b[12ld\x1b[4;2he\x1b[hf", b"abcdef"),
+            (b"a\x1b[?66hb\x1b=c\x1b>d", b"abcd"),
+            (b"a\x1b[?1;25;66;1000lb", b"a\x1b[?25lb"),
             (b"a\xc2\x9b6nb\xc2\x9d0;x\x07c\xc2\x90q\x1b\\d\xc2\x9ae", b"abcde"),
             (b"a\xc2\x9b31mb", b"a\x1b[31mb"),
             (b"a\x1b[6\x1b[6nb", b"ab"),

@@ -9,9 +9,10 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use super::keys::{self, Key};
 use crate::failure::Failure;
 
-/// Leaves every mode that a recording may have left on: colours, alternate screen, hidden cursor, margins. Mouse, focus,
+/// Leaves what a recording may have left on and what would be in the way: colours, character sets, insert mode, reverse video,
+/// origin, alternate screen, hidden cursor, held output, margins. A locked keyboard, Return as two characters, mouse, focus,
 /// bracketed paste and application keys are not let through, and left all the same.
-const RESTORE: &[u8] = b"\x1b[0m\x1b(B\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[r\x1b[999;1H\r\n";
+const RESTORE: &[u8] = b"\x1b[0m\x1b(B\x0f\x1b[2l\x1b[4l\x1b[20l\x1b[?2026l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?69l\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1l\x1b>\x1b[r\x1b[999;1H\r\n";
 /// Everything from the beginning: RIS.
 const RESET: &[u8] = b"\x1bc";
 
