@@ -72,7 +72,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     if emergency.is_some() {
         trail.declare_emergency();
     }
-    // Kept until the end is on record.
+    // The promise is kept until the end is on record; the session counts as live until its relay is over.
     let (mut lives, promise) = (shared.live.enter(session), Rc::new(EndPromise::new(&trail)));
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,
