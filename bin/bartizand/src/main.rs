@@ -21,6 +21,7 @@ mod recall;
 mod retention;
 mod serve;
 mod space;
+mod unsigned;
 mod wiring;
 
 use std::io::Write as _;

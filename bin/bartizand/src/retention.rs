@@ -5,8 +5,9 @@
 //! ```
 //!
 //! The event comes first, so a recording that is gone without one is found by `log verify`, which believes it once a
-//! checkpoint holds it; a process that ends between the two finishes the removal when it starts again. The audit log itself is never shortened, and neither
-//! live sessions nor recordings that the log does not know are touched.
+//! checkpoint holds it; when a process ends between the two, the next one finishes the removal. One that no checkpoint held
+//! then is [withdrawn](crate::unsigned), and decided anew. The audit log itself is never shortened, and neither live sessions
+//! nor recordings that the log does not know are touched.
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const TOGETHER: u32 = 64;
 /// A checkpoint comes within a second. Where none does, because the disk is full, recordings go all the same: they make
 /// the room that it needs.
 const SIGNED_WITHIN: Duration = Duration::from_secs(3);
+/// So many of a session's newest anomalies are looked at for one that withdraws a removal: few come after it.
+const LATER: u32 = 16;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is kept. Without a rule everything is.
@@ -86,7 +89,7 @@ impl Janitor {
         }
     }
 
-    /// Finishes the removal that the last process began. The index must hold the whole log. Of what the log cannot be
+    /// Finishes the removal that the last process began and a checkpoint held. The index must hold the whole log. Of what the log cannot be
     /// read about nothing goes.
     ///
     /// # Errors
@@ -97,8 +100,9 @@ impl Janitor {
             let Some(session) = session.filter(|session| self.recordings.folder(*session).exists()) else {
                 continue;
             };
-            match recall::event(&self.log, "recording.remove", session, index).await {
-                Ok(_) => left.push(session),
+            match self.stands(session, index).await {
+                Ok(true) => left.push(session),
+                Ok(false) => {}
                 Err(error) if error.is_of_entry() => stays(session, &error),
                 Err(error) => return Err(error),
             }
@@ -109,6 +113,13 @@ impl Janitor {
         left.reverse();
         tracing::warn!(recordings = left.len(), "a removal was interrupted and is finished now");
         self.remove(&left, self.log.head()).await
+    }
+
+    /// Whether the log has a removal as event `index`, and none behind it that [withdraws](Body::withdraws_removal) it.
+    async fn stands(&self, session: SessionId, index: u64) -> Result<bool, Failure> {
+        recall::event(&self.log, "recording.remove", session, index).await?;
+        let later = recall::newest(&self.log, &self.store, "anomaly", session, LATER).await?;
+        Ok(!later.iter().any(|event| event.index > Some(index) && event.body.withdraws_removal()))
     }
 
     /// Removes what the rules let go, and returns how many recordings that were.

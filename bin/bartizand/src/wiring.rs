@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   keys   store   log   recordings
-//!     │      ├─ vault        │
+//!     │      ├─ vault        ├─ what no checkpoint held is told, before one does
 //!     │      └─ index follower: catches up, then sessions that a crash left are closed
 //!     └──────┴──────┴────────┴──► gateway (listeners, workers)
 //!                                     └──► API, and last of all admin.sock in its place
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bartizan_access::Policies;
 use bartizan_api::{ApiState, OwnCas};
-use bartizan_audit::{Log, LogOptions, Opened, Reader, Urgency};
+use bartizan_audit::{Log, LogOptions, Opened, Reader, Recovery, Urgency};
 use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Settings};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{NodeId, Timestamp};
@@ -42,7 +42,7 @@ use crate::orphans::Closing;
 use crate::policies::PolicyFiles;
 use crate::retention::Janitor;
 use crate::space::SpaceWatch;
-use crate::{database, keys};
+use crate::{database, keys, unsigned};
 
 /// Requests and the index get so long to end in order when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -89,9 +89,10 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     let store = database::open(folder, &config.database).await?;
     let master = MasterFile::find(folder, config);
     let vault = master.open(&store).await?;
-    let log = open_log(folder, &config.node).await?;
+    let (log, recovery) = open_log(folder, &config.node).await?;
     let options = Options { beside: Some(bartizan_gateway::DIGESTS), ..Options::default() };
     let recordings = Recordings::open(folder.recordings(), options).map_err(Failure::new)?;
+    unsigned::tell(&log, &config.node, &recordings, &recovery).await?;
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
@@ -355,14 +356,16 @@ async fn bind_metrics(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Fail
     Ok(listeners)
 }
 
-async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
+/// Opens the log, which publishes nothing before it is told to.
+async fn open_log(folder: &Folder, node: &NodeId) -> Result<(Log, Recovery), Failure> {
     let dir = folder.log();
     let origin = Reader::open(&dir).and_then(|reader| reader.origin()).map_err(Failure::new)?;
     let signer = Some(keys::log_signer(&folder.keys(), &origin)?);
-    let opened = blocking(move || Log::open(&dir, LogOptions { signer, ..LogOptions::default() })).await?;
+    let options = LogOptions { signer, publish_later: true, ..LogOptions::default() };
+    let opened = blocking(move || Log::open(&dir, options)).await?;
     let Opened { log, origin, recovery } = opened.map_err(Failure::new)?;
     tracing::info!(%origin, events = recovery.head, "audit log open");
-    if let Some(cut) = recovery.cut {
+    if let Some(cut) = &recovery.cut {
         let detail =
             format!("{} at byte {}, {} bytes: {}", cut.file.display(), cut.offset, cut.bytes, cut.what);
         tracing::warn!(detail, "an append to the audit log was interrupted; what was cut is kept beside it");
@@ -373,7 +376,7 @@ async fn open_log(folder: &Folder, node: &NodeId) -> Result<Log, Failure> {
         )
         .await?;
     }
-    Ok(log)
+    Ok((log, recovery))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -1,7 +1,7 @@
 //! The log as its owner and those who append see it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -31,6 +31,9 @@ pub struct LogOptions {
     /// The log's key. Without it no checkpoint is published; what is logged is published by the next process
     /// that has it. Default none.
     pub signer: Option<Signer>,
+    /// Whether no checkpoint is published before [`Log::publish`], so that the owner can look first at what the disk alone
+    /// vouches for: what is behind [`Recovery::signed`](crate::Recovery::signed). Default false.
+    pub publish_later: bool,
     /// How often a checkpoint is published while there is something new. Default one second.
     pub checkpoint_interval: Duration,
     /// Events waiting for the disk from which on [`Log::congested`] is true. Default 4,096.
@@ -53,6 +56,7 @@ impl Default for LogOptions {
         const MIB: usize = 1024 * 1024;
         Self {
             signer: None,
+            publish_later: false,
             checkpoint_interval: Duration::from_secs(1),
             soft_events: 4096,
             soft_bytes: 4 * MIB,
@@ -121,6 +125,7 @@ impl Log {
             head,
             failure: watch::Sender::new(None),
             promised: AtomicU64::new(0),
+            publishes: AtomicBool::new(!options.publish_later),
             stats: Counters::new(
                 parts.segment.room(),
                 parts.integrator.integrated(),
@@ -203,6 +208,11 @@ impl Log {
     /// submitted after this has its receipt, and until the promise is dropped.
     pub fn promise(&self, bytes: u64) -> Promise {
         Promise::new(self.inner.shared.clone(), bytes)
+    }
+
+    /// Has checkpoints published from now on, where [`LogOptions::publish_later`] kept them back.
+    pub fn publish(&self) {
+        self.inner.shared.publishes.store(true, Ordering::SeqCst);
     }
 
     /// What the log has done and how it stands.

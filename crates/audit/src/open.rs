@@ -13,7 +13,7 @@ use crate::integrate::Integrator;
 use crate::journal::{self, Step, Torn, Walk};
 use crate::layout::{self, ENTRIES_PER_BUNDLE, SegmentName, set_aside_path};
 use crate::log::{Log, LogOptions, Parts};
-use crate::note::Checkpoint;
+use crate::note::{Checkpoint, Signer};
 use crate::origin::{Description, Origin, describe};
 use crate::reader::Reader;
 use crate::tree::TreeHead;
@@ -35,6 +35,9 @@ pub struct Opened {
 pub struct Recovery {
     /// Number of entries in the log.
     pub head: u64,
+    /// Number of entries that the checkpoint in place holds, by the signature of the log's key: 0 without a checkpoint,
+    /// without a [signer](LogOptions::signer), and with another signature. For those behind it the disk alone vouches.
+    pub signed: u64,
     /// Entries that were read from the journal.
     pub replayed: u64,
     /// The end of the journal that was cut off: an append that a crash interrupted. No receipt was given for what
@@ -141,16 +144,20 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Resu
     let aside = torn.as_ref().map(|torn| &*torn.file);
     let released = integrator.release(&segments, integrator.integrated(), aside)?;
     segments.drain(..released);
-    let published = check_published(&disk, dir, &origin, tail.next())?;
+    let note = check_published(&disk, dir, &origin, tail.next())?;
+    let published = note.as_ref().map(|(size, _)| *size);
     integrator.remove_unpublished(published.unwrap_or(0), tail.next())?;
+    let key = options.signer.as_ref().map(Signer::verifier_key);
+    let by_key = |note: &str| key.is_some_and(|key| Checkpoint::open(note, key).is_ok());
+    let signed = note.filter(|(_, note)| by_key(note)).map_or(0, |(size, _)| size);
 
-    let recovery = Recovery { head: tail.next(), replayed: entries, cut: torn.map(Cut::from) };
+    let recovery = Recovery { head: tail.next(), signed, replayed: entries, cut: torn.map(Cut::from) };
     let backlog = Backlog::new(segments, bundles);
     let parts = Parts { disk, lock, integrator, tail, segment, backlog, origin: origin.clone(), published };
     Ok(Opened { log: Log::start(dir, options, parts)?, origin, recovery })
 }
 
-/// Checks that the log still holds all that its checkpoint names; gives the checkpoint's tree size.
+/// Checks that the log still holds all that its checkpoint names; gives the checkpoint's tree size, and its text.
 ///
 /// The signature is for those to check who do not trust this machine: whoever can change the checkpoint here, can
 /// remove it, too.
@@ -159,7 +166,7 @@ fn check_published(
     dir: &Path,
     origin: &Origin,
     head: u64,
-) -> Result<Option<u64>, ReadError> {
+) -> Result<Option<(u64, String)>, ReadError> {
     let reader = Reader::live(disk.clone(), dir, watch::channel(head).1);
     let Some(note) = reader.checkpoint()? else { return Ok(None) };
     let damaged = |what: String| ReadError::Damaged { file: layout::checkpoint(dir), offset: 0, what };
@@ -176,7 +183,7 @@ fn check_published(
     if reader.root(size)? != root {
         return Err(damaged(format!("the first {size} entries of the log are not those it names")));
     }
-    Ok(Some(size))
+    Ok(Some((size, note)))
 }
 
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Guard>, OpenError> {

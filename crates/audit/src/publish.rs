@@ -60,6 +60,7 @@ pub(crate) fn run(
         release(&shared.backlog, integrator)?;
         if let Some(publisher) = &mut publisher
             && due <= Instant::now()
+            && shared.publishes()
         {
             publisher.publish_if_room(shared, integrator)?;
             due = Instant::now() + publisher.interval;
@@ -70,7 +71,9 @@ pub(crate) fn run(
     }
     match publisher {
         // A log that failed holds no more than what was published; its disk is not to be trusted with the rest.
-        Some(mut publisher) if !shared.has_failed() => publisher.publish_if_room(shared, integrator),
+        Some(mut publisher) if !shared.has_failed() && shared.publishes() => {
+            publisher.publish_if_room(shared, integrator)
+        }
         _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! What the log's handles and threads share, and how it ends.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) failure: watch::Sender<Option<LogError>>,
     /// Bytes promised to those who will have something to close.
     pub(crate) promised: AtomicU64,
+    /// Whether checkpoints are published yet.
+    pub(crate) publishes: AtomicBool,
     pub(crate) stats: Counters,
 }
 
@@ -25,6 +27,11 @@ impl Shared {
     /// Number of durable entries. Does not keep the channel locked, as a borrow in an expression would.
     pub(crate) fn durable(&self) -> u64 {
         *self.head.borrow()
+    }
+
+    /// Whether checkpoints are published yet.
+    pub(crate) fn publishes(&self) -> bool {
+        self.publishes.load(Ordering::SeqCst)
     }
 
     /// True once a write has failed.

@@ -20,6 +20,11 @@ use crate::{
 /// Longest event, in bytes of JSON: what an entry bundle can hold (C2SP tlog-tiles).
 pub const MAX_EVENT_BYTES: usize = 65_535;
 
+/// The anomaly of a recording whose `recording.remove` no checkpoint held when the server ended, and that was whole.
+pub const RECORDING_KEPT: &str = "recording.kept";
+/// The same of a recording that was not whole any more.
+pub const RECORDING_GONE: &str = "recording.gone";
+
 /// One entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -561,7 +566,8 @@ pub enum Body {
     /// A decoder understands no more of its channel.
     #[serde(rename = "decode.stop")]
     DecodeStop(DecodeStop),
-    /// A peer or a program did something that wants attention.
+    /// A peer or a program did something that wants attention. The names [`RECORDING_KEPT`] and [`RECORDING_GONE`] also
+    /// [withdraw](Body::withdraws_removal) what the log says of a recording.
     #[serde(rename = "anomaly")]
     Anomaly {
         /// What.
@@ -680,5 +686,10 @@ impl Body {
             Self::DecodeStop(_) => "decode.stop",
             Self::Anomaly { .. } => "anomaly",
         }
+    }
+
+    /// Whether a `recording.remove` of the same session that stands before this in the log counts for nothing.
+    pub fn withdraws_removal(&self) -> bool {
+        matches!(self, Self::Anomaly { what, .. } if what == RECORDING_KEPT || what == RECORDING_GONE)
     }
 }

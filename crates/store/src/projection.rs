@@ -37,8 +37,8 @@ pub(crate) enum SessionChange {
     End(SessionSummaryEnd),
     /// It passed by a break-glass grant.
     BreakGlass(String),
-    /// Its recording was removed.
-    Removed(String, Timestamp),
+    /// When its recording was removed; none when what said so is withdrawn.
+    Removed(String, Option<Timestamp>),
 }
 
 /// What `session.end` adds to a session.
@@ -103,7 +103,7 @@ fn readable(bytes: &[u8], value: &Value) -> EventRow {
         terms: BTreeSet::new(),
         json: String::from_utf8_lossy(bytes).into_owned(),
         change: match value.get("type").and_then(Value::as_str) {
-            Some("session.start" | "session.end" | "break_glass.start" | "recording.remove") => {
+            Some("session.start" | "session.end" | "break_glass.start" | "recording.remove" | "anomaly") => {
                 serde_json::from_slice(bytes).ok().and_then(session_change)
             }
             _ => None,
@@ -139,7 +139,8 @@ fn session_change(event: Event) -> Option<SessionChange> {
             removed: None,
         })),
         Body::BreakGlassStart { .. } => Some(SessionChange::BreakGlass(id.to_string())),
-        Body::RecordingRemove { .. } => Some(SessionChange::Removed(id.to_string(), event.time)),
+        Body::RecordingRemove { .. } => Some(SessionChange::Removed(id.to_string(), Some(event.time))),
+        body if body.withdraws_removal() => Some(SessionChange::Removed(id.to_string(), None)),
         Body::SessionEnd { reason, bytes_in, bytes_out, exit_status, truncated, .. } => {
             Some(SessionChange::End(SessionSummaryEnd {
                 id: id.to_string(),

@@ -1,6 +1,7 @@
 //! Retention on real recordings, a real log and a real index; time is a parameter.
 
 use bartizan_audit::{LogOptions, Origin, Signer};
+use bartizan_model::event::RECORDING_KEPT;
 use bartizan_model::{Recording, Way};
 use bartizan_record::{Options, SessionMeta, Stream};
 use bartizan_sinks::IndexFollower;
@@ -212,4 +213,20 @@ async fn what_the_log_cannot_be_read_about_stays_and_the_rest_goes() {
     let whole = data.session(true).await;
     assert_eq!(data.run_in(DAY * 31).await, 1);
     assert!(data.there(unread) && data.there(half) && !data.there(whole));
+}
+
+/// A removal that no checkpoint held when a server ended removes nothing; the rules decide anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_is_withdrawn_is_not_finished() {
+    let mut data = Data::new(Rules { keep: days(30), keep_size: None }).await;
+    let id = data.session(true).await;
+    assert_eq!(data.run_in(Duration::ZERO).await, 0);
+    let end = data.janitor.end(id).await.unwrap().unwrap();
+    data.janitor.log_removal(end, "old".into(), 5, Timestamp::now()).await.unwrap();
+    data.append(id, Body::Anomaly { what: RECORDING_KEPT.into(), detail: String::new() }).await;
+    assert_eq!(data.run_in(Duration::ZERO).await, 0);
+    assert!(data.there(id));
+    assert_eq!(data.run_in(DAY * 31).await, 1);
+    assert!(!data.there(id));
+    assert_eq!(data.removals().len(), 2);
 }

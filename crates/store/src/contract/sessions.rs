@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bartizan_model::event::{Body, Event};
+use bartizan_model::event::{Body, Event, RECORDING_KEPT};
 use bartizan_model::{SessionId, SessionState, Timestamp, Way};
 
 use super::index::{end, entries, event, start};
@@ -43,6 +43,12 @@ pub async fn sessions_follow_their_events(store: impl IndexStore) {
     assert_eq!((marked.break_glass, marked.removed), (true, None));
     let removed = store.session(&cut).await.unwrap().unwrap();
     assert_eq!((removed.break_glass, removed.removed), (false, Some(Timestamp::from_unix_micros(8_000_000))));
+    for (index, what, removed) in [(7, "else", true), (8, RECORDING_KEPT, false)] {
+        let withdrawn = of(cut, Body::Anomaly { what: what.into(), detail: String::new() });
+        let bytes = serde_json::to_vec(&withdrawn).unwrap();
+        store.apply(&[IndexEntry { index, bytes }]).await.unwrap();
+        assert_eq!(store.session(&cut).await.unwrap().unwrap().removed.is_some(), removed, "{what}");
+    }
 }
 
 /// Sessions come newest first; every filter narrows; pages join without gap or overlap.

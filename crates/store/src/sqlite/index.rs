@@ -142,9 +142,9 @@ async fn break_glass(db: &mut Connection, id: &str) -> Result<()> {
     Ok(())
 }
 
-async fn removed(db: &mut Connection, id: &str, at: Timestamp) -> Result<()> {
+async fn removed(db: &mut Connection, id: &str, at: Option<Timestamp>) -> Result<()> {
     let update = "UPDATE sessions SET removed = $1 WHERE id = $2";
-    sqlx::query(update).bind(sql(at.unix_micros())).bind(id).execute(db).await?;
+    sqlx::query(update).bind(at.map(|at| sql(at.unix_micros()))).bind(id).execute(db).await?;
     Ok(())
 }
 

@@ -196,8 +196,8 @@ fn a_session_that_is_gone_is_missed() {
     assert!(format!("{found}").contains(&session), "{found}");
 }
 
-/// Whoever can write to the disk while the server is stopped, and knows what a crash looks like, gains nothing by it: neither
-/// is a changed recording bound anew at the next start, nor is one that they brought along.
+/// Whoever can write to the disk while the server is stopped, and knows what a crash looks like, has neither a changed recording
+/// bound anew by the next start nor one that they brought along.
 #[test]
 fn what_was_made_to_look_like_a_crash_is_found_after_the_next_start() {
     let (mut scene, key, session) = stopped();
@@ -230,4 +230,73 @@ fn what_was_made_to_look_like_a_crash_is_found_after_the_next_start() {
         found.contains("01a22277-4469-75fb-96d2-32aba4348db9: there is a recording, and no session"),
         "{found}"
     );
+}
+
+/// Adds an event to a stopped server's journal, as whoever can write to the disk can.
+fn forge(data: &Path, event: impl Fn(u64) -> String) {
+    let journal = data.join("log/journal");
+    let segment = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path());
+    let segment =
+        segment.filter(|path| path.extension().is_some_and(|kind| kind == "journal")).max().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    // Behind the header, batch by batch.
+    let (mut at, mut next) = (36, 0);
+    while bytes.get(at..at + 4) == Some(b"BZBT") {
+        next = number(&bytes[at + 8..at + 16]) + number(&bytes[at + 4..at + 8]);
+        at += 32 + number(&bytes[at + 16..at + 20]) as usize;
+    }
+    let json = event(next);
+    let mut body = (json.len() as u16).to_be_bytes().to_vec();
+    body.extend(json.bytes());
+    let mut batch = b"BZBT".to_vec();
+    batch.extend(1_u32.to_be_bytes());
+    batch.extend(next.to_be_bytes());
+    batch.extend((body.len() as u32).to_be_bytes());
+    let summed = journal.join("summed");
+    fs::write(&summed, [batch.as_slice(), &body].concat()).unwrap();
+    let sum = run(Command::new("sha256sum").arg(&summed)).ok().text();
+    fs::remove_file(&summed).unwrap();
+    batch.extend((0..12).map(|n| u8::from_str_radix(&sum[2 * n..2 * n + 2], 16).unwrap()));
+    batch.extend(body);
+    bytes.resize(bytes.len().max(at + batch.len()), 0);
+    bytes[at..at + batch.len()].copy_from_slice(&batch);
+    fs::write(&segment, bytes).unwrap();
+}
+
+/// The next start would sign what was added to the journal: a removal that is none excuses nothing, and removes nothing.
+#[test]
+fn a_removal_that_was_added_to_the_journal_is_withdrawn() {
+    for gone in [false, true] {
+        let (mut scene, key, session) = stopped();
+        let data = scene.bartizan().data();
+        let folder = data.join("recordings").join(&session);
+        forge(&data, |index| {
+            format!(
+                r#"{{"index":{index},"v":1,"time":"2026-11-21T08:30:00.000001Z","node":"n","severity":"notice","#
+            ) + &format!(
+                r#""outcome":"success","session":"{session}","type":"recording.remove","reason":"old","bytes":1,"recording":[]}}"#
+            )
+        });
+        if gone {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        scene.bartizan_mut().start_again();
+        let b = scene.bartizan();
+        let events = list(&b.json(&["log", "search", "--type", "recording.remove"]));
+        assert_eq!(events.len(), 1, "it is in the log: {events:?}");
+        let told = list(&b.json(&["log", "search", "--type", "anomaly", "--oldest-first"]));
+        let told: Vec<_> = told.iter().map(|event| event["what"].as_str().unwrap()).collect();
+        assert_eq!(told, ["log.unsigned", if gone { "recording.gone" } else { "recording.kept" }]);
+        assert!(!b.say(&["session", "show", &session]).contains("removed by retention"));
+        assert_eq!(folder.exists(), !gone);
+        assert!(scene.bartizan_mut().stop().success());
+        if !gone {
+            verify(&data, &key).ok();
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        let found = verify(&data, &key).exits(4).text();
+        assert!(found.contains(&format!("session {session}: manifest.json is missing")), "{found}");
+        assert!(!found.contains("removed by retention"), "{found}");
+    }
 }

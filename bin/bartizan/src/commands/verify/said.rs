@@ -4,11 +4,13 @@
 //!   session.start ─► session.end binds nothing ─► session.end binds files ─► recording.remove
 //!                    (could not be closed then)    (once)
 //! ```
+//!
+//! A removal that no checkpoint held when the server ended is withdrawn by the next start.
 
 use std::collections::BTreeMap;
 
 use bartizan_audit::Entry;
-use bartizan_model::event::{Body, Event};
+use bartizan_model::event::{Body, Event, RECORDING_GONE};
 use bartizan_model::{RecordingFile, SessionId, Timestamp};
 
 /// Sessions of the log.
@@ -19,7 +21,10 @@ pub(super) type Sessions = BTreeMap<SessionId, Said>;
 pub(super) struct Said {
     started: bool,
     ends: Vec<End>,
+    /// The first that counts.
     removal: Option<Removal>,
+    /// The entry that says that files were gone before a checkpoint held their removal.
+    gone: Option<u64>,
 }
 
 /// A `session.end`.
@@ -71,7 +76,10 @@ impl Said {
             }
             _ => None,
         });
-        unstarted.into_iter().chain(rebound)
+        let gone = self.gone.map(|index| {
+            format!("files of it were gone before their removal was signed: entry {index} says so")
+        });
+        unstarted.into_iter().chain(rebound).chain(gone)
     }
 }
 
@@ -96,7 +104,15 @@ pub(super) fn take(entry: &Entry, faults: &mut Vec<String>, sessions: &mut Sessi
             sessions.entry(id).or_default().ends.push(End { index, files: recording });
         }
         Body::RecordingRemove { reason, .. } => {
-            sessions.entry(id).or_default().removal = Some(Removal { index, at: time, reason });
+            let said = sessions.entry(id).or_default();
+            said.removal.get_or_insert(Removal { index, at: time, reason });
+        }
+        Body::Anomaly { ref what, .. } if body.withdraws_removal() => {
+            let said = sessions.entry(id).or_default();
+            said.removal = None;
+            if what == RECORDING_GONE {
+                said.gone.get_or_insert(index);
+            }
         }
         _ => {}
     }

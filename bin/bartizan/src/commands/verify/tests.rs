@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bartizan_audit::{Log, LogOptions, Origin, Signer};
-use bartizan_model::event::{Body, Event};
+use bartizan_model::event::{Body, Event, RECORDING_GONE, RECORDING_KEPT};
 use bartizan_model::{NodeId, Recording, RecordingFile, Timestamp, Way};
 use bartizan_record::{
     MANIFEST, MANIFEST_UNFINISHED, Options, RecordedSession, Recordings, SessionMeta, Stream,
@@ -287,6 +287,33 @@ fn a_recording_is_gone_by_an_event_or_not_at_all() {
     fs::write(data.recording("meta.json"), "forged").unwrap();
     let faults = verify(data.folder.path(), &data.key, None).unwrap().faults;
     assert!(faults.len() == 1 && faults[0].contains("meta.json has 6 bytes"), "{faults:?}");
+}
+
+/// What no checkpoint held at the end of a process excuses nothing later, and of two removals the first counts.
+#[test]
+fn a_removal_that_is_withdrawn_excuses_nothing() {
+    for (what, gone) in [(RECORDING_KEPT, false), (RECORDING_GONE, true)] {
+        let data = Data::new(1);
+        let withdrawn = Body::Anomaly { what: what.into(), detail: String::new() };
+        data.log([(data.session, remove()), (data.session, withdrawn)]);
+        let faults = data.faults();
+        assert_eq!(faults.len(), usize::from(gone), "{faults:?}");
+        assert!(
+            faults.iter().all(|fault| fault.ends_with("before their removal was signed: entry 4 says so"))
+        );
+        let meta = fs::read(data.recording("meta.json")).unwrap();
+        fs::remove_file(data.recording("meta.json")).unwrap();
+        let report = data.report();
+        assert!(report.faults.iter().any(|fault| fault.ends_with("meta.json is missing")), "{report:?}");
+        assert!(report.removed.is_empty());
+        fs::write(data.recording("meta.json"), meta).unwrap();
+        // Retention decided anew; an entry that is not signed takes nothing from that.
+        data.log([(data.session, remove())]);
+        data.log_as(None, [(data.session, remove())]);
+        fs::remove_dir_all(data.recording("")).unwrap();
+        let report = data.report();
+        assert_eq!((report.faults.len(), report.removed.len()), (usize::from(gone), 1), "{report:?}");
+    }
 }
 
 /// A recording that could not be closed when its session ended is bound by a second end, and by no third.
