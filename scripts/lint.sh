@@ -9,7 +9,7 @@ cargo fmt --manifest-path interop/Cargo.toml --check
 cargo clippy --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 bash -n scripts/*.sh .ci/run
-python3 -m py_compile benches/*.py crates/testkit/tests/e2e/clients/*.py
+python3 -m py_compile benches/*.py crates/testkit/tests/e2e/{clients,servers}/*.py
 if command -v shellcheck >/dev/null; then
     shellcheck scripts/*.sh .ci/run
 else
