@@ -14,7 +14,8 @@ targets=("$@")
 cargo fuzz build --sanitizer none
 for target in "${targets[@]}"; do
     echo "--- $target"
-    mkdir -p "$grown/$target"
+    # libFuzzer stops where a folder is missing.
+    mkdir -p "$grown/$target" "corpus/$target"
     cargo fuzz run --sanitizer none "$target" "$grown/$target" "corpus/$target" -- \
         -dict=ssh.dict -max_total_time="${FUZZ_SECONDS:-30}" -rss_limit_mb=1024 -timeout=10 \
         -print_final_stats=1 2>"$grown/$target.log" || {

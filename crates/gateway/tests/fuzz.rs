@@ -50,12 +50,15 @@ macro_rules! targets {
 }
 
 targets! {
+    agent_answers = "../../../fuzz/fuzz_targets/agent_answers.rs",
     auth_client = "../../../fuzz/fuzz_targets/auth_client.rs",
     auth_messages = "../../../fuzz/fuzz_targets/auth_messages.rs",
     auth_server = "../../../fuzz/fuzz_targets/auth_server.rs",
     certificate = "../../../fuzz/fuzz_targets/certificate.rs",
     connection_messages = "../../../fuzz/fuzz_targets/connection_messages.rs",
+    decode_agent = "../../../fuzz/fuzz_targets/decode_agent.rs",
     decode_git = "../../../fuzz/fuzz_targets/decode_git.rs",
+    decode_greeting = "../../../fuzz/fuzz_targets/decode_greeting.rs",
     decode_rsync = "../../../fuzz/fuzz_targets/decode_rsync.rs",
     decode_scp = "../../../fuzz/fuzz_targets/decode_scp.rs",
     decode_sftp = "../../../fuzz/fuzz_targets/decode_sftp.rs",
@@ -83,6 +86,19 @@ fn every_target_is_run() {
     named.retain(|name| *name != "bartizan-fuzz");
     named.sort_unstable();
     assert_eq!(named, TARGETS);
+}
+
+/// libFuzzer stops at a target whose folder is missing, and the targets after it are not run.
+#[test]
+fn every_target_has_seeds_and_is_explained() {
+    let corpora = listed(&folder().join("corpus"));
+    let named: Vec<_> = corpora.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(named, TARGETS);
+    let readme = fs::read_to_string(folder().join("README.md")).unwrap();
+    for (target, corpus) in TARGETS.iter().zip(&corpora) {
+        assert!(!listed(corpus).is_empty(), "{target} has no seeds");
+        assert!(readme.contains(&format!("`{target}`")), "fuzz/README.md does not know {target}");
+    }
 }
 
 /// Runs a target on its seeds and on inputs made of them.
@@ -116,18 +132,17 @@ fn fed(name: &str, run: fn(&[u8]), input: &[u8]) {
     }
 }
 
-/// The seeds of a target, in order of their names; of one that has none, those of targets that are fed alike.
+/// The seeds of a target, in order of their names.
 fn seeds(name: &str) -> Vec<Vec<u8>> {
-    let of = match name {
-        "sftp_gate" => "decode_sftp",
-        other => other,
-    };
-    let files = fs::read_dir(folder().join("corpus").join(of)).unwrap();
-    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-    files.sort();
-    let seeds: Vec<_> = files.iter().map(|file| fs::read(file).unwrap()).collect();
-    assert!(!seeds.is_empty(), "{of} has no seeds");
-    seeds
+    listed(&folder().join("corpus").join(name)).iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+/// What is in a folder, in order.
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
 }
 
 /// The words of libFuzzer's dictionary.

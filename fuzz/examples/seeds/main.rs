@@ -1,6 +1,9 @@
 //! Writes the seeds under `corpus/` afresh: `cargo run --example seeds`. Needs `ssh`, `sshd` and `ssh-keygen`.
 //!
-//! Keys are new each time, so run it only when a target's input changes its shape or a message is added.
+//! Keys are new each time, so run it only when a target's input changes its shape or a message is added; `-- TARGET …`
+//! writes those of some targets alone.
+
+mod channels;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -25,15 +28,28 @@ const KINDS: [KeyKind; 5] =
     [KeyKind::Ed25519, KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::EcdsaP521, KeyKind::Rsa3072];
 
 fn main() {
-    let _ = fs::remove_dir_all("corpus");
+    let corpus = Path::new("corpus");
+    if wanted().next().is_none() {
+        let _ = fs::remove_dir_all(corpus);
+    }
+    wanted().for_each(|target| drop(fs::remove_dir_all(corpus.join(target))));
     transport();
     authentication();
     connection();
     keys();
     sftp_root();
+    channels::all();
+}
+
+/// The targets to write for; none stands for all.
+fn wanted() -> impl Iterator<Item = String> {
+    std::env::args().skip(1)
 }
 
 fn seed(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
+    if wanted().next().is_some() && !wanted().any(|one| one == target) {
+        return;
+    }
     let folder = Path::new("corpus").join(target);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(name), bytes).unwrap();

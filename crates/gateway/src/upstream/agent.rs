@@ -8,16 +8,14 @@
 
 use std::io;
 
-use bartizan_ssh::auth::UserIdentity;
-use bartizan_ssh::key::{Certificate, PublicKey, SignatureAlgorithm};
+use bartizan_ssh::auth::{UserIdentity, agent};
+use bartizan_ssh::key::SignatureAlgorithm;
 use bartizan_ssh::transport::Transport;
-use bartizan_ssh::wire::{Malformed, Reader, Writer as _};
+use bartizan_ssh::wire::{Malformed, Writer as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 const REQUEST_IDENTITIES: u8 = 11;
-const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
-const SIGN_RESPONSE: u8 = 14;
 const EXTENSION: u8 = 27;
 const SESSION_BIND: &str = "session-bind@openssh.com";
 const RSA_SHA2_256: u32 = 2;
@@ -79,22 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Agent<S> {
     /// The first keys and certificates that the agent holds and that we can read.
     pub(super) async fn identities(&mut self) -> Result<Vec<UserIdentity>, AgentError> {
         let answer = self.ask(&[REQUEST_IDENTITIES]).await?;
-        let mut reader = Reader::new(&answer);
-        if reader.u8("agent message")? != IDENTITIES_ANSWER {
-            return Err(AgentError::Refused);
-        }
-        let mut identities = Vec::new();
-        for _ in 0..reader.u32("number of keys")? {
-            let blob = reader.string("key blob")?;
-            reader.string("comment")?;
-            let key = PublicKey::from_blob(blob).map(UserIdentity::from).ok();
-            let identity = key.or_else(|| Certificate::from_blob(blob).map(UserIdentity::from).ok());
-            identities.extend(identity);
-            if identities.len() == MOST_KEYS {
-                break;
-            }
-        }
-        Ok(identities)
+        agent::identities(&answer, MOST_KEYS)?.ok_or(AgentError::Refused)
     }
 
     /// Asks for a signature. Whether it is good, whoever uses it finds out.
@@ -113,11 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Agent<S> {
             _ => 0,
         });
         let answer = self.ask(&message).await?;
-        let mut reader = Reader::new(&answer);
-        if reader.u8("agent message")? != SIGN_RESPONSE {
-            return Err(AgentError::Refused);
-        }
-        Ok(reader.string("signature")?.to_vec())
+        let signature = agent::signature(&answer)?.ok_or(AgentError::Refused)?;
+        Ok(signature.to_vec())
     }
 }
 
@@ -128,8 +108,10 @@ mod tests {
 
     use super::*;
 
+    const IDENTITIES_ANSWER: u8 = 12;
+
     /// An agent that gives these answers, whatever it is asked.
-    fn agent(answers: Vec<Vec<u8>>) -> Agent<DuplexStream> {
+    fn agent_of(answers: Vec<Vec<u8>>) -> Agent<DuplexStream> {
         let (near, mut far) = duplex(MAX_MESSAGE * 2);
         tokio::spawn(async move {
             for answer in answers {
@@ -162,9 +144,9 @@ mod tests {
     async fn keys_that_can_be_read_are_taken_and_not_too_many() {
         let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
         let blob = key.public_key().blob();
-        let found = agent(vec![keys(&[b"rubbish", blob])]).identities().await.unwrap();
+        let found = agent_of(vec![keys(&[b"rubbish", blob])]).identities().await.unwrap();
         assert_eq!(found, [UserIdentity::from(key.public_key().clone())]);
-        let found = agent(vec![keys(&[blob; 50])]).identities().await.unwrap();
+        let found = agent_of(vec![keys(&[blob; 50])]).identities().await.unwrap();
         assert_eq!(found.len(), MOST_KEYS);
     }
 
@@ -177,13 +159,14 @@ mod tests {
             vec![255, 255, 255, 255],
             vec![0, 4, 0, 1],
         ] {
-            assert!(agent(vec![answer.clone()]).identities().await.is_err(), "{answer:?}");
+            assert!(agent_of(vec![answer.clone()]).identities().await.is_err(), "{answer:?}");
         }
         let key = PrivateKey::generate(KeyKind::Ed25519).unwrap();
         let identity = UserIdentity::from(key.public_key().clone());
-        let refused = agent(vec![framed(&[5])]).sign(&identity, SignatureAlgorithm::Ed25519, b"data").await;
+        let refused =
+            agent_of(vec![framed(&[5])]).sign(&identity, SignatureAlgorithm::Ed25519, b"data").await;
         assert!(matches!(refused, Err(AgentError::Refused)));
         // It hangs up.
-        assert!(matches!(agent(Vec::new()).identities().await, Err(AgentError::Io(_))));
+        assert!(matches!(agent_of(Vec::new()).identities().await, Err(AgentError::Io(_))));
     }
 }

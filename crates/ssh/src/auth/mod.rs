@@ -10,6 +10,7 @@
 //! often one may try. They do not know who anybody is: whether a proven key is Alice's, and whether that is enough, their owner
 //! says. There is no clock; how long a login may take is the owner's business too.
 
+pub mod agent;
 pub mod client;
 mod error;
 mod secret;
