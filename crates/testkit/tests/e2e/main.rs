@@ -36,6 +36,7 @@ mod retention;
 mod rotation;
 mod selftest;
 mod sftp_root;
+mod signals;
 mod space;
 mod target;
 mod tour;
