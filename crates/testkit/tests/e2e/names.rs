@@ -39,7 +39,10 @@ fn a_name_does_not_make_a_person() {
 #[test]
 fn names_that_nobody_has_are_refused_and_shown_escaped() {
     let scene = Scene::new(Way::UserName);
-    run(python().arg(source("names.py")).arg(scene.bartizan().port().to_string())).ok();
+    let mut tried = python();
+    tried.arg(source("names.py")).arg(scene.bartizan().port().to_string()).arg(scene.key.private());
+    run(&mut tried).ok();
+    assert!(scene.sessions().is_empty());
     let rejected = scene.bartizan().cli(&["log", "search", "--type", "auth.reject", "--limit", "1000"]).ok();
     assert!(!rejected.stdout.is_empty());
     assert!(rejected.text().chars().all(|c| c == '\n' || !c.is_control()), "{rejected}");

@@ -1,15 +1,16 @@
-"""User names that nobody has: `names.py PORT`. Each is tried on a connection of its own.
+"""User names that nobody has: `names.py PORT KEY`. Each, with a key that nobody has and with alice's, which is good, is tried on a connection of its own.
 
 Exits with 0 when the server refused every one of them in an orderly way.
 """
 
+import itertools
 import socket
 import sys
 
 import paramiko
 
 port = int(sys.argv[1])
-key = paramiko.RSAKey.generate(2048)
+keys = [paramiko.RSAKey.generate(2048), paramiko.Ed25519Key.from_private_key_file(sys.argv[2])]
 names = [
     b"",
     b"@",
@@ -32,7 +33,7 @@ names = [
     b"a" * 100_000,
     b"a" * 1_000_000,
 ]
-for name in names:
+for name, key in itertools.product(names, keys):
     transport = paramiko.Transport(socket.create_connection(("127.0.0.1", port)))
     try:
         transport.start_client(timeout=30)
