@@ -463,12 +463,14 @@ fn the_document_says_what_the_tests_show() {
          one has to hold for the tests to pass.\n\n\
          The console's column is of what is opened from it (`ssh alice@bastion ssh root@web-1`) and from the SFTP root; what is\n\
          refused there is refused on the person's own connection, with an `access.deny` event.\n\n\
+         Of a terminal its output is recorded. What is typed there is digested and not kept, since it contains passwords, unless\n\
+         the grant says `--record-input`. Bytes are kept in both directions, as many as the grant's `--record` says.\n\n\
          | channel | terminal | ProxyJump | user name | console | event besides `channel.open` and `channel.close` |\n\
          |---|---|---|---|---|---|\n",
     );
     for Row { what, pty, outcome, console, event } in ROWS {
         let [cell, console] = [outcome, console].map(|outcome| match outcome {
-            Terminal => "recorded: terminal",
+            Terminal => "recorded: terminal output",
             Bytes => "recorded: bytes",
             Refused => "refused",
         });
