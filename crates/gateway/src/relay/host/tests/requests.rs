@@ -247,3 +247,18 @@ async fn a_command_that_no_event_holds_is_in_the_recording_whole() {
     let whole: String = markers.iter().map(|marker| marker.split_once(": ").unwrap().1).collect();
     assert_eq!(whole, bartizan_model::escape(&long));
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_forwarded_connection_has_no_terminal() {
+    let mut wire = Wire::new(Rig::new(vec![rule("all", "exec,forward:local")]).await).await;
+    let (host, port) = (b"10.0.0.1", 80);
+    let to = ChannelType::DirectTcpip { host, port, originator_address: b"", originator_port: 0 };
+    assert!(wire.client(&open(0, to)));
+    wire.release().await;
+    wire.target(&confirmed(0));
+    wire.heard(Side::Target);
+    wire.tells(pty());
+    assert!(wire.heard(Side::Target).is_empty());
+    assert_eq!(wire.reasons().await, ["only a session has a terminal"]);
+    assert_eq!(wire.kept(b"id\n").await, 3);
+}
