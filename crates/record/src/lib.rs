@@ -49,7 +49,7 @@ pub use meta::{
     ChannelDigests, Closed, MANIFEST, MANIFEST_UNFINISHED, META, Manifest, ManifestChannel, SessionMeta,
 };
 pub use orphan::Orphan;
-pub use reader::{Event, Events, RecordedChannel, RecordedSession, What, digest_file};
+pub use reader::{Condition, Event, Events, RecordedChannel, RecordedSession, What, digest_file};
 pub use recorder::{Answer, Gauge, Options, Recordings, SessionRecorder, Stats};
 pub use remove::Stored;
 pub use sync::MAX_LOGGED_FILES;

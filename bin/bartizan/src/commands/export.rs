@@ -22,10 +22,15 @@ pub(crate) fn run(context: &Context, args: &SessionExport) -> Result<(), Failure
     let how = format!("export {}", args.format.as_str());
     let (_, session) = recordings::open(context, &args.id, &how)?;
     let channel = recordings::channel(&session, args.channel)?;
+    channel_into_output(&session, channel, args)?;
+    recordings::whole(&session, &[channel])
+}
+
+fn channel_into_output(session: &RecordedSession, channel: u32, args: &SessionExport) -> Result<(), Failure> {
     match &args.output {
         None => {
             let mut out = BufWriter::new(std::io::stdout().lock());
-            write(&session, channel, args, &mut out, &mut std::io::sink())
+            write(session, channel, args, &mut out, &mut std::io::sink())
                 .and_then(|()| out.flush().map_err(ReadError::Output))
                 .map_err(|e| recordings::unreadable(&e))
         }
@@ -33,10 +38,10 @@ pub(crate) fn run(context: &Context, args: &SessionExport) -> Result<(), Failure
             let mut out = create(path)?;
             let written = if args.format == Format::Typescript {
                 let mut timing = create(&timing_path(path))?;
-                write(&session, channel, args, &mut out, &mut timing)
+                write(session, channel, args, &mut out, &mut timing)
                     .and_then(|()| timing.flush().map_err(ReadError::Output))
             } else {
-                write(&session, channel, args, &mut out, &mut std::io::sink())
+                write(session, channel, args, &mut out, &mut std::io::sink())
             };
             written.and_then(|()| out.flush().map_err(ReadError::Output)).map_err(|e| match &e {
                 ReadError::Output(e) => Failure::failed(format!("cannot write {}: {e}", path.display())),

@@ -49,7 +49,8 @@ pub(crate) fn run(context: &Context, args: &SessionPlay) -> Result<(), Failure> 
         let now = player.now();
         player.playback.seek(now, args.from);
     }
-    player.run()
+    player.run()?;
+    recordings::whole(&session, &[channel])
 }
 
 /// Tells when the recording was made on a larger terminal than this.

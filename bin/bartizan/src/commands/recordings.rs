@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bartizan_model::api::{RecordingReading, SessionDetail};
 use bartizan_model::{SessionId, SessionSummary};
-use bartizan_record::{ReadError, RecordedSession};
+use bartizan_record::{Condition, ReadError, RecordedSession};
 
 use super::{Context, wait};
 use crate::args::IdPrefix;
@@ -104,10 +104,40 @@ pub(crate) fn channel(session: &RecordedSession, asked: Option<u32>) -> Result<u
             false => Err(unreadable(&ReadError::NoChannel(asked)).hint(listed(session))),
         };
     }
-    session.main_channel().map(|channel| channel.channel).ok_or_else(|| {
-        Failure::failed("nothing of the session's bytes was kept")
-            .hint("`bartizan session show` has lengths and digests")
+    session.main_channel().map(|channel| channel.channel).ok_or_else(|| match session.missing() {
+        Some(name) => differs(name),
+        None => Failure::failed("nothing of the session's bytes was kept")
+            .hint("`bartizan session show` has lengths and digests"),
     })
+}
+
+/// Tells how far what was shown of channels is all that was recorded of them; to be asked after that was shown.
+///
+/// # Errors
+/// Where the recording was closed and its files are not those of its manifest.
+pub(crate) fn whole(session: &RecordedSession, channels: &[u32]) -> Result<(), Failure> {
+    let mut note_once = None;
+    for channel in channels {
+        match session.condition(*channel).map_err(|e| unreadable(&e))? {
+            Condition::Whole => {}
+            Condition::Open => {
+                note_once = Some("the recording is not closed, or was cut: this is what is there of it");
+            }
+            Condition::Truncated => {
+                note_once =
+                    Some("the server stopped before the session ended: its last second may be missing");
+            }
+            Condition::Differs(name) => return Err(differs(&name)),
+        }
+    }
+    note_once.into_iter().for_each(note);
+    Ok(())
+}
+
+fn differs(name: &str) -> Failure {
+    let what = format!("{name} is not the file that was recorded: it is missing, was cut or was added");
+    Failure::new(Kind::Evidence, what)
+        .hint("`bartizan log verify` tells which files differ from what the log says")
 }
 
 fn listed(session: &RecordedSession) -> String {

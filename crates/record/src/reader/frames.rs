@@ -71,6 +71,23 @@ impl Frames {
         }
     }
 
+    /// Whether a file ends in the middle of a frame. Unpacks nothing, and does not look beyond damage.
+    pub(super) fn torn(path: &Path) -> io::Result<bool> {
+        let mut frames = Self::open(path)?;
+        loop {
+            frames.used += frames.length;
+            frames.fill()?;
+            match frames.buffer.get(frames.used..).unwrap_or_default() {
+                [] => return Ok(false),
+                bytes => match frame::find(bytes) {
+                    Found::Frame(length) => frames.length = length,
+                    Found::Torn => return Ok(true),
+                    Found::Foreign => return Ok(false),
+                },
+            }
+        }
+    }
+
     /// Has a whole frame in the buffer, if the file has.
     fn fill(&mut self) -> io::Result<()> {
         let have = self.buffer.len() - self.used;

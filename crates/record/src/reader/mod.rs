@@ -3,6 +3,7 @@
 //! Recordings are foreign bytes here: they may have been cut, damaged or forged, so nothing is believed, no
 //! length is allocated unchecked and nothing panics. What a file holds before its first fault is always given.
 
+mod condition;
 mod events;
 mod frames;
 
@@ -22,6 +23,7 @@ use crate::meta::{
 };
 use crate::{Closed, ReadError};
 
+pub use condition::Condition;
 pub use events::{Event, Events, What};
 
 /// One session's recording on disk.

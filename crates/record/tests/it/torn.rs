@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bartizan_record::export::{self, AsciicastVersion};
-use bartizan_record::{ReadError, RecordedSession, Stream, What};
+use bartizan_record::{Condition, ReadError, RecordedSession, Stream, What};
 use proptest::prelude::*;
 
 use crate::support::{ALL, Dice, Rig, events, ms, terminal};
@@ -71,6 +71,42 @@ async fn a_file_cut_at_any_byte_reads_up_to_its_last_whole_frame() {
         assert!((7..=8).contains(&boundaries), "{boundaries} cuts look whole");
         fs::write(&path, &whole).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_as_it_was_closed_is_told_without_reading_it() {
+    let rig = Rig::new();
+    let folder = small(&rig).await;
+    let condition = |channel| RecordedSession::open(&folder).unwrap().condition(channel).unwrap();
+    let (name, other) = ("channel-1.bytes.zst", "channel-0.cast.zst");
+    let path = folder.join(name);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!((condition(0), condition(1)), (Condition::Whole, Condition::Whole));
+    // Also where no frame is cut: nothing else says that there was more.
+    for cut in 0..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        assert_eq!(condition(1), Condition::Differs(name.into()), "cut at {cut}");
+    }
+    assert_eq!(condition(0), Condition::Whole);
+    fs::write(&path, [&whole[..], &whole].concat()).unwrap();
+    assert_eq!(condition(1), Condition::Differs(name.into()));
+    // As long as it was, but torn: the last frame says that it is longer.
+    let mut torn = whole.clone();
+    let last = whole.windows(4).rposition(|four| four == [0x28, 0xb5, 0x2f, 0xfd]).unwrap();
+    torn.truncate(last);
+    torn.resize(whole.len(), 0);
+    torn[last..last + 4].copy_from_slice(&whole[..4]);
+    fs::write(&path, &torn).unwrap();
+    if RecordedSession::open(&folder).unwrap().events(1).unwrap().all(|event| event.is_ok()) {
+        assert_eq!(condition(1), Condition::Differs(name.into()));
+    }
+    fs::write(&path, &whole).unwrap();
+    fs::write(folder.join("channel-9.bytes.zst"), &whole).unwrap();
+    assert_eq!(condition(9), Condition::Differs("channel-9.bytes.zst".into()));
+    fs::remove_file(folder.join(other)).unwrap();
+    assert_eq!(condition(1), Condition::Differs(other.into()), "a missing file counts for each");
+    fs::remove_file(folder.join("manifest.json")).unwrap();
+    assert_eq!(condition(1), Condition::Open);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use bartizan_decode::{Decoder, ENOUGH, Observed, Options, Part, Sink, Stream as 
 use bartizan_model::event::Body;
 use bartizan_model::observation::{Direction, Transfer};
 use bartizan_model::{SessionId, Sha256Hex};
-use bartizan_record::{ReadError, RecordedSession, Stream, What};
+use bartizan_record::{ReadError, RecordedSession, Stream, What, digest_file};
 use serde::Serialize;
 
 use crate::args::SessionExport;
@@ -41,6 +41,10 @@ struct Written {
     bytes: u64,
     /// Their digest, in the file's order; compare it with that of the `transfer` event.
     sha256: Option<Sha256Hex>,
+    /// The digest of what was written, where it is another one: a part was read twice and was not the same, or bytes lie beyond
+    /// what a file can hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differs: Option<Sha256Hex>,
     /// What the target answered.
     status: String,
     /// The session, the channel or what was kept of it ended before the file did.
@@ -57,12 +61,16 @@ pub(super) fn run(context: &Context, args: &SessionExport, folder: &Path) -> Res
         recordings::channel(&session, Some(channel))?;
     }
     let mut extraction = Extraction::new(folder);
+    let mut channels = Vec::new();
     for channel in session.channels() {
         if channel.has_bytes() && !channel.pty && args.channel.is_none_or(|asked| asked == channel.channel) {
             extraction.channel(&session, channel.channel)?;
+            channels.push(channel.channel);
         }
     }
-    extraction.tell(context, id)
+    let told = extraction.tell(context, id);
+    // That evidence is gone counts for more than that nothing came out of it.
+    recordings::whole(&session, &channels).and(told)
 }
 
 /// Files on their way into the folder.
@@ -125,6 +133,12 @@ impl<'a> Extraction<'a> {
     }
 
     fn tell(self, context: &Context, id: SessionId) -> Result<(), Failure> {
+        for one in self.written.iter().filter(|one| one.differs.is_some()) {
+            note(&format!(
+                "{} is not what has the digest: the bytes passed more than once, or in part",
+                one.file
+            ));
+        }
         if self.beyond {
             note("bytes that a peer placed beyond 1 TiB of a file were not written");
         }
@@ -143,8 +157,9 @@ impl<'a> Extraction<'a> {
                     Direction::Upload => "upload",
                     Direction::Download => "download",
                 };
-                let status =
-                    if one.partial { format!("{}, partial", one.status) } else { one.status.clone() };
+                let mut status = one.status.clone();
+                status.push_str(if one.partial { ", partial" } else { "" });
+                status.push_str(if one.differs.is_some() { ", file differs" } else { "" });
                 let sha256 = one.sha256.map_or_else(|| "-".to_owned(), |digest| digest.to_string());
                 table.row([
                     normal(&one.file),
@@ -191,8 +206,12 @@ impl<'a> Extraction<'a> {
         let Some(from) = self.begun.remove(&number) else { return Ok(()) };
         let named = transfer.name.as_ref().unwrap_or(&transfer.path);
         let file = format!("{:03}-{}", self.written.len() + 1, harmless(named));
-        fs::rename(from, self.folder.join(&file))?;
+        let path = self.folder.join(&file);
+        fs::rename(from, &path)?;
+        let (_, found) = digest_file(&path)?;
+        let differs = transfer.sha256.is_some_and(|sha256| sha256 != found).then_some(found);
         self.written.push(Written {
+            differs,
             file,
             channel: self.channel,
             direction: transfer.direction,
