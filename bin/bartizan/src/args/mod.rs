@@ -84,6 +84,9 @@ pub(crate) enum Command {
         output: Option<PathBuf>,
     },
     /// Print what goes into a client's ~/.ssh/config and known_hosts.
+    ///
+    /// It has the targets of this moment. To reach one by ProxyJump that is added later, a client needs the
+    /// @cert-authority line anew: before that ssh says "Host key verification failed".
     SshConfig(SshConfig),
     /// Prove on the live installation that what passes is recorded and logged.
     ///
