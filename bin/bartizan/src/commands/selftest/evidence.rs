@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bartizan_model::Timestamp;
 use bartizan_model::api::{ChannelDetail, EventSearch, Page, SessionDetail, SessionSearch};
 use bartizan_model::event::Outcome;
-use bartizan_model::{
-    ChannelDigest, LoginName, PersonName, SessionId, SessionState, SessionSummary, TargetName,
-};
-use bartizan_record::{RecordedSession, Stream, What};
+use bartizan_model::{LoginName, PersonName, SessionId, SessionState, SessionSummary, TargetName};
+use bartizan_record::{RecordedSession, What};
 use serde_json::Value;
 
 use super::super::Context;
 use super::super::recordings::folder;
-use super::checks::{Bytes, Passed};
+use super::checks::Passed;
+use super::compare::{Kept, account, is_of, is_transfer, kept};
 use crate::args::Selftest;
 use crate::client::segment;
 use crate::failure::Failure;
@@ -42,10 +40,12 @@ impl<'a> Finder<'a> {
         Ok(Timestamp::now())
     }
 
-    /// Why policy refused something to the person since then, if it did.
+    /// Why policy refused something to the person on this target and login since then, if it did.
     pub(super) async fn refusal(&self, since: Timestamp) -> Result<Option<String>, Failure> {
         let search = EventSearch {
             person: Some(self.person.clone()),
+            login: Some(self.login.clone()),
+            target: Some(self.target.clone()),
             outcome: Some(Outcome::Denied),
             since: Some(since),
             ..EventSearch::default()
@@ -60,7 +60,7 @@ impl<'a> Finder<'a> {
         &self,
         passed: &Passed,
         since: Timestamp,
-    ) -> Result<Result<SessionId, String>, Failure> {
+    ) -> Result<Result<(SessionId, Kept), String>, Failure> {
         let search = SessionSearch {
             person: Some(self.person.clone()),
             login: Some(self.login.clone()),
@@ -74,7 +74,7 @@ impl<'a> Finder<'a> {
             let live = page.items.iter().any(|session| session.state == SessionState::Live);
             for session in page.items.iter().filter(|session| session.state == SessionState::Ended) {
                 match self.has(session.id, passed).await? {
-                    Ok(()) => return Ok(Ok(session.id)),
+                    Ok(kept) => return Ok(Ok((session.id, kept))),
                     Err(what) => missing = what,
                 }
             }
@@ -86,19 +86,15 @@ impl<'a> Finder<'a> {
         Ok(Err(missing))
     }
 
-    /// Whether a session has everything of `passed`.
-    async fn has(&self, id: SessionId, passed: &Passed) -> Result<Result<(), String>, Failure> {
+    /// Whether a session has everything of `passed`, and what its recording keeps of it.
+    async fn has(&self, id: SessionId, passed: &Passed) -> Result<Result<Kept, String>, Failure> {
         let detail: SessionDetail = self.context.client.get(&format!("/v1/sessions/{}", segment(id))).await?;
         let Some(channel) = detail.channels.iter().find(|channel| is_of(channel, passed)) else {
             return Ok(Err("the log has a session, and no such channel or command in it".to_owned()));
         };
-        if let Err(what) = account(channel, passed).and_then(|()| self.recorded(id, channel, passed)) {
-            return Ok(Err(what));
-        }
-        match &passed.file {
-            Some((name, content)) => self.transferred(id, name, content).await,
-            None => Ok(Ok(())),
-        }
+        let kept = account(channel, passed).and_then(|()| self.recorded(id, channel, passed));
+        let (Ok(_), Some((name, content))) = (&kept, &passed.file) else { return Ok(kept) };
+        Ok(self.transferred(id, name, content).await?.and(kept))
     }
 
     /// Whether the log has the file's transfer with its digest.
@@ -111,80 +107,26 @@ impl<'a> Finder<'a> {
         let search =
             EventSearch { kind: Some("transfer".to_owned()), session: Some(id), ..EventSearch::default() };
         let page: Page<Value> = self.context.client.find("/v1/events", &search).await?;
-        let wanted: String =
-            digest(&SHA256, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        let is =
-            |event: &Value, key: &str, right: &dyn Fn(&str) -> bool| event[key].as_str().is_some_and(right);
-        let named = |event: &&Value| {
-            is(event, "path", &|path| path.ends_with(name)) || is(event, "name", &|found| found == name)
-        };
-        Ok(match page.items.iter().filter(named).any(|event| is(event, "sha256", &|found| found == wanted)) {
+        Ok(match page.items.iter().any(|event| is_transfer(event, name, content)) {
             true => Ok(()),
             false => Err("no transfer event has the file's name and digest".to_owned()),
         })
     }
 
     /// Compares the recording with what passed.
-    fn recorded(&self, id: SessionId, channel: &ChannelDetail, passed: &Passed) -> Result<(), String> {
+    fn recorded(&self, id: SessionId, channel: &ChannelDetail, passed: &Passed) -> Result<Kept, String> {
         let unreadable = |error: bartizan_record::ReadError| format!("the recording cannot be read: {error}");
         let recording =
             RecordedSession::open(folder(&self.context.data).join(id.to_string())).map_err(unreadable)?;
         if let Some(wrong) = recording.verify().map_err(unreadable)?.into_iter().next() {
             return Err(format!("the recording does not verify: {wrong}"));
         }
-        let mut kept: [Vec<u8>; 3] = Default::default();
+        let mut found: [Vec<u8>; 3] = Default::default();
         for event in recording.events(channel.channel).map_err(unreadable)? {
             if let What::Data(stream, bytes) = event.map_err(unreadable)?.what {
-                kept[stream as usize].extend(bytes);
+                found[stream as usize].extend(bytes);
             }
         }
-        for (stream, wanted, digest) in [
-            (Stream::Input, &passed.input, &channel.input),
-            (Stream::Output, &passed.output, &channel.output),
-        ] {
-            let (Bytes::Exactly(wanted), Some(digest)) = (wanted, digest) else { continue };
-            let found = &kept[stream as usize];
-            if found.len() as u64 != digest.kept || !wanted.starts_with(found) {
-                return Err(format!("the recording's bytes ({stream:?}) are not what passed"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_of(channel: &ChannelDetail, passed: &Passed) -> bool {
-    let command =
-        |wanted: &String| channel.command.as_ref().is_some_and(|command| command.contains(wanted.as_str()));
-    channel.kind == passed.kind
-        && channel.request.as_deref() == passed.request
-        && channel.pty == passed.pty
-        && passed.command.as_ref().is_none_or(command)
-}
-
-/// Compares exit status, lengths and digests with what passed.
-fn account(channel: &ChannelDetail, passed: &Passed) -> Result<(), String> {
-    if channel.exit_status != passed.exit {
-        return Err(format!(
-            "its exit status is {:?} in the log, {:?} to the client",
-            channel.exit_status, passed.exit
-        ));
-    }
-    bytes("sent", &channel.input, &passed.input)?;
-    bytes("received", &channel.output, &passed.output)
-}
-
-fn bytes(what: &str, logged: &Option<ChannelDigest>, passed: &Bytes) -> Result<(), String> {
-    let Some(logged) = logged else { return Err(format!("the log has no digest of what was {what}")) };
-    let right = match passed {
-        Bytes::Exactly(bytes) => {
-            logged.bytes == bytes.len() as u64 && logged.sha256.0[..] == *digest(&SHA256, bytes).as_ref()
-        }
-        Bytes::AtLeast(least) => logged.bytes >= *least as u64,
-        Bytes::Some => true,
-    };
-    if right {
-        Ok(())
-    } else {
-        Err(format!("length or digest of what was {what} is not that of what passed"))
+        kept(&found, channel, passed)
     }
 }

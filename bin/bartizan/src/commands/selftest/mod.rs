@@ -5,6 +5,7 @@
 //! the self-test's own in the target's folder for them, which it removes.
 
 mod checks;
+mod compare;
 mod evidence;
 mod stock;
 
@@ -12,6 +13,7 @@ use bartizan_model::SessionId;
 use serde::Serialize;
 
 use self::checks::{CHECKS, Check};
+use self::compare::Kept;
 use self::evidence::Finder;
 use self::stock::{Stock, Way};
 use super::Context;
@@ -28,6 +30,8 @@ enum Verdict {
     Proven {
         /// The session that has it.
         session: SessionId,
+        /// Whether the recording keeps none of its bytes, since the grant says so.
+        digests_only: bool,
     },
     /// Policy refused it, and the refusal is on record.
     Refused {
@@ -53,7 +57,10 @@ struct Line {
 impl Line {
     fn text(&self, colour: bool) -> String {
         let (word, look, detail) = match &self.verdict {
-            Verdict::Proven { session } => ("proven ", Look::Good, session.to_string()),
+            Verdict::Proven { session, digests_only: false } => ("proven ", Look::Good, session.to_string()),
+            Verdict::Proven { session, digests_only: true } => {
+                ("proven ", Look::Good, format!("{session}  digests only: no bytes are kept"))
+            }
             Verdict::Refused { reason } => ("refused", Look::Normal, cell(reason)),
             Verdict::Gap { what } => ("GAP    ", Look::Bad, cell(what)),
         };
@@ -111,7 +118,7 @@ async fn one(stock: &Stock, finder: &Finder<'_>, way: Way, check: &Check) -> Res
         }
     };
     Ok(match finder.find(&passed, before).await? {
-        Ok(session) => Verdict::Proven { session },
+        Ok((session, kept)) => Verdict::Proven { session, digests_only: kept == Kept::DigestsOnly },
         Err(what) => Verdict::Gap { what },
     })
 }
