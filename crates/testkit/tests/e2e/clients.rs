@@ -22,8 +22,9 @@ mod vscode;
 
 use crate::scene::{Options, Scene, Way};
 
+pub(crate) use go::program as go_program;
 pub(crate) use sshfs::{Mount, can_mount};
-pub(crate) use tools::{Tunnel, python, source};
+pub(crate) use tools::{Tunnel, python, source, with_scene};
 
 /// What a client is asked to do; the columns of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

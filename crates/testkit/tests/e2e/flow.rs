@@ -1,7 +1,7 @@
 //! Flow of bytes: readers that stall, peers that never read, new keys under load, many channels.
 
-use std::io::{Read as _, Write as _};
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -10,6 +10,7 @@ use bartizan_testkit::{
     Pattern, SshdOptions, eventually, forget_peak, peak_bytes, run, run_with_input, shell,
 };
 
+use crate::clients::{go_program, with_scene};
 use crate::scene::{Client, Options, Scene, Way, text, ways};
 
 ways! {
@@ -58,7 +59,7 @@ fn a_target_that_does_not_read_fills_no_memory(way: Way) {
     scene.exec("true").ok();
     let before = forget(&scene);
     let gate = scene.folder().join("gate");
-    run(std::process::Command::new("mkfifo").arg(&gate)).ok();
+    run(Command::new("mkfifo").arg(&gate)).ok();
     // The far side reads nothing of its input until the gate opens.
     let mut client = scene.start(&[], &format!("echo up; read go < {}; wc -c", text(&gate)));
     client.read_to("up\n");
@@ -176,6 +177,47 @@ fn many_small_writes_arrive(way: Way) {
         seen.push((sent, byte[0]));
     }
     assert!(seen.iter().all(|(sent, back)| sent == back));
+}
+
+/// As many packets as a window of OpenSSH's has bytes: each costs a queue more than the byte that is in it.
+const TINY: usize = 2 << 20;
+
+/// The target's end is stopped, so that nothing leaves; what the client sends can only wait or be held back.
+#[test]
+fn tiny_packets_fill_no_memory() {
+    let scene = Scene::new(Way::UserName);
+    scene.exec("true").ok();
+    let before = forget(&scene);
+    let stopped = scene.folder().join("stopped");
+    let far =
+        format!("echo $PPID > {0}.new; mv {0}.new {0}; kill -STOP $PPID; wc -c; exit 7", text(&stopped));
+    let mut go = Command::new(go_program());
+    with_scene(&mut go, &scene).args(["tiny", &far, &TINY.to_string()]);
+    let mut client = Client::start(&mut go);
+    let sshd = eventually("the target's end is stopped", || std::fs::read_to_string(&stopped).ok());
+    let progress = client.child.stderr.take().unwrap();
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    let reader = thread::spawn(move || {
+        for line in BufReader::new(progress).lines() {
+            counter.store(line.unwrap().parse().unwrap(), Ordering::Relaxed);
+        }
+    });
+    let (mut last, mut same) = (0, 0);
+    eventually("the client has sent all, or is held back", || {
+        let now = sent.load(Ordering::Relaxed);
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        (now > 0 && (now == TINY as u64 || same >= 50)).then_some(())
+    });
+    stayed_flat(before);
+    run(Command::new("kill").args(["-CONT", sshd.trim()])).ok();
+    let mut out = String::new();
+    client.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(out.trim(), TINY.to_string());
+    assert!(client.child.wait().unwrap().success());
+    reader.join().unwrap();
+    stayed_flat(before);
 }
 
 /// Any number of inner connections over one outer one.

@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/pkg/sftp"
@@ -113,6 +114,27 @@ func forward(client *ssh.Client, to string) {
 	check(stream.Close())
 }
 
+// tiny sends bytes one by one, each in a packet of its own, without waiting for anything. It tells how many, as it goes.
+func tiny(client *ssh.Client, command, count string) {
+	session, err := client.NewSession()
+	check(err)
+	in, err := session.StdinPipe()
+	check(err)
+	session.Stdout = os.Stdout
+	check(session.Start(command))
+	total, err := strconv.Atoi(count)
+	check(err)
+	for n := 1; n <= total; n++ {
+		_, err = in.Write([]byte("x"))
+		check(err)
+		if n%4096 == 0 {
+			fmt.Fprintln(os.Stderr, n)
+		}
+	}
+	check(in.Close())
+	exits7(session.Wait())
+}
+
 func main() {
 	log.SetFlags(log.Lshortfile)
 	client, words := connect(), os.Args[7:]
@@ -127,6 +149,8 @@ func main() {
 		download(client, words[0], words[1])
 	case "forward":
 		forward(client, words[0])
+	case "tiny":
+		tiny(client, words[0], words[1])
 	}
 	check(client.Close())
 }

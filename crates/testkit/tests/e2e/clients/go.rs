@@ -10,7 +10,7 @@ use super::tools::{Library, library, source};
 use crate::scene::text;
 
 /// Builds the program once for each state of its source; tests that run at once may all do so.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let source = source("client.go");
     let digest = sha256(&fs::read(&source).unwrap());
     let program = target_folder().join(format!("test-go/client-{}", &digest[..16]));

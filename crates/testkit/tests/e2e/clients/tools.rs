@@ -111,7 +111,7 @@ pub(super) fn forward_by_option(client: impl FnOnce(&str) -> Command) {
 pub(super) const UNTIL_END: &str = "echo ready; cat";
 
 /// The arguments of the scripts for libraries: `WAY PORT KEY LOGIN KNOWN_HOSTS ACTION …`.
-pub(super) fn with_scene<'a>(command: &'a mut Command, scene: &Scene) -> &'a mut Command {
+pub(crate) fn with_scene<'a>(command: &'a mut Command, scene: &Scene) -> &'a mut Command {
     let way = if scene.way() == Way::ProxyJump { "jump" } else { "name" };
     command.args([way, &scene.bartizan().port().to_string(), text(scene.key.private())]);
     command.arg(scene.target.login()).arg(scene.client.known_hosts())
