@@ -59,6 +59,7 @@ macro_rules! matrix {
         /// Tests by the name of client, action and way.
         mod cell {$(
             mod $client {
+                const CLIENT: &str = stringify!($client);
                 use crate::clients::{$client as client, Action, run_cell};
                 matrix!(@test shell Shell $shell);
                 matrix!(@test exec Exec $exec);
@@ -84,11 +85,11 @@ macro_rules! matrix {
         mod $action {
             #[test]
             fn proxy_jump() {
-                super::run_cell(crate::scene::Way::ProxyJump, super::Action::$variant, super::client::$action);
+                super::run_cell(crate::scene::Way::ProxyJump, super::Action::$variant, super::CLIENT, super::client::$action);
             }
             #[test]
             fn user_name() {
-                super::run_cell(crate::scene::Way::UserName, super::Action::$variant, super::client::$action);
+                super::run_cell(crate::scene::Way::UserName, super::Action::$variant, super::CLIENT, super::client::$action);
             }
         }
     };
@@ -184,8 +185,8 @@ matrix! {
 const ALLOW: &str = "shell,exec,sftp:read,sftp:write,scp,rsync,git:read,git:write,subsystem,forward:local";
 
 /// One cell: the client does it, and Bartizan saw it.
-fn run_cell(way: Way, action: Action, client: fn(&Scene)) {
+fn run_cell(way: Way, action: Action, client: &str, act: fn(&Scene)) {
     let scene = Scene::with(way, &Options { allow: Some(ALLOW), ..Options::default() });
-    client(&scene);
-    tools::was_seen(&scene, action);
+    act(&scene);
+    tools::was_seen(&scene, action, client);
 }

@@ -100,6 +100,7 @@ func download(client *ssh.Client, far, near string) {
 	check(err)
 	_, err = from.WriteTo(to)
 	check(err)
+	check(from.Close())
 	check(to.Close())
 }
 

@@ -10,8 +10,8 @@ const HEAD: &str = "# Clients
 
 What stock clients do through Bartizan, by both ways in: `ProxyJump` and the user name. Each cell below is a test
 that `make test` runs with the real client and a real OpenSSH server; it also looks for the session, the command and
-every byte in the audit log. The page is written from the tests' own list; a cell without a test or a reason does not
-compile. After a change: `BARTIZAN_UPDATE_DOCS=1 make test` writes it anew.
+every byte in the audit log, and for files that pass as such the path and the SHA-256 in their `transfer` events. The
+page is written from the tests' own list; a cell without a test or a reason does not compile. After a change: `BARTIZAN_UPDATE_DOCS=1 make test` writes it anew.
 
 The SFTP root (`sftp alice@bastion`, `/web-1/root/…`) is gone around in by OpenSSH's `sftp` and `scp`, `psftp`, Paramiko, rclone and
 sshfs; those tests are in `crates/testkit/tests/e2e/sftp_root.rs`.

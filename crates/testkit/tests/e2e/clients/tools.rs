@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use bartizan_testkit::{Finished, Pattern, eventually, run, run_with_input, target_folder};
+use bartizan_testkit::{Finished, Pattern, eventually, run, run_with_input, sha256, target_folder};
 use serde_json::Value;
 
 use super::Action;
@@ -178,7 +178,7 @@ pub(super) use library;
 
 /// Every session of the scene is over, and the log tells what was done, with all of its bytes.
 #[track_caller]
-pub(super) fn was_seen(scene: &Scene, action: Action) {
+pub(super) fn was_seen(scene: &Scene, action: Action, client: &str) {
     let sessions = eventually("all sessions have ended", || {
         Some(scene.sessions()).filter(|all| all.iter().all(|session| session["state"] != "live"))
     });
@@ -192,12 +192,39 @@ pub(super) fn was_seen(scene: &Scene, action: Action) {
     let seen = match action {
         Action::Shell => commands.iter().any(|event| event["request"] == "shell" && event["pty"] == true),
         Action::Exec => asked("exec"),
-        Action::Upload => carried("input", SIZE),
-        Action::Download => carried("output", SIZE),
+        Action::Upload => was_moved(scene, "upload", client) && carried("input", SIZE),
+        Action::Download => was_moved(scene, "download", client) && carried("output", SIZE),
         Action::Forward => channels.iter().any(forwarded),
     };
-    assert!(seen, "{action:?} is not in the log: {commands:#?} {channels:#?}");
+    let transfers = scene.events("transfer");
+    assert!(seen, "{action:?} is not in the log: {commands:#?} {channels:#?} {transfers:#?}");
     assert_eq!(scene.denied(), Vec::<Value>::new(), "nothing was denied");
+}
+
+/// Whether the file is in the log: each transfer of it with its path and its digest.
+#[track_caller]
+fn was_moved(scene: &Scene, direction: &str, client: &str) -> bool {
+    // These send differences and packs, which are no files.
+    match client {
+        "rsync" | "dropbear" => return !scene.events("rsync.end").is_empty(),
+        "git" => return !scene.events("git.end").is_empty(),
+        _ => {}
+    }
+    let (sha256, far) = (sha256(&BYTES), scene.target.home().join("far"));
+    let of_it = |event: &Value| match client {
+        // It sends its modules, too, and the file under another name, which it then moves.
+        "ansible" => event["sha256"] == sha256.as_str(),
+        _ => event["path"] == text(&far),
+    };
+    let mut events = scene.events("transfer");
+    events.retain(|event| event["direction"] == direction && of_it(event));
+    for event in &events {
+        // It may read from several places of a file at once.
+        let apart = client == "rclone" && event["no_sha256"].is_string();
+        assert!(apart || event["sha256"] == sha256.as_str(), "other bytes than the file's: {event:#}");
+        assert_eq!((&event["status"], &event["outcome"]), (&"ok".into(), &"success".into()), "{event:#}");
+    }
+    !events.is_empty()
 }
 
 fn forwarded(event: &Value) -> bool {
