@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use bartizan_testkit::{Pattern, eventually, run};
+use bartizan_testkit::{OpenSshServer, Pattern, eventually, run};
 use serde_json::Value;
 
-use crate::scene::{Scene, Way, text, ways};
+use crate::scene::{Scene, Way, text, trust_bartizan, ways};
 
 ways! {
     everywhere: ;
@@ -73,6 +73,44 @@ fn scp_by_its_old_protocol_says_the_same(way: Way) {
     copies(&scene, "-O");
     assert_eq!(transfers(&scene, 2)[0]["derived"]["decoder"], "scp");
     assert_eq!(scene.events("scp.end").len(), 2);
+}
+
+/// `scp -3`: from one target to another through the client, by two sessions, each of which tells its half.
+#[test]
+fn scp_between_two_targets_says_both_halves() {
+    let mut scene = Scene::new(Way::ProxyJump);
+    let other = second_target(&mut scene);
+    let (big, far) = (big(&scene), scene.folder().join("far"));
+    for (protocol, decoder) in [("-s", "sftp"), ("-O", "scp")] {
+        let before = scene.events("transfer").len();
+        let copy = far.join(decoder);
+        let (from, to) = (format!("web-1:{}", big.display()), format!("web-2:{}", copy.display()));
+        run(scene.client.scp().args(["-q", "-3", protocol, &from, &to])).ok();
+        assert_eq!(sha256sum(&copy), sha256sum(&big));
+        let found = transfers(&scene, before + 2).split_off(before);
+        for (target, direction, path) in [("web-1", "download", &big), ("web-2", "upload", &copy)] {
+            let event = found.iter().find(|event| event["target"] == target);
+            let event = event.unwrap_or_else(|| panic!("nothing of {target}: {found:#?}"));
+            assert_eq!((&event["direction"], &event["path"]), (&direction.into(), &text(path).into()));
+            assert_eq!((&event["bytes"], &event["status"]), (&5_000_001.into(), &"ok".into()));
+            assert_eq!(event["sha256"], sha256sum(&big).as_str());
+            assert_eq!(event["derived"]["decoder"], decoder);
+        }
+    }
+    drop(other);
+}
+
+/// `web-2` beside `web-1`, for the same person by the same ways.
+fn second_target(scene: &mut Scene) -> OpenSshServer {
+    let other = OpenSshServer::start();
+    let b = scene.bartizan();
+    other.trust_user_ca(&b.say(&["ca", "show", "user"]));
+    b.say(&["target", "add", "web-2", &other.endpoint(), "--host-key", text(&other.host_key().public())]);
+    let grant = ["grant", "add", "--person", "alice", "--target", "web-2", "--login", other.login()];
+    b.say(&[&grant[..], &["--allow", "sftp:read,sftp:write,scp"]].concat());
+    trust_bartizan(&scene.client, b);
+    scene.client.host("web-2", "web-2:22", other.login(), &["ProxyJump bastion"]);
+    other
 }
 
 fn sftp_says_each_file_and_each_change(way: Way) {
