@@ -1,6 +1,6 @@
 //! Algorithms and keys of clients: what is offered works, what is left out is refused clearly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bartizan_testkit::{BartizanOptions, KeyPair, KeyType, Pattern, run, run_with_input};
@@ -115,33 +115,54 @@ fn every_key_type_proves_a_person(way: Way) {
 /// OpenSSH's own stand-in for a hardware key (Debian: openssh-tests).
 const SK_DUMMY: &str = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so";
 
-fn hardware_keys_prove_a_person(way: Way) {
+/// A hardware key of one kind, which the stand-in always touches unless `options` say otherwise.
+fn hardware_key(scene: &Scene, kind: &str, options: &[&str]) -> PathBuf {
     assert!(Path::new(SK_DUMMY).exists(), "openssh-tests is missing: run scripts/setup-test.sh test");
+    let path = scene.folder().join(kind);
+    let mut keygen = Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", kind, "-w", SK_DUMMY, "-N", "", "-f", text(&path)]);
+    run(keygen.args(options)).ok();
+    scene.bartizan().say(&["key", "add", "alice", text(&path.with_extension("pub"))]);
+    path
+}
+
+/// `ssh` with that key and no other, also for the jump's own connection, which reads the configuration only.
+fn ssh_with_hardware_key(scene: &Scene, path: &Path) -> Command {
+    let config = std::fs::read_to_string(scene.client.config()).unwrap();
+    let own = scene.key.private().display().to_string();
+    let config = config.replace(&own, text(path)) + &format!("  SecurityKeyProvider {SK_DUMMY}\n");
+    let file = scene.folder().join("sk_config");
+    std::fs::write(&file, config).unwrap();
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(file).env_remove("SSH_AUTH_SOCK").args([scene.host(), "exit 7"]);
+    ssh
+}
+
+/// A key that was made so signs without a touch, which `sshd` refuses by itself, too.
+#[test]
+fn hardware_keys_that_nobody_touched_prove_nothing() {
+    let scene = Scene::new(Way::UserName);
+    for kind in ["ed25519-sk", "ecdsa-sk"] {
+        let path = hardware_key(&scene, kind, &["-O", "no-touch-required"]);
+        run(&mut ssh_with_hardware_key(&scene, &path)).exits(255).says(&["permission denied"]);
+    }
+    let rejected = scene.events("auth.reject");
+    assert_eq!(rejected.len(), 2, "{rejected:#?}");
+    for event in rejected {
+        let reason = event["reason"].as_str().unwrap();
+        assert!(reason.starts_with("the hardware key was not touched"), "{event:#}");
+    }
+    assert!(scene.sessions().is_empty());
+}
+
+fn hardware_keys_prove_a_person(way: Way) {
     let scene = Scene::new(way);
     for kind in ["ed25519-sk", "ecdsa-sk"] {
-        let path = scene.folder().join(kind);
-        let mut keygen = Command::new("ssh-keygen");
-        run(keygen.args(["-q", "-t", kind, "-w", SK_DUMMY, "-N", "", "-f", text(&path)])).ok();
-        scene.bartizan().say(&["key", "add", "alice", text(&path.with_extension("pub"))]);
-        let mut ssh = scene.client.ssh();
-        let provider = format!("SecurityKeyProvider={SK_DUMMY}");
-        ssh.args(["-o", "IdentityFile=none", "-o", &provider, "-i", text(&path)]);
-        // The jump's own connection reads the configuration only.
-        match way {
-            Way::ProxyJump => {
-                let config = std::fs::read_to_string(scene.client.config()).unwrap();
-                let own = scene.key.private().display().to_string();
-                let config = config.replace(&own, text(&path)) + &format!("  {provider}\n").replace('=', " ");
-                let file = scene.folder().join("sk_config");
-                std::fs::write(&file, config).unwrap();
-                let mut ssh = Command::new("ssh");
-                ssh.arg("-F").arg(file).env_remove("SSH_AUTH_SOCK");
-                run(ssh.args([scene.host(), "exit 7"])).exits(7);
-            }
-            _ => {
-                run(ssh.args([scene.host(), "exit 7"])).exits(7);
-            }
-        }
+        let path = hardware_key(&scene, kind, &[]);
+        run(&mut ssh_with_hardware_key(&scene, &path)).exits(7);
+        let shown = run(Command::new("ssh-keygen").arg("-lf").arg(path.with_extension("pub"))).ok().text();
+        let accepted = scene.bartizan().json(&["log", "search", "--type", "auth.accept", "--limit", "1"]);
+        assert!(shown.contains(accepted[0]["key"].as_str().unwrap()), "{shown} {accepted:#}");
     }
 }
 
@@ -170,6 +191,27 @@ fn the_target_s_host_keys_stay_on_their_side(way: Way) {
     let key = scene.target.host_key().line();
     assert!(!known.contains(key.split(' ').nth(1).unwrap()), "the target's key got to the client:\n{known}");
     scene.exec("exit 7").exits(7);
+}
+
+/// A client that knows one of our keys learns the others, so that one of them may be replaced.
+#[test]
+fn our_other_host_keys_are_learned() {
+    let scene = Scene::new(Way::UserName);
+    let file = scene.client.known_hosts();
+    let endpoint = scene.bartizan().endpoint();
+    let (host, port) = endpoint.rsplit_once(':').unwrap();
+    let ours = format!("[{host}]:{port} ");
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let keys: Vec<_> = lines.lines().filter(|line| line.starts_with(&ours)).collect();
+    assert!(keys.len() >= 2, "there is a second key to learn:\n{lines}");
+    std::fs::write(&file, format!("{}\n", keys[0])).unwrap();
+    let mut ssh = scene.client.ssh();
+    ssh.args(["-v", "-o", "UpdateHostKeys=yes", scene.host(), "exit 7"]);
+    run(&mut ssh).exits(7).says(&["learned new hostkey"]);
+    let known = std::fs::read_to_string(&file).unwrap();
+    for key in keys {
+        assert!(known.contains(key.split(' ').nth(2).unwrap()), "{key} was not learned:\n{known}");
+    }
 }
 
 fn a_silent_session_is_kept_alive(way: Way) {
