@@ -45,6 +45,21 @@ fn what_policy_refuses_is_told_apart_from_a_gap() {
 }
 
 #[test]
+fn a_grant_that_keeps_digests_only_is_told_so() {
+    let options = Options { allow: Some("exec"), grant: &["--record", "digests"], ..Options::default() };
+    let scene = Scene::with(Way::ProxyJump, &options);
+    let done = selftest(&scene).ok();
+    let lines: Vec<Value> = serde_json::from_str(&done.text()).unwrap();
+    for line in lines.iter().filter(|line| line["check"] == "exec") {
+        assert_eq!((&line["result"], &line["digests_only"]), (&"proven".into(), &true.into()), "{done}");
+    }
+    // What a terminal showed is kept all the same.
+    for line in lines.iter().filter(|line| line["check"] == "terminal") {
+        assert_eq!((&line["result"], &line["digests_only"]), (&"proven".into(), &false.into()), "{done}");
+    }
+}
+
+#[test]
 fn without_a_recorder_every_check_is_a_gap() {
     let scene = Scene::new(Way::ProxyJump);
     let recordings = scene.bartizan().data().join("recordings");
