@@ -178,7 +178,8 @@ fn verify(data: &Path, key: &VerifierKey, kept: Option<&Checkpoint>) -> Result<R
         report = Report::default();
         let Some(read) = read_log(&log, &reader, key, kept, &mut report) else { return Ok(report) };
         sessions = read;
-        look.at(suspects, &sessions, report.signed());
+        let since: Vec<SessionId> = look.ended_since(&sessions, report.signed()).collect();
+        look.at(suspects.into_iter().chain(since).collect(), &sessions, report.signed());
     }
     report.add(&sessions, look);
     Ok(report)
@@ -194,6 +195,13 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// Sessions whose recordings are bound by now, and were not when they were looked at.
+    fn ended_since(&self, sessions: &Sessions, signed: u64) -> impl Iterator<Item = SessionId> {
+        let looked = |id: &SessionId| self.files.contains_key(id);
+        let bound = move |said: &Said| said.bound().is_some() && said.removal(signed).is_none();
+        sessions.iter().filter(move |(id, said)| bound(said) && !looked(id)).map(|(id, _)| *id)
+    }
+
     /// Looks at the recordings of some sessions, whatever was found before.
     fn at(&mut self, ids: BTreeSet<SessionId>, sessions: &Sessions, signed: u64) {
         let mut progress = Progress::new("sessions", ids.len() as u64);

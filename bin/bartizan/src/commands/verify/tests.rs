@@ -316,6 +316,26 @@ fn a_removal_that_is_withdrawn_excuses_nothing() {
     }
 }
 
+/// Beside a running server: what ended while it was waited for is compared, too.
+#[test]
+fn a_session_that_ended_between_two_looks_is_compared() {
+    let data = Data::new(1);
+    let late = SessionId::new();
+    data.log([(late, start())]);
+    data.log_as(None, [(data.session, remove())]);
+    fs::remove_dir_all(data.recording("")).unwrap();
+    let lost = RecordingFile { name: MANIFEST.into(), bytes: 1, sha256: bartizan_model::Sha256Hex([0; 32]) };
+    let report = std::thread::scope(|scope| {
+        let verifying = scope.spawn(|| data.report());
+        data.log([(late, end(vec![lost]))]);
+        verifying.join().unwrap()
+    });
+    let missing = format!("session {late}: manifest.json is missing");
+    assert_eq!(report.faults.first(), Some(&missing), "{report:?}");
+    assert!(report.faults.iter().all(|fault| fault.contains(&late.to_string())), "{report:?}");
+    assert_eq!((report.removed.len(), report.recordings), (1, 1));
+}
+
 /// A recording that could not be closed when its session ended is bound by a second end, and by no third.
 #[test]
 fn files_are_bound_once() {
