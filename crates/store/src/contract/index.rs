@@ -22,7 +22,7 @@ fn in_session(mut event: Event, id: SessionId, person: &str, target: &str, sourc
     event
 }
 
-pub(super) fn start(second: u64, id: SessionId, person: &str, target: &str, source: &str) -> Event {
+pub(crate) fn start(second: u64, id: SessionId, person: &str, target: &str, source: &str) -> Event {
     let allow = "shell".parse().unwrap();
     let body = Body::SessionStart {
         way: Way::ProxyJump,

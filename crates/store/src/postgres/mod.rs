@@ -15,6 +15,8 @@ mod directory;
 #[path = "../sqlite/events.rs"]
 mod events;
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
+#[path = "../sqlite/found.rs"]
+mod found;
 #[path = "../sqlite/index.rs"]
 mod index;
 mod migrate;

@@ -5,6 +5,7 @@ use sqlx::QueryBuilder;
 use tokio::sync::watch;
 
 use super::events::{insert, page};
+use super::found::{FoundBy, WALKED, found_by, walk};
 use super::{Connection, Database, Result, Store, sql, unsql};
 use crate::projection::{SessionChange, SessionSummaryEnd, address, project};
 use crate::terms::{digits, range};
@@ -69,8 +70,11 @@ impl IndexStore for Store {
         };
         let limit = limit(query.limit);
         let found_by = found_by(&mut read, query).await?;
-        let mut select = select_sessions(query, found_by, &span, limit + 1);
-        let rows: Vec<SessionRow> = select.build_query_as().fetch_all(&mut *read).await?;
+        let walk = walk(&mut read, query, found_by, &span, WALKED).await?;
+        let mut rows = session_rows(&mut read, query, found_by, &walk, limit + 1).await?;
+        if rows.len() <= limit && walk.from > span.from {
+            rows = session_rows(&mut read, query, FoundBy::Range, &span, limit + 1).await?;
+        }
         let next = next(&rows, limit, |row| row.1);
         let items = rows.into_iter().take(limit).map(summary).collect::<Result<_>>()?;
         Ok(Page { items, next })
@@ -224,37 +228,17 @@ pub(super) fn next<R>(rows: &[R], limit: usize, position: impl Fn(&R) -> i64) ->
     rows.get(limit).and_then(|_| rows.get(limit - 1)).map(|row| unsql(position(row)))
 }
 
-/// From so many digits of an id on, sessions are found by them: ids begin with their time, and these tell it to 4.7 hours.
-const TELLING_DIGITS: usize = 6;
-
 const SELECT_SESSIONS: &str = "SELECT id, position, person, login, target, state, way, source, started, ended, \
                                bytes_in, bytes_out, exit_status, reason, break_glass, removed FROM sessions";
 
-/// So many sessions are sorted for a page. A network that more came from is common enough that going through all sessions in
-/// order fills the page soon.
-pub(super) const MOST_SORTED: usize = 4096;
-
-/// What a page of sessions is found by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FoundBy {
-    /// Sessions in their order, or those of one person, login, target, state or address, in theirs.
-    Order,
-    /// All that the id or the network has, sorted: few.
-    Range,
-}
-
-/// Looks which of both it is.
-async fn found_by(db: &mut Connection, query: &SessionQuery) -> Result<FoundBy> {
-    if query.id_prefix.as_ref().is_some_and(|prefix| prefix.len() >= TELLING_DIGITS) {
-        return Ok(FoundBy::Range);
-    }
-    let Some((first, last)) = query.source.as_ref().map(range).filter(|(first, last)| first != last) else {
-        return Ok(FoundBy::Order);
-    };
-    let count = "SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE source_key >= $1 AND source_key <= $2 LIMIT $3) few";
-    let count: i64 =
-        sqlx::query_scalar(count).bind(first).bind(last).bind(sql(MOST_SORTED as u64)).fetch_one(db).await?;
-    Ok(if unsql(count) < MOST_SORTED as u64 { FoundBy::Range } else { FoundBy::Order })
+async fn session_rows(
+    db: &mut Connection,
+    query: &SessionQuery,
+    found_by: FoundBy,
+    span: &Span,
+    rows: usize,
+) -> Result<Vec<SessionRow>> {
+    Ok(select_sessions(query, found_by, span, rows).build_query_as().fetch_all(db).await?)
 }
 
 /// Selects one page of sessions, and what says whether there is another.

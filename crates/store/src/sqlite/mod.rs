@@ -13,6 +13,7 @@
 mod directory;
 mod events;
 mod file;
+mod found;
 mod index;
 mod index_file;
 mod migrate;

@@ -1,9 +1,10 @@
 //! The contract on SQLite, and what is SQLite's own.
 
-use bartizan_model::SessionState;
+use bartizan_model::{SessionId, SessionState};
 
 use super::Store;
-use super::index::{FoundBy, Span, select_sessions};
+use super::found::{FoundBy, WALKED, walk};
+use super::index::{Span, select_sessions};
 use crate::contract::{self, person};
 use crate::{DirectoryStore as _, EventQuery, IndexEntry, IndexStore as _, SessionQuery, StoreError};
 
@@ -189,6 +190,42 @@ async fn searches_read_their_lists_backwards() {
     assert_eq!(plan.len(), 2, "{plan:?}");
     assert!(plan[0].starts_with("SCAN event_terms VIRTUAL TABLE"), "{plan:?}");
     assert!(plan[1].starts_with("SEARCH events USING INTEGER PRIMARY KEY"), "{plan:?}");
+}
+
+/// A network whose sessions lie far back is not looked for in all that came since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_for_a_network_ends() {
+    const OLD: u64 = 4200;
+    let (store, _folder) = fresh().await;
+    let session = |n: u64| {
+        let network = if n < OLD { 9 } else { 10 };
+        let source = format!("{network}.0.{}.{}:5", n / 256, n % 256);
+        contract::start(n, SessionId::new(), "alice", "web-1", &source)
+    };
+    let all: Vec<_> = (0..OLD + WALKED as u64 + 10).map(session).collect();
+    store.apply(&contract::entries(&all)).await.unwrap();
+    let query = SessionQuery {
+        source: Some("9.0.0.0/8".parse().unwrap()),
+        limit: Some(3),
+        ..SessionQuery::default()
+    };
+    let span = Span { from: 0, to: i64::MAX };
+    let ends = async |query: &SessionQuery, found_by, walked| {
+        let mut read = store.index_reader().await.unwrap();
+        walk(&mut read, query, found_by, &span, walked).await.unwrap().from
+    };
+    let newest = all.len() as i64 - 1;
+    assert_eq!(ends(&query, FoundBy::Order, 100).await, newest - 100);
+    let after = SessionQuery { after: Some(50), ..query.clone() };
+    assert_eq!(ends(&after, FoundBy::Order, 20).await, 29);
+    assert_eq!(ends(&after, FoundBy::Order, 100).await, 0, "there are no more");
+    assert_eq!(ends(&query, FoundBy::Range, 100).await, 0);
+    let person = SessionQuery { person: Some("alice".parse().unwrap()), ..query.clone() };
+    assert_eq!(ends(&person, FoundBy::Order, 100).await, 0, "those of a person have an order of their own");
+
+    let page = store.sessions(&query).await.unwrap();
+    let seconds: Vec<_> = page.items.iter().map(|found| found.started.unix_micros() / 1_000_000).collect();
+    assert_eq!((seconds, page.next), (vec![OLD - 1, OLD - 2, OLD - 3], Some(OLD - 3)));
 }
 
 /// Each filter of sessions has an index that gives them in order, so that a page ends where it is full; an id is found by
