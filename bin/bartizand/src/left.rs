@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan_store::{IndexProgress, IndexStore as _};
 
 use crate::failure::Failure;
-use crate::orphans::Closing;
+use crate::orphans::{Closing, Index};
 use crate::retention::Janitor;
 
 /// The server starts without what is left being cleared up when the index makes no progress for so long.
@@ -26,26 +26,27 @@ impl Left<'_> {
     /// When the index or the disk cannot be read, an event cannot be logged, or the disk refuses.
     pub(crate) async fn clear_up(&self) -> Result<usize, Failure> {
         let damage = self.closing.store.damage();
-        let mut count = self.once().await;
+        let mut count = 0;
+        let mut cleared = self.once(Index::Found, &mut count).await;
         let damaged = |failure: &Failure| failure.is_of_index() || damage.has_changed().unwrap_or(false);
-        if count.as_ref().is_err_and(damaged) && self.index.rebuild().await {
+        if cleared.as_ref().is_err_and(damaged) && self.index.rebuild().await {
             // What was done is on record, so the second time goes on from there.
-            count = self.once().await;
+            cleared = self.once(Index::MadeAnew, &mut count).await;
         }
-        if let Ok(count @ 1..) = count {
+        if count > 0 {
             tracing::warn!(sessions = count, "sessions were left without an end and are closed now");
         }
-        count
+        cleared.map(|()| count)
     }
 
-    async fn once(&self) -> Result<usize, Failure> {
+    async fn once(&self, index: Index, count: &mut usize) -> Result<(), Failure> {
         if !self.index_is_whole().await {
             tracing::error!("the index does not follow the audit log; sessions that a crash left stay open");
-            return Ok(0);
+            return Ok(());
         }
         // Before orphans are looked for: what is half removed is none.
         self.janitor.finish().await?;
-        self.closing.run().await
+        self.closing.run(index, count).await
     }
 
     /// Waits until the index holds the whole log; false when it does not get on.

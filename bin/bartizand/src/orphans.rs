@@ -20,7 +20,7 @@ use std::collections::{HashMap, HashSet};
 use bartizan_audit::{Log, Urgency};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{NodeId, RecordingFile, SessionId, SessionState, SessionSummary, Timestamp};
-use bartizan_record::{Closed, Orphan, RecordedSession, Recordings};
+use bartizan_record::{Closed, Orphan, ReadError, RecordedSession, Recordings};
 use bartizan_store::{EventQuery, IndexStore as _, SessionQuery, Store};
 
 use self::traffic::Traffic;
@@ -53,6 +53,15 @@ impl Strange {
     }
 }
 
+/// Where the index comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// It was there.
+    Found,
+    /// It was just made from the log: what is odd in it is odd in the log.
+    MadeAnew,
+}
+
 /// What is needed to close sessions.
 pub(crate) struct Closing<'a> {
     pub(crate) node: &'a NodeId,
@@ -63,11 +72,12 @@ pub(crate) struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// Closes what the last process left, and returns how many sessions that were. No session may run yet.
+    /// Closes what the last process left, and adds to `count` how many sessions that were. No session may run yet.
     ///
     /// # Errors
-    /// When the recordings or the index cannot be read, or an event cannot be logged.
-    pub(crate) async fn run(&self) -> Result<usize, Failure> {
+    /// When the recordings or the index cannot be read, or an event cannot be logged; [of the index](Failure::is_of_index)
+    /// also when one that was found shows what no crash explains.
+    pub(crate) async fn run(&self, index: Index, count: &mut usize) -> Result<(), Failure> {
         let live = self.live().await?;
         let recordings = self.recordings.clone();
         let found = tokio::task::spawn_blocking(move || recordings.orphans(&HashSet::new())).await;
@@ -79,56 +89,109 @@ impl Closing<'_> {
         }
         let mut orphans: HashMap<SessionId, Orphan> =
             orphans.into_iter().map(|orphan| (orphan.session, orphan)).collect();
-        let mut count = 0;
         for session in live {
             let orphan = orphans.remove(&session.id);
-            let end = self.end_of_live(&session, orphan.as_ref()).await?;
-            self.append(end).await?;
-            if orphan.is_some_and(|orphan| orphan.failure.is_none()) {
-                self.close(session.id).await;
-            }
-            count += 1;
+            *count += usize::from(unless_unread(session.id, self.close_live(session, orphan, index).await)?);
         }
         let mut rest: Vec<Orphan> = orphans.into_values().filter(|orphan| orphan.failure.is_none()).collect();
         rest.sort_by_key(|orphan| orphan.session);
         for orphan in rest {
-            let session = orphan.session;
-            match self.close_rest(orphan).await {
-                Err(error) if error.is_of_entry() => {
-                    tracing::error!(%session, "a recording stays open: what the log says of it cannot be read: {error}");
-                }
-                closed => count += usize::from(closed?),
-            }
+            *count += usize::from(unless_unread(orphan.session, self.close_rest(orphan, index).await)?);
         }
-        Ok(count)
+        Ok(())
+    }
+
+    /// Ends a session that the index shows as running, and closes its recording; true when it did.
+    async fn close_live(
+        &self,
+        session: SessionSummary,
+        orphan: Option<Orphan>,
+        index: Index,
+    ) -> Result<bool, Failure> {
+        let id = session.id;
+        if self.bound(id).await?.is_some() {
+            if index == Index::Found {
+                return Err(Failure::of_index(format!(
+                    "the index shows session {id} as live, and it has ended"
+                )));
+            }
+            // The log has its end before its start, which no server of ours wrote.
+            return match orphan.filter(|orphan| orphan.failure.is_none()) {
+                Some(orphan) => self.close_rest(orphan, index).await,
+                None => Ok(false),
+            };
+        }
+        let (recording, whole, prepared) = match orphan {
+            Some(orphan) if self.prepare(&orphan).await => (orphan.files, false, true),
+            Some(_) => (Vec::new(), false, false),
+            None => match self.closed_recording(id) {
+                Ok((files, whole)) => (files, whole, false),
+                Err(error) => {
+                    tracing::error!(session = %id, %error, "a session is not ended: its recording cannot be read; the next start tries again");
+                    return Ok(false);
+                }
+            },
+        };
+        let end = self.end_of_live(&session, recording, whole).await?;
+        self.append(end).await?;
+        if prepared {
+            self.close(id).await;
+        }
+        Ok(true)
     }
 
     /// Closes a recording whose session is not running on record, if the log knows of it; true when it did.
-    async fn close_rest(&self, orphan: Orphan) -> Result<bool, Failure> {
+    async fn close_rest(&self, orphan: Orphan, index: Index) -> Result<bool, Failure> {
         let session = orphan.session;
         match self.bound(session).await? {
             // The process before ended, or its disk refused, when only the name was missing.
-            Some(bound) if bound == orphan.files => {}
+            Some(bound) if orphan.prepared.as_ref() == Some(&bound) => {}
+            Some(bound) if bound == orphan.files => {
+                if !self.prepare(&orphan).await {
+                    return Ok(false);
+                }
+            }
             // The session has ended on record, but the recording was not closed then.
             Some(bound) if bound.is_empty() => {
+                if !self.prepare(&orphan).await {
+                    return Ok(false);
+                }
                 let end = self.end_of_recording(orphan).await?;
                 self.append(end).await?;
             }
-            Some(_) => return self.leave(session, Strange::Changed).await,
-            None => return self.leave(session, Strange::Unknown).await,
+            Some(_) => return self.leave(session, Strange::Changed, index).await,
+            None => return self.leave(session, Strange::Unknown, index).await,
         }
         self.close(session).await;
         Ok(true)
     }
 
+    /// Writes the manifest that is to be bound; false when the disk refuses, which is told.
+    async fn prepare(&self, orphan: &Orphan) -> bool {
+        if orphan.failure.is_some() {
+            return false;
+        }
+        let prepared = tokio::task::block_in_place(|| self.recordings.prepare_orphan(orphan));
+        if let Err(failure) = &prepared {
+            let session = orphan.session;
+            tracing::error!(%session, %failure, "a recording cannot be closed; the next start tries again");
+        }
+        prepared.is_ok()
+    }
+
     /// Leaves a recording as it is that no crash of ours explains, and puts that on record once. Nothing binds it, so
     /// `log verify` finds it.
-    async fn leave(&self, session: SessionId, strange: Strange) -> Result<bool, Failure> {
+    async fn leave(&self, session: SessionId, strange: Strange, index: Index) -> Result<bool, Failure> {
         let (what, detail) = strange.words();
         tracing::error!(%session, "{detail}; it is left as it is, and fails log verify");
         let known = recall::newest(self.log, self.store, "anomaly", session, 1).await?;
         if known.into_iter().any(|event| matches!(event.body, Body::Anomaly { what: w, .. } if w == what)) {
             return Ok(false);
+        }
+        if matches!((strange, index), (Strange::Unknown, Index::Found)) {
+            return Err(Failure::of_index(format!(
+                "the index knows no session {session}, and it has a recording"
+            )));
         }
         let body = Body::Anomaly { what: what.into(), detail: detail.into() };
         let event = Event { session: Some(session), severity: Severity::High, ..self.unfinished(body) };
@@ -168,11 +231,12 @@ impl Closing<'_> {
     }
 
     /// The end of a session that was running when the process ended.
-    async fn end_of_live(&self, session: &SessionSummary, orphan: Option<&Orphan>) -> Result<Event, Failure> {
-        let (recording, whole) = match orphan {
-            Some(orphan) => (orphan.files.clone(), false),
-            None => self.closed_recording(session.id),
-        };
+    async fn end_of_live(
+        &self,
+        session: &SessionSummary,
+        recording: Vec<RecordingFile>,
+        whole: bool,
+    ) -> Result<Event, Failure> {
         let mut traffic = self.logged_traffic(session).await?;
         let folder = self.recordings.folder(session.id);
         let recorded = tokio::task::spawn_blocking(move || {
@@ -193,18 +257,18 @@ impl Closing<'_> {
         Ok(self.event(session, end))
     }
 
-    /// The files of a recording that was closed although its session's end was not logged, and whether it is whole.
-    fn closed_recording(&self, session: SessionId) -> (Vec<RecordingFile>, bool) {
+    /// The files of a recording that was closed although its session's end was not logged, and whether it is whole. None
+    /// where there is no recording, or its manifest is none: the process may have ended before it began.
+    ///
+    /// # Errors
+    /// When the disk refuses: an end that binds nothing would be for good.
+    fn closed_recording(&self, session: SessionId) -> Result<(Vec<RecordingFile>, bool), ReadError> {
         let read = RecordedSession::open(self.recordings.folder(session))
             .and_then(|recording| Ok((recording.logged_files()?, recording.closed() == Some(Closed::Ended))));
         match read {
-            Ok((Some(files), whole)) => (files, whole),
-            Ok((None, _)) => (Vec::new(), false),
-            Err(error) => {
-                // The process may have ended before the recording began.
-                tracing::warn!(%session, %error, "a session has no recording that can be read");
-                (Vec::new(), false)
-            }
+            Ok((Some(files), whole)) => Ok((files, whole)),
+            Ok((None, _)) | Err(ReadError::NotFound(_)) => Ok((Vec::new(), false)),
+            Err(error) => Err(error),
         }
     }
 
@@ -269,6 +333,17 @@ impl Closing<'_> {
     async fn append(&self, event: Event) -> Result<(), Failure> {
         let pending = self.log.submit_as(event, Urgency::Closing).map_err(Failure::new)?;
         pending.await.map(drop).map_err(Failure::new)
+    }
+}
+
+/// Whether something was closed: not where an entry of the log cannot be read that says what to do.
+fn unless_unread(session: SessionId, closed: Result<bool, Failure>) -> Result<bool, Failure> {
+    match closed {
+        Err(error) if error.is_of_entry() => {
+            tracing::error!(%session, "it is left as it is: what the log says of it cannot be read: {error}");
+            Ok(false)
+        }
+        closed => closed,
     }
 }
 

@@ -1,7 +1,7 @@
-//! Events as the log holds them: the index tells where one is, and is believed in nothing else.
+//! Events as the log holds them: the index tells where one is, or that there is none, and is believed in nothing else.
 //!
-//! What follows from such an event, a recording that goes or a second end of a session, follows from the log then; an
-//! index that was changed decides neither.
+//! What follows from such an event, a recording that goes or a second end of a session, follows from the log then. From an
+//! index that lacks an event something may follow that the log does not hold with; `log verify` names it.
 
 use bartizan_audit::{Log, Reader};
 use bartizan_model::SessionId;

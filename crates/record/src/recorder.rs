@@ -204,10 +204,10 @@ impl Recordings {
     /// Every recording that is not closed and that nobody writes any more: of sessions that ended with the process
     /// before, or that failed. `live` sessions and those open in this process are left alone.
     ///
-    /// Bytes already recorded are not changed, and made durable; a manifest that says [`truncated`](crate::Closed::Truncated) is written
-    /// durably beside them. The caller binds the files to the log with an event for each orphan, and calls
-    /// [`Self::close_orphan`] then: what is closed is on record, whenever the process ends. Blocks, and reads all that
-    /// these recordings hold.
+    /// Nothing of them is changed; bytes already recorded are made durable. For each that is to be closed as
+    /// [`truncated`](crate::Closed::Truncated) the caller calls [`Self::prepare_orphan`], binds the files to the log with an event,
+    /// and calls [`Self::close_orphan`] then: what is closed is on record, whenever the process ends. Blocks, and reads
+    /// all that these recordings hold.
     ///
     /// # Errors
     /// [`ReadError::Disk`] when the folder of all recordings cannot be read. What is wrong with one orphan is said
@@ -217,7 +217,22 @@ impl Recordings {
         orphan::find(self.disk(), self.root(), |id| live.contains(&id) || open.contains(&id))
     }
 
-    /// Closes a recording that [`Self::orphans`] gave, once the log binds its files. Blocks.
+    /// Writes the manifest of an orphan under its unfinished name. Blocks.
+    ///
+    /// # Durability
+    /// When this returns, what an event binds with the orphan's files survives a loss of power.
+    ///
+    /// # Errors
+    /// [`RecordError::Misused`] while the session is recorded; [`RecordError::Disk`] when the disk refuses. It stays an
+    /// orphan then.
+    pub fn prepare_orphan(&self, orphan: &Orphan) -> Result<(), RecordError> {
+        if self.is_open(orphan.session) {
+            return Err(RecordError::Misused("a recording that is being written is no orphan"));
+        }
+        orphan.prepare(self.disk(), &self.folder(orphan.session))
+    }
+
+    /// Closes a recording that [`Self::orphans`] gave and that is prepared, once the log binds its files. Blocks.
     ///
     /// # Durability
     /// When this returns, it stays closed after a loss of power.

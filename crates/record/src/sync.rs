@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use bartizan_model::{RecordingFile, SessionId};
+use bartizan_model::{RecordingFile, SessionId, Sha256Hex};
 use tokio::sync::oneshot;
 
 use crate::RecordError;
@@ -230,39 +230,92 @@ pub(crate) fn write_manifest(
     folder: &Path,
     manifest: Manifest,
 ) -> Result<Vec<RecordingFile>, RecordError> {
-    let files = prepare_manifest(disk, folder, manifest)?;
+    let json = encode(&manifest)?;
+    prepare_manifest(disk, folder, &json)?;
     publish_manifest(disk, folder)?;
-    Ok(files)
+    Ok(files_for_log(json.len() as u64, Sha256::of(&json), &manifest))
 }
 
-/// Writes a manifest durably under its unfinished name, and gives the files for the log as [`write_manifest`].
-pub(crate) fn prepare_manifest(
-    disk: &dyn Disk,
-    folder: &Path,
-    manifest: Manifest,
-) -> Result<Vec<RecordingFile>, RecordError> {
-    let json = serde_json::to_vec_pretty(&manifest).map_err(|e| RecordError::Internal(e.to_string()))?;
-    let unfinished = folder.join(MANIFEST_UNFINISHED);
-    disk.overwrite(&unfinished, &json).map_err(|e| RecordError::disk("write", &unfinished, &e))?;
-    let own = RecordingFile { name: MANIFEST.into(), bytes: json.len() as u64, sha256: Sha256::of(&json) };
-    let mut files = vec![own];
+/// A manifest as it is written.
+pub(crate) fn encode(manifest: &Manifest) -> Result<Vec<u8>, RecordError> {
+    serde_json::to_vec_pretty(manifest).map_err(|e| RecordError::Internal(e.to_string()))
+}
+
+/// The files of a recording for the log, its manifest first, which has so many bytes and this digest.
+pub(crate) fn files_for_log(bytes: u64, sha256: Sha256Hex, manifest: &Manifest) -> Vec<RecordingFile> {
+    let mut files = vec![RecordingFile { name: MANIFEST.into(), bytes, sha256 }];
     if manifest.files.len() < MAX_LOGGED_FILES {
-        files.extend(manifest.files);
+        files.extend(manifest.files.iter().cloned());
     }
-    Ok(files)
+    files
+}
+
+/// Writes a manifest durably under its unfinished name.
+pub(crate) fn prepare_manifest(disk: &dyn Disk, folder: &Path, json: &[u8]) -> Result<(), RecordError> {
+    let unfinished = folder.join(MANIFEST_UNFINISHED);
+    disk.overwrite(&unfinished, json).map_err(|e| RecordError::disk("write", &unfinished, &e))
 }
 
 /// Closes a recording whose manifest is prepared. What is not surely closed is open still, so that it is closed later by
-/// whoever binds it.
+/// whoever binds it; where the disk does not even take the name back, the recording is closed. Should a loss of power take
+/// it back then, what is bound is there under the unfinished name.
 pub(crate) fn publish_manifest(disk: &dyn Disk, folder: &Path) -> Result<(), RecordError> {
     let (unfinished, finished) = (folder.join(MANIFEST_UNFINISHED), folder.join(MANIFEST));
     let published = disk
         .rename(&unfinished, &finished)
         .map_err(|e| RecordError::disk("rename", &finished, &e))
         .and_then(|()| sync_dir(disk, folder));
-    if published.is_err() {
-        // The disk has refused already; if it refuses this as well, that failure is the one to tell.
-        disk.rename(&finished, &unfinished).ok();
+    if published.is_err() && disk.rename(&finished, &unfinished).is_err() && finished.exists() {
+        return Ok(());
     }
     published
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SystemDisk;
+    use crate::meta::Closed;
+
+    /// A disk that makes no folder durable, and takes no name back if it is not `kind`.
+    struct Stubborn {
+        kind: bool,
+    }
+
+    impl Disk for Stubborn {
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.create_dir(path)
+        }
+        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            SystemDisk.create(path)
+        }
+        fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+            SystemDisk.reserve(path, bytes)
+        }
+        fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+            SystemDisk.overwrite(path, bytes)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            if !self.kind && to.ends_with(MANIFEST_UNFINISHED) {
+                return Err(io::Error::other("not back"));
+            }
+            SystemDisk.rename(from, to)
+        }
+        fn sync_dir(&self, _: &Path) -> io::Result<()> {
+            Err(io::Error::other("nothing durable today"))
+        }
+    }
+
+    /// Whoever is told that a recording is not closed binds nothing of it.
+    #[test]
+    fn a_recording_is_closed_exactly_when_it_is_said_to_be() {
+        for kind in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let (session, files, channels) = (SessionId::new(), Vec::new(), Vec::new());
+            let manifest = Manifest { version: 1, session, closed: Closed::Ended, files, channels };
+            let written = write_manifest(&Stubborn { kind }, folder.path(), manifest);
+            assert_eq!(folder.path().join(MANIFEST).exists(), written.is_ok());
+            assert_eq!(written.is_err(), kind);
+        }
+    }
 }

@@ -76,6 +76,15 @@ impl Crashed {
         }
     }
 
+    /// The end of a session that ended as it should.
+    async fn end_with(&self, id: SessionId, recording: Vec<RecordingFile>) {
+        let (reason, truncated) = ("closed".into(), false);
+        let (duration_us, bytes_in, bytes_out, exit_status) = (1, 0, 5, None);
+        let end =
+            Body::SessionEnd { reason, duration_us, bytes_in, bytes_out, exit_status, truncated, recording };
+        self.append(id, end).await;
+    }
+
     /// A session that ended because its recording failed, which could not be closed.
     async fn fail(&self, id: SessionId) {
         self.start(id).await;
@@ -110,7 +119,17 @@ impl Crashed {
         self.indexed.wait_for(|&next| next >= head).await.unwrap();
         let closing =
             Closing { node: &self.node, log: &self.log, store: &self.store, recordings: &self.recordings };
-        let count = closing.run().await.unwrap();
+        // As `Left` does.
+        let mut count = 0;
+        let closed = match closing.run(Index::Found, &mut count).await {
+            Err(failure) if failure.is_of_index() => {
+                let head = self.log.head();
+                self.indexed.wait_for(|&next| next >= head).await.unwrap();
+                closing.run(Index::MadeAnew, &mut count).await
+            }
+            closed => closed,
+        };
+        closed.unwrap();
         let head = self.log.head();
         self.indexed.wait_for(|&next| next >= head).await.unwrap();
         count
@@ -235,11 +254,7 @@ async fn a_recording_that_was_changed_is_not_bound_anew() {
         crashed.start(id).await;
         let recording = crashed.record(id, true).await;
         bound.push(recording.clone());
-        let (reason, truncated) = ("closed".into(), false);
-        let (duration_us, bytes_in, bytes_out, exit_status) = (1, 0, 5, None);
-        let end =
-            Body::SessionEnd { reason, duration_us, bytes_in, bytes_out, exit_status, truncated, recording };
-        crashed.append(id, end).await;
+        crashed.end_with(id, recording).await;
     }
     let folder = crashed.recordings.folder(flipped);
     let file = folder.join("channel-0.bytes.zst");
@@ -264,6 +279,87 @@ async fn a_recording_that_was_changed_is_not_bound_anew() {
     }
     assert_eq!(crashed.close().await, 0);
     assert_eq!(crashed.anomalies().len(), 2, "told once");
+}
+
+/// Nothing is written into a recording that is left as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_is_left_as_it_is() {
+    let crashed = Crashed::new().await;
+    let unknown = SessionId::new();
+    crashed.record(unknown, false).await;
+    let mut crashed = crashed.restart();
+    let unfinished = crashed.recordings.folder(unknown).join("manifest.json.new");
+    std::fs::write(&unfinished, "what somebody may ask about").unwrap();
+    let closing = Closing {
+        node: &crashed.node,
+        log: &crashed.log,
+        store: &crashed.store,
+        recordings: &crashed.recordings,
+    };
+    assert!(closing.run(Index::Found, &mut 0).await.unwrap_err().is_of_index(), "perhaps the index lacks it");
+    assert_eq!(crashed.close().await, 0);
+    assert_eq!(crashed.anomalies(), [(unknown, "recording.unknown".to_owned())]);
+    assert_eq!(std::fs::read(&unfinished).unwrap(), b"what somebody may ask about");
+}
+
+/// A recording that was closed as whole, and whose disk did not keep the name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_bound_gets_its_name_back() {
+    let crashed = Crashed::new().await;
+    let id = SessionId::new();
+    crashed.start(id).await;
+    let bound = crashed.record(id, true).await;
+    crashed.end_with(id, bound.clone()).await;
+    let folder = crashed.recordings.folder(id);
+    std::fs::rename(folder.join("manifest.json"), folder.join("manifest.json.new")).unwrap();
+    let mut crashed = crashed.restart();
+    assert_eq!(crashed.close().await, 1);
+    assert_eq!((crashed.ends(id).len(), crashed.anomalies().len()), (1, 0));
+    let recording = RecordedSession::open(folder).unwrap();
+    assert_eq!((recording.logged_files().unwrap(), recording.closed()), (Some(bound), Some(Closed::Ended)));
+}
+
+/// An index that shows a session as running which has ended decides nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_an_end_is_not_ended_again() {
+    let crashed = Crashed::new().await;
+    let id = SessionId::new();
+    let bound = crashed.record(id, true).await;
+    crashed.end_with(id, bound).await;
+    crashed.start(id).await;
+    let mut crashed = crashed.restart();
+    let head = crashed.log.head();
+    crashed.indexed.wait_for(|&next| next >= head).await.unwrap();
+    assert_eq!(crashed.store.session(&id).await.unwrap().unwrap().state, SessionState::Live);
+    let closing = Closing {
+        node: &crashed.node,
+        log: &crashed.log,
+        store: &crashed.store,
+        recordings: &crashed.recordings,
+    };
+    assert!(closing.run(Index::Found, &mut 0).await.unwrap_err().is_of_index());
+    closing.run(Index::MadeAnew, &mut 0).await.unwrap();
+    assert_eq!(crashed.ends(id).len(), 1);
+}
+
+/// A disk that does not give a manifest now may give it at the next start: an end that binds nothing would be for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_cannot_be_read_is_waited_for() {
+    let crashed = Crashed::new().await;
+    let id = SessionId::new();
+    crashed.start(id).await;
+    let whole = crashed.record(id, true).await;
+    let manifest = crashed.recordings.folder(id).join("manifest.json");
+    let bytes = std::fs::read(&manifest).unwrap();
+    std::fs::remove_file(&manifest).unwrap();
+    std::fs::create_dir(&manifest).unwrap();
+    let mut crashed = crashed.restart();
+    assert_eq!(crashed.close().await, 0);
+    assert!(crashed.ends(id).is_empty());
+    std::fs::remove_dir(&manifest).unwrap();
+    std::fs::write(&manifest, bytes).unwrap();
+    assert_eq!(crashed.close().await, 1);
+    assert_eq!(crashed.end(id).4, whole);
 }
 
 /// A disk that renames nothing, or says so when a manifest gets its name.

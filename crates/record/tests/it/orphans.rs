@@ -63,6 +63,11 @@ async fn what_is_to_be_bound_is_durable_first() {
     let disk = Durable::default();
     let recordings = Recordings::open_on(Arc::new(disk.clone()), &root, Options::default()).unwrap();
     let orphans = recordings.orphans(&HashSet::new()).unwrap();
+    assert!(
+        !disk.paths.lock().unwrap().contains(&folder.join("manifest.json.new")),
+        "not before it is asked for"
+    );
+    recordings.prepare_orphan(&orphans[0]).unwrap();
     let mut durable: Vec<_> = disk.paths.lock().unwrap().clone();
     // The last is the folder: what it names is in it.
     assert_eq!(durable.pop(), Some(folder.clone()));

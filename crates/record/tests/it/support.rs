@@ -36,6 +36,7 @@ pub(crate) const ALL: Recording = Recording { channel_cap: None, input: true };
 pub(crate) fn close_orphans(recordings: &Recordings, live: &HashSet<SessionId>) -> Vec<Orphan> {
     let orphans = recordings.orphans(live).unwrap();
     for orphan in orphans.iter().filter(|orphan| orphan.failure.is_none()) {
+        recordings.prepare_orphan(orphan).unwrap();
         recordings.close_orphan(orphan.session).unwrap();
     }
     orphans
