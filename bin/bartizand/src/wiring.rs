@@ -381,7 +381,11 @@ async fn open_log(folder: &Folder, node: &NodeId) -> Result<(Log, Recovery), Fai
 
 fn settings(config: &Config) -> Settings {
     Settings {
-        half_open: HalfOpenLimits { per_source: config.half_open_per_source, total: config.half_open },
+        half_open: HalfOpenLimits {
+            per_source: config.half_open_per_source,
+            total: config.half_open,
+            per_second: u32::try_from(config.half_open_per_second).unwrap_or(u32::MAX),
+        },
         login_grace: config.login_grace,
         accept_env: config.accept_env.clone(),
         key_exchange: config.key_exchange.clone(),

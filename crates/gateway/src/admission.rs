@@ -4,12 +4,21 @@
 //! them, for each source and in all. At a limit the **oldest** unauthenticated connection of that source (or
 //! of the busiest source) gives way to the newcomer: a login takes a fraction of a second, a connection held
 //! open to starve others grows old. Authenticated connections are never ended here.
+//!
+//! A key exchange costs milliseconds of a thread that carries sessions, so there is a pace, too, at which those of one
+//! source begin. One that ends in a login is given back: who logs in is not counted.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+
+use crate::bucket::{Buckets, Pace, source_of};
+
+/// So many times what one source may begin in a second, it may begin at once.
+const BURST: u32 = 5;
 
 /// How many unauthenticated connections there may be.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +27,21 @@ pub struct HalfOpenLimits {
     pub per_source: usize,
     /// From all sources together.
     pub total: usize,
+    /// How many of one source may begin a key exchange in a second, without those that log in; five times as many may
+    /// at once. At least 1.
+    pub per_second: u32,
+}
+
+impl HalfOpenLimits {
+    fn pace(&self) -> Pace {
+        let per_second = self.per_second.max(1);
+        Pace { burst: per_second.saturating_mul(BURST), interval: Duration::from_secs(1) / per_second }
+    }
 }
 
 impl Default for HalfOpenLimits {
     fn default() -> Self {
-        Self { per_source: 128, total: 2048 }
+        Self { per_source: 128, total: 2048, per_second: 20 }
     }
 }
 
@@ -31,6 +50,7 @@ struct Waiting {
     next_id: u64,
     total: usize,
     sources: HashMap<IpAddr, VecDeque<(u64, oneshot::Sender<()>)>>,
+    turns: Buckets,
 }
 
 /// The unauthenticated connections there are.
@@ -50,13 +70,16 @@ pub(crate) struct Place {
 impl Admission {
     /// Starts with nobody waiting.
     pub(crate) fn new(limits: HalfOpenLimits) -> Self {
-        let waiting = Waiting { limits, next_id: 0, total: 0, sources: HashMap::new() };
+        let turns = Buckets::new(limits.pace(), Instant::now());
+        let waiting = Waiting { limits, next_id: 0, total: 0, sources: HashMap::new(), turns };
         Self { waiting: Arc::new(Mutex::new(waiting)) }
     }
 
     /// Other limits, for newcomers from now on.
     pub(crate) fn set_limits(&self, limits: HalfOpenLimits) {
-        self.lock().limits = limits;
+        let mut waiting = self.lock();
+        waiting.turns.set_pace(limits.pace());
+        waiting.limits = limits;
     }
 
     /// How many are waiting.
@@ -107,6 +130,16 @@ impl Waiting {
 }
 
 impl Place {
+    /// Whether the key exchange may begin; if not, it may be asked again. Asked once more after that it takes another turn.
+    pub(crate) fn takes_turn(&self, now: Instant) -> bool {
+        self.admission.lock().turns.take(self.source, now)
+    }
+
+    /// Somebody was identified: the place is free, and the turn as if it had not been taken.
+    pub(crate) fn identified(self) {
+        self.admission.lock().turns.give_back(self.source);
+    }
+
     /// Resolves when the place was taken by a newcomer.
     pub(crate) async fn evicted(&mut self) {
         if (&mut self.evicted).await.is_err() {
@@ -131,14 +164,6 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one source: an IPv4 address, or the /64 network that one IPv6 host has to itself.
-fn source_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,9 +172,13 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
+    const fn limits(per_source: usize, total: usize, per_second: u32) -> HalfOpenLimits {
+        HalfOpenLimits { per_source, total, per_second }
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn the_oldest_of_a_greedy_source_gives_way() {
-        let admission = Admission::new(HalfOpenLimits { per_source: 2, total: 100 });
+        let admission = Admission::new(limits(2, 100, 20));
         let mut oldest = admission.admit(ip(1));
         let mut second = admission.admit(ip(1));
         let mut other = admission.admit(ip(2));
@@ -161,7 +190,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn at_the_total_limit_the_busiest_source_pays() {
-        let admission = Admission::new(HalfOpenLimits { per_source: 10, total: 3 });
+        let admission = Admission::new(limits(10, 3, 20));
         let mut greedy = admission.admit(ip(1));
         let _greedy2 = admission.admit(ip(1));
         let mut modest = admission.admit(ip(2));
@@ -172,7 +201,7 @@ mod tests {
 
     #[test]
     fn places_are_freed_and_nothing_is_kept_of_sources_that_left() {
-        let admission = Admission::new(HalfOpenLimits { per_source: 2, total: 4 });
+        let admission = Admission::new(limits(2, 4, 20));
         for last in 0..200 {
             let _places = (admission.admit(ip(last)), admission.admit(ip(last)), admission.admit(ip(last)));
         }
@@ -181,8 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_host_cannot_be_many_sources() {
-        assert_eq!(source_of("2001:db8::1".parse().unwrap()), source_of("2001:db8::ffff:1".parse().unwrap()));
-        assert_eq!(source_of("::ffff:10.0.0.1".parse().unwrap()), ip(1));
+    fn who_logs_in_is_not_counted_and_who_does_not_is_held_to_the_pace() {
+        let admission = Admission::new(limits(100, 100, 2));
+        let now = Instant::now();
+        let begins = || admission.admit(ip(1)).takes_turn(now);
+        assert_eq!((0..20).filter(|_| begins()).count(), 10);
+        let later = now + Duration::from_millis(500);
+        for _ in 0..20 {
+            let place = admission.admit(ip(1));
+            assert!(place.takes_turn(later));
+            place.identified();
+        }
+        let place = admission.admit(ip(1));
+        assert!(place.takes_turn(later) && !place.takes_turn(later));
+        assert!(admission.admit(ip(2)).takes_turn(now), "another source has its own pace");
+        // With a faster pace the next one is there sooner.
+        let soon = later + Duration::from_millis(1);
+        assert!(!place.takes_turn(soon));
+        admission.set_limits(limits(100, 100, 2000));
+        assert!(place.takes_turn(soon));
     }
 }

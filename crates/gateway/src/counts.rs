@@ -46,7 +46,7 @@ impl<const N: usize> Words<N> {
 /// What every connection counts.
 pub(crate) struct Counts {
     accepted: AtomicU64,
-    refused: Words<7>,
+    refused: Words<8>,
     authenticated: Words<3>,
     rejected: Words<3>,
     denied: Words<ACTIONS>,
@@ -80,7 +80,7 @@ impl Default for Counts {
         ];
         Self {
             accepted: AtomicU64::new(0),
-            refused: Words::new(["limit", "timeout", "protocol", "log", "stopping", "accept", OTHER]),
+            refused: Words::new(["limit", "rate", "timeout", "protocol", "log", "stopping", "accept", OTHER]),
             authenticated: Words::new(["publickey", "certificate", OTHER]),
             rejected: Words::new(["publickey", "none", OTHER]),
             denied: Words::new(actions),

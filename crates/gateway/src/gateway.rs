@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bartizan_access::{Directory, Policies};
 use bartizan_model::api::TargetTestStep;
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use crate::admission::{Admission, Place};
+use crate::budget;
 use crate::connection;
 use crate::counts::GatewayMeter;
 use crate::keys::Keys;
@@ -150,6 +151,7 @@ pub async fn start(
     threads.push(thread("accept".into(), move || async move {
         let mut tasks = JoinSet::new();
         tasks.spawn_local(test_targets(wanted, shared.clone()));
+        tasks.spawn_local(budget::tell(shared.clone()));
         tasks.spawn_local(follow_directory(store, policies, publish, stopping.clone()));
         for listener in listeners {
             tasks.spawn_local(accept(listener, queues.clone(), admission.clone(), shared.clone()));
@@ -325,8 +327,9 @@ async fn accept(
                 tracing::error!(%error, "cannot accept a connection");
                 let reason = format!("cannot accept a connection: {error}");
                 shared.counts.refused("accept");
-                let trail = Trail::new(&shared, None);
-                if trail.note(Body::ConnectionRefuse { reason }).is_err() {
+                let body = Body::ConnectionRefuse { reason, count: None };
+                if shared.budget.spend(None, Instant::now()) && Trail::new(&shared, None).note(body).is_err()
+                {
                     tracing::error!("and cannot log it");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;

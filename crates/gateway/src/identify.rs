@@ -50,6 +50,9 @@ pub(crate) enum Unidentified {
     /// Another unauthenticated connection took the place.
     #[error("too many unauthenticated connections from this source")]
     Evicted,
+    /// Its source has opened too many, too fast.
+    #[error("too many connections without a login from this source, too fast")]
+    TooFast,
     /// The server stops.
     #[error("the server is stopping")]
     Stopping,
@@ -69,6 +72,7 @@ impl Unidentified {
             Self::Log(_) => "log",
             Self::TooSlow => "timeout",
             Self::Evicted => "limit",
+            Self::TooFast => "rate",
             Self::Stopping => "stopping",
         }
     }
@@ -77,7 +81,7 @@ impl Unidentified {
     pub(crate) fn disconnect(&self) -> (DisconnectReason, String) {
         match self {
             Self::Auth(error) => (error.disconnect_reason(), "bartizan: authentication failed".into()),
-            Self::Hop(_) | Self::TooSlow | Self::Evicted | Self::Stopping => {
+            Self::Hop(_) | Self::TooSlow | Self::Evicted | Self::TooFast | Self::Stopping => {
                 (DisconnectReason::ByApplication, format!("bartizan: {self}"))
             }
             Self::Log(_) => {
@@ -279,7 +283,9 @@ fn shown(text: &str) -> String {
 pub(crate) const fn severity(error: &Unidentified) -> Severity {
     match error {
         Unidentified::Hop(_) | Unidentified::Stopping => Severity::Info,
-        Unidentified::Auth(_) | Unidentified::TooSlow | Unidentified::Evicted => Severity::Notice,
+        Unidentified::Auth(_) | Unidentified::TooSlow | Unidentified::Evicted | Unidentified::TooFast => {
+            Severity::Notice
+        }
         Unidentified::Log(_) => Severity::High,
     }
 }

@@ -15,6 +15,8 @@
 mod address;
 mod admission;
 mod beside;
+mod bucket;
+mod budget;
 mod buffers;
 mod connection;
 mod console;

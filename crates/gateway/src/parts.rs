@@ -1,7 +1,7 @@
 //! What every connection shares.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bartizan_access::{Directory, Policies};
 use bartizan_audit::Log;
@@ -14,6 +14,7 @@ use bartizan_store::{IndexProgress, Store, Vault};
 use tokio::sync::watch;
 
 use crate::admission::HalfOpenLimits;
+use crate::budget::Budget;
 use crate::counts::Counts;
 use crate::keys::Keys;
 use crate::live::LiveSessions;
@@ -127,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     /// What they count.
     pub(crate) counts: Arc<Counts>,
+    /// The events that strangers may make.
+    pub(crate) budget: Budget,
     current: watch::Receiver<Current>,
     /// How long live sessions are waited for, once the server drains.
     draining: watch::Receiver<Option<Duration>>,
@@ -154,6 +157,7 @@ impl Shared {
             space,
             keys,
             counts: Arc::default(),
+            budget: Budget::new(Instant::now()),
             current,
             draining,
             directory,

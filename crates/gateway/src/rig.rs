@@ -205,7 +205,8 @@ impl Rig {
     /// The events so far.
     pub(crate) async fn events(&self) -> Vec<Event> {
         // What was queued before is durable when this is.
-        self.trail().note(Body::ConnectionRefuse { reason: "the test looks".into() }).unwrap().await.unwrap();
+        let look = Body::ConnectionRefuse { reason: "the test looks".into(), count: None };
+        self.trail().note(look).unwrap().await.unwrap();
         let (reader, mut events) = (self.shared.log.reader(), Vec::new());
         loop {
             // A bundle at most at a time.

@@ -27,8 +27,11 @@ impl Trail {
     /// Events from `source`, nobody known yet.
     pub(crate) fn new(shared: &Shared, source: Option<SocketAddr>) -> Self {
         // The body is replaced in every event.
-        let mut template =
-            Event::new(&shared.node, Timestamp::now(), Body::ConnectionRefuse { reason: String::new() });
+        let mut template = Event::new(
+            &shared.node,
+            Timestamp::now(),
+            Body::ConnectionRefuse { reason: String::new(), count: None },
+        );
         template.source = source;
         Self {
             log: shared.log.clone(),

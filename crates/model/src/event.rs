@@ -129,6 +129,10 @@ pub enum Body {
     ConnectionRefuse {
         /// Why.
         reason: String,
+        /// How many connections this tells of, where they were too many for an event each; the source is then all of an
+        /// IPv4 address or of an IPv6 /64, or none where they came from many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
     },
     /// A person proved who they are.
     #[serde(rename = "auth.accept")]

@@ -122,7 +122,7 @@ metrics! {
         "Client connections that have not authenticated yet; see limits.half_open.";
     CONNECTIONS_ACCEPTED = "bartizan_connections_accepted_total" Counter [] "Client connections that were accepted.";
     CONNECTIONS_REFUSED = "bartizan_connections_refused_total" Counter ["reason"]
-        "Client connections that ended without anybody identified: limit (too many half-open), timeout (login_grace), protocol (left, broke the protocol, or ran out of keys), log (it cannot be written), stopping, accept (the system gave no connection).";
+        "Client connections that ended without anybody identified: limit (too many half-open), rate (too many of one source, too fast), timeout (login_grace), protocol (left, broke the protocol, or ran out of keys), log (it cannot be written), stopping, accept (the system gave no connection).";
 
     AUTHENTICATIONS = "bartizan_authentications_total" Counter ["method", "outcome"]
         "Connections on which somebody authenticated, or tried and did not; a client that tries five keys counts once.";

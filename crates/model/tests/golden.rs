@@ -81,7 +81,10 @@ fn arrival() -> Vec<Event> {
         }),
         least(Body::ServerStop { reason: text("SIGTERM") }),
         event(
-            Body::ConnectionRefuse { reason: text("too many connections from this source") },
+            Body::ConnectionRefuse {
+                reason: text("too many connections from this source"),
+                count: Some(4812),
+            },
             Notice,
             Denied,
         ),

@@ -224,7 +224,8 @@ fn particular(body: &Body) -> String {
             let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
             format!("{version} on {}", listen.join(", "))
         }
-        Body::ServerStop { reason } | Body::ConnectionRefuse { reason } => reason.clone(),
+        Body::ConnectionRefuse { reason, count: Some(count) } => format!("{count} connections {reason}"),
+        Body::ServerStop { reason } | Body::ConnectionRefuse { reason, count: None } => reason.clone(),
         Body::AuthAccept { user, key, certificate, client } => {
             let with = match (certificate, key) {
                 (Some(certificate), _) => format!("certificate {} of {}", certificate.key_id, certificate.ca),

@@ -45,12 +45,13 @@ pub(crate) const SECTIONS: [&str; 7] =
     ["limits", "ssh", "session", "recordings", "space", "vault", "metrics"];
 
 /// Keys whose new values SIGHUP takes; the others need a restart.
-pub(crate) const RELOADED: [&str; 8] = [
+pub(crate) const RELOADED: [&str; 9] = [
     "public_address",
     "log_level",
     "limits.login_grace",
     "limits.half_open",
     "limits.half_open_per_source",
+    "limits.half_open_per_second",
     "ssh.key_exchange",
     "session.accept_env",
     "session.drain",
@@ -134,6 +135,14 @@ pub(crate) const KEYS: &[Key] = &[
         unit: "connections, 1 to 1000000",
         default: "128",
         consequence: "The same for one source address (for IPv6: one /64).",
+    },
+    Key {
+        name: "limits.half_open_per_second",
+        kind: Kind::Count,
+        unit: "connections, 1 to 1000000",
+        default: "20",
+        consequence: "How many connections one source may open in a second, and five times as many at once; those that log in \
+            are not counted. Further ones wait for 5 s at most and are then closed before any cryptography.",
     },
     Key {
         name: "ssh.key_exchange",

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) half_open: usize,
     /// Unauthenticated connections at once, of one source.
     pub(crate) half_open_per_source: usize,
+    /// Connections a second, of one source, without those that log in.
+    pub(crate) half_open_per_second: usize,
     /// Key exchange methods for clients; never empty.
     pub(crate) key_exchange: Vec<KexMethod>,
     /// Patterns of environment variables that clients may set.
@@ -65,6 +67,7 @@ impl Config {
             login_grace: read.duration("limits.login_grace", 60, 1, 3600),
             half_open: read.count("limits.half_open", 2048, 1, 1_000_000),
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
+            half_open_per_second: read.count("limits.half_open_per_second", 20, 1, 1_000_000),
             key_exchange: read.key_exchange(),
             accept_env: read.accept_env(),
             drain: read.duration("session.drain", 30, 0, 86_400),
@@ -118,6 +121,7 @@ impl Config {
             ("limits.login_grace", seconds(self.login_grace)),
             ("limits.half_open", self.half_open.to_string()),
             ("limits.half_open_per_source", self.half_open_per_source.to_string()),
+            ("limits.half_open_per_second", self.half_open_per_second.to_string()),
             ("ssh.key_exchange", methods.join(", ")),
             ("session.accept_env", self.accept_env.join(", ")),
             ("session.drain", seconds(self.drain)),
@@ -139,6 +143,7 @@ impl Config {
             login_grace: newer.login_grace,
             half_open: newer.half_open,
             half_open_per_source: newer.half_open_per_source,
+            half_open_per_second: newer.half_open_per_second,
             key_exchange: newer.key_exchange,
             accept_env: newer.accept_env,
             drain: newer.drain,

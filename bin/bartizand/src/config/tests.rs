@@ -18,6 +18,7 @@ fn nothing_written_means_the_defaults() {
     assert_eq!(config.listen, ["0.0.0.0:2222".parse().unwrap()]);
     assert_eq!(config.login_grace, Duration::from_secs(60));
     assert_eq!((config.half_open, config.half_open_per_source), (2048, 128));
+    assert_eq!(config.half_open_per_second, 20);
     assert_eq!(config.log_level, "info");
     assert!(config.workers >= 1);
     assert_eq!(config.public_address(), format!("{}:2222", default_node()));
@@ -37,6 +38,7 @@ fn every_key_can_be_written_and_means_something() {
         login_grace = "2m"
         half_open = 10
         half_open_per_source = 5
+        half_open_per_second = 7
         [ssh]
         key_exchange = ["ecdh-sha2-nistp384", "mlkem768x25519-sha256"]
         [session]
@@ -53,6 +55,7 @@ fn every_key_can_be_written_and_means_something() {
     assert_eq!(config.workers, 3);
     assert_eq!(config.login_grace, Duration::from_secs(120));
     assert_eq!((config.half_open, config.half_open_per_source), (10, 5));
+    assert_eq!(config.half_open_per_second, 7);
     assert_eq!(config.accept_env, ["LANG", "APP_*"]);
     assert_eq!(config.drain, Duration::ZERO);
     assert_eq!(config.metrics_listen, ["127.0.0.1:9222".parse().unwrap()]);
@@ -79,6 +82,7 @@ fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
         login_grace = "2m"
         half_open = 10
         half_open_per_source = 5
+        half_open_per_second = 7
         [ssh]
         key_exchange = ["mlkem768x25519-sha256"]
         [session]

@@ -37,6 +37,15 @@ impl Fixture {
 
     /// With recordings on a disk of the test's choice.
     pub(crate) fn with(recordings: impl FnOnce(&Path) -> Recordings) -> Self {
+        Self::built(recordings, Settings::default())
+    }
+
+    /// With settings of the test's choice.
+    pub(crate) fn set(settings: Settings) -> Self {
+        Self::built(|root| Recordings::open(root, Options::default()).unwrap(), settings)
+    }
+
+    fn built(recordings: impl FnOnce(&Path) -> Recordings, settings: Settings) -> Self {
         let folder = TempDir::new().unwrap();
         let key = KeyPair::generate(folder.path(), "alice", KeyType::Ed25519);
         let server = OpenSshServer::start();
@@ -86,7 +95,7 @@ impl Fixture {
             policies,
         };
         let listen = ["127.0.0.1:0".parse().unwrap()];
-        let gateway = runtime.block_on(start(&listen, Settings::default(), parts)).unwrap();
+        let gateway = runtime.block_on(start(&listen, settings, parts)).unwrap();
 
         let port = gateway.addresses()[0].port();
         let mut client = SshClient::new(folder.path(), &key);
@@ -98,6 +107,11 @@ impl Fixture {
         client.host("jump", "web-1:22", &login, &["ProxyJump bastion"]);
         client.host("name", &bastion, &format!("alice+{login}@web-1"), &[]);
         Self { _folder: folder, server, client, store, log, runtime, gateway: Some(gateway) }
+    }
+
+    /// Where the gateway listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.gateway.as_ref().unwrap().addresses()[0]
     }
 
     /// Stops the gateway and gives every event that was logged.
