@@ -69,6 +69,7 @@ macro_rules! contract_tests {
             the_index_is_rebuilt_from_zero
             a_wrapped_key_is_replaced_by_who_knows_it
             a_login_has_one_credential
+            a_credential_comes_with_its_target
             credentials_go_with_their_target
         }
     };

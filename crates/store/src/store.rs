@@ -246,7 +246,7 @@ impl VaultStore for Store {
         &self,
         target: &TargetName,
         login: &LoginName,
-    ) -> Result<Option<(StoredCredential, Sealed)>> {
+    ) -> Result<Option<(StoredCredential, Sealed, Target)>> {
         backend!(self.sealed_credential(target, login).await)
     }
 

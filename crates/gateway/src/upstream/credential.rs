@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use bartizan_model::{CredentialKind, Fingerprint, Timestamp};
+use bartizan_model::{CredentialKind, Fingerprint, Target, Timestamp};
 use bartizan_ssh::auth::client::Credential;
 use bartizan_ssh::auth::{Secret, UserIdentity};
 use bartizan_ssh::key::{CertificateBuilder, CertificateKind, KeyKind, PrivateKey, SignatureAlgorithm};
@@ -15,7 +15,7 @@ use bartizan_ssh::wire::userauth::{InfoRequest, Prompt};
 use bartizan_store::Vault;
 
 use super::agent::Agent;
-use super::host_key::Verified;
+use super::host_key::{self, Verified};
 use super::{ConnectError, Errand};
 use crate::evidence::fingerprint;
 use crate::keys::Keys;
@@ -82,7 +82,7 @@ impl Credentials {
     /// proof that the target may be shown it.
     ///
     /// # Errors
-    /// When the vault cannot be read, or the cryptographic library fails.
+    /// When the vault cannot be read, or the target is another one by now, or the cryptographic library fails.
     pub(super) async fn from_vault(
         errand: &Errand<'_>,
         keys: &Keys,
@@ -90,11 +90,14 @@ impl Credentials {
         verified: Verified,
     ) -> Result<Self, ConnectError> {
         let stored = vault.secret(&errand.target.name, errand.login).await;
-        let Some((credential, secret)) =
+        let Some((credential, secret, record)) =
             stored.map_err(|error| ours("open the stored credential", &error))?
         else {
             return Self::minted(errand, keys, verified);
         };
+        if !is_still_there(errand, &record) {
+            return Err(ConnectError::Moved { target: errand.target.name.clone() });
+        }
         let by_agent = credential.kind == CredentialKind::Agent;
         let (offers, used, answer) = match credential.kind {
             CredentialKind::Agent => (Vec::new(), Vec::new(), None),
@@ -218,6 +221,15 @@ impl Credentials {
             _ => None,
         }
     }
+}
+
+/// Whether what was reached and verified is what the target's record says now. The session began by an earlier one: what is
+/// stored since then may be for another host.
+fn is_still_there(errand: &Errand<'_>, now: &Target) -> bool {
+    let same_place = (&now.host, now.port) == (&errand.target.host, errand.target.port);
+    let verified = host_key::verify(now, errand.shown, Timestamp::now().unix_seconds());
+    // A first use has been pinned: who finds none again finds another record.
+    same_place && matches!(verified, Ok(Verified::Pinned | Verified::Authority))
 }
 
 fn ours(what: &'static str, error: &dyn fmt::Display) -> ConnectError {

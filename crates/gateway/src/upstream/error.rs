@@ -63,6 +63,14 @@ pub(crate) enum ConnectError {
     /// What the directory says of the target's key cannot be used.
     #[error("what is registered as its host key cannot be read: {0}")]
     BadRecord(String),
+    /// The target's record is another one by now. No stored credential was sent.
+    #[error(
+        "the record of {target} was changed while it was being reached. No stored credential was sent. Try again"
+    )]
+    Moved {
+        /// The target.
+        target: TargetName,
+    },
     /// The target refused our credentials.
     #[error(
         "it refused Bartizan's credentials for login {login} (it offers: {left}). The login must exist there, and the target must \
@@ -153,6 +161,7 @@ impl ConnectError {
             Self::Handshake(_) => "handshake",
             Self::HostKeyChanged { .. } | Self::HostCertificate { .. } | Self::BadRecord(_) => "host_key",
             Self::Refused { .. }
+            | Self::Moved { .. }
             | Self::StoredRefused { .. }
             | Self::PasswordExpired { .. }
             | Self::AgentNeeded { .. }
@@ -200,6 +209,7 @@ impl ConnectError {
             Self::AgentFailed { .. }
             | Self::AgentNeeded { .. }
             | Self::HostKeyChanged { .. }
+            | Self::Moved { .. }
             | Self::PasswordExpired { .. }
             | Self::Refused { .. }
             | Self::StoredRefused { .. } => None,

@@ -73,6 +73,8 @@ impl Stage {
 struct Errand<'a> {
     target: &'a Target,
     login: &'a LoginName,
+    /// The host key that was verified.
+    shown: &'a HostIdentity,
     /// The certificate's key id, which the target's `sshd` logs.
     key_id: String,
 }
@@ -106,7 +108,7 @@ pub(crate) async fn connect(
         Err(_) => return Err(ConnectError::TimedOut { stage: "handshake", patience: HANDSHAKE }),
     };
     let key_id = format!("bartizan session={} person={}", grant.session, grant.who.person());
-    let errand = Errand { target: &grant.target, login: &grant.login, key_id };
+    let errand = Errand { target: &grant.target, login: &grant.login, shown: &identity, key_id };
     stage.reaches("authenticate");
     let credential = match timeout(LOGIN, login(&mut hop, &errand, agent, shared, verified)).await {
         Ok(done) => done?,

@@ -100,7 +100,7 @@ async fn probe(
         hop.disconnect(DisconnectReason::ByApplication, "test", GOODBYE).await;
         return Ok(None);
     };
-    let errand = Errand { target, login: whom, key_id: "bartizan test".into() };
+    let errand = Errand { target, login: whom, shown: &identity, key_id: "bartizan test".into() };
     let logged_in = timeout(LOGIN, login(&mut hop, &errand, None, shared, verified)).await;
     match logged_in.unwrap_or(Err(ConnectError::TimedOut { stage: "authenticate", patience: LOGIN })) {
         Ok(credential) => {

@@ -1,9 +1,11 @@
 //! The promises of [`VaultStore`].
 
-use bartizan_model::{CredentialKind, Fingerprint, LoginName, StoredCredential, TargetName, Timestamp};
+use bartizan_model::{
+    CredentialKind, Fingerprint, LoginName, StoredCredential, Target, TargetName, Timestamp,
+};
 
 use super::directory::target;
-use crate::{DirectoryStore, RecordKind, Removal, Sealed, StoreError, VaultStore, WrappedKey};
+use crate::{DirectoryStore, PinOutcome, RecordKind, Removal, Sealed, StoreError, VaultStore, WrappedKey};
 
 fn sealed(byte: u8) -> Sealed {
     Sealed(vec![byte, 0, 255])
@@ -51,17 +53,36 @@ pub async fn a_login_has_one_credential(store: impl VaultStore + DirectoryStore)
     let (web, root) = name("web-1", "root");
     assert_eq!(store.credentials(Some(&web)).await.unwrap(), all[1..]);
     let found = store.sealed_credential(&web, &root).await.unwrap();
-    assert_eq!(found, Some((password("web-1", "root"), sealed(1))));
+    assert_eq!(found, Some((password("web-1", "root"), sealed(1), target("web-1"))));
 
     store.set_credential(&key("web-1", "root"), &sealed(4)).await.unwrap();
     let found = store.sealed_credential(&web, &root).await.unwrap();
-    assert_eq!(found, Some((key("web-1", "root"), sealed(4))));
+    assert_eq!(found, Some((key("web-1", "root"), sealed(4), target("web-1"))));
     assert_eq!(store.credentials(None).await.unwrap().len(), 3);
 
     assert_eq!(store.remove_credential(&web, &root).await.unwrap(), key("web-1", "root"));
     assert_eq!(store.sealed_credential(&web, &root).await.unwrap(), None);
     let error = store.remove_credential(&web, &root).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { record: RecordKind::Credential, .. }), "{error:?}");
+}
+
+/// A credential comes with the record of its target as it is then, not as it was when it was stored.
+pub async fn a_credential_comes_with_its_target(store: impl VaultStore + DirectoryStore) {
+    let (web, root) = name("web-1", "root");
+    store.add_target(&target("web-1")).await.unwrap();
+    store.set_credential(&password("web-1", "root"), &sealed(1)).await.unwrap();
+    let pinned = store.pin_host_key(&web, "ssh-ed25519 AAAA").await.unwrap();
+    let PinOutcome::Pinned(pinned) = pinned else { panic!("{pinned:?}") };
+    let (_, _, record) = store.sealed_credential(&web, &root).await.unwrap().unwrap();
+    assert_eq!(record, pinned);
+
+    store.remove_target(&web, Removal::Refuse).await.unwrap();
+    let moved = Target { host: "192.0.2.99".into(), port: 2200, ..target("web-1") };
+    store.add_target(&moved).await.unwrap();
+    assert_eq!(store.sealed_credential(&web, &root).await.unwrap(), None);
+    store.set_credential(&password("web-1", "root"), &sealed(2)).await.unwrap();
+    let found = store.sealed_credential(&web, &root).await.unwrap();
+    assert_eq!(found, Some((password("web-1", "root"), sealed(2), moved)));
 }
 
 /// Credentials belong to targets that are there, and go with them.

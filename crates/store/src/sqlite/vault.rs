@@ -1,6 +1,6 @@
 //! Sealed credentials in SQL.
 
-use bartizan_model::{LoginName, StoredCredential, TargetName};
+use bartizan_model::{LoginName, StoredCredential, Target, TargetName};
 
 use super::rows::{corrupt, found, one_target, time};
 use super::{Connection, Result, Store, sql};
@@ -40,7 +40,7 @@ impl VaultStore for Store {
         &self,
         target: &TargetName,
         login: &LoginName,
-    ) -> Result<Option<(StoredCredential, Sealed)>> {
+    ) -> Result<Option<(StoredCredential, Sealed, Target)>> {
         let select = "SELECT target, login, kind, public_key, fingerprint, added, sealed FROM credentials \
                       WHERE target = $1 AND login = $2";
         type Row = (String, String, String, Option<String>, Option<String>, i64, Vec<u8>);
@@ -51,7 +51,10 @@ impl VaultStore for Store {
             .fetch_optional(&mut *read)
             .await?;
         let Some((target, login, kind, key, fingerprint, added, sealed)) = row else { return Ok(None) };
-        credential((target, login, kind, key, fingerprint, added)).map(|found| Some((found, Sealed(sealed))))
+        let found = credential((target, login, kind, key, fingerprint, added))?;
+        // In the same transaction: whoever points the target elsewhere and stores a new secret does so before both or after.
+        let record = one_target(&mut read, &found.target).await?;
+        Ok(Some((found, Sealed(sealed), record)))
     }
 
     async fn set_credential(&self, credential: &StoredCredential, sealed: &Sealed) -> Result<()> {

@@ -14,7 +14,7 @@ mod seal;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bartizan_model::{CredentialKind, LoginName, StoredCredential, TargetName};
+use bartizan_model::{CredentialKind, LoginName, StoredCredential, Target, TargetName};
 use seal::{DataKey, Place};
 pub use seal::{MasterKey, Sealed, Secret};
 
@@ -61,12 +61,12 @@ pub trait VaultStore: Clone + Send + Sync + 'static {
         target: Option<&TargetName>,
     ) -> impl Future<Output = Result<Vec<StoredCredential>>> + Send;
 
-    /// The credential of a login on a target, sealed.
+    /// The credential of a login on a target, sealed, with the target's record of the same moment.
     fn sealed_credential(
         &self,
         target: &TargetName,
         login: &LoginName,
-    ) -> impl Future<Output = Result<Option<(StoredCredential, Sealed)>>> + Send;
+    ) -> impl Future<Output = Result<Option<(StoredCredential, Sealed, Target)>>> + Send;
 
     /// Stores a credential in place of the one that its login on the target had.
     ///
@@ -156,7 +156,8 @@ impl Vault {
         self.0.store.set_credential(credential, &sealed).await
     }
 
-    /// The credential of a login on a target with its secret; `None` when there is none.
+    /// The credential of a login on a target with its secret, and the target's record of the same moment: the secret is for
+    /// what that says, and for no host of an earlier one. `None` when there is none.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the row was changed or does not belong where it is.
@@ -164,12 +165,12 @@ impl Vault {
         &self,
         target: &TargetName,
         login: &LoginName,
-    ) -> Result<Option<(StoredCredential, Secret)>> {
-        let Some((credential, sealed)) = self.0.store.sealed_credential(target, login).await? else {
+    ) -> Result<Option<(StoredCredential, Secret, Target)>> {
+        let Some((credential, sealed, record)) = self.0.store.sealed_credential(target, login).await? else {
             return Ok(None);
         };
         match self.0.data_key.open(&place(&credential), &sealed) {
-            Some(secret) => Ok(Some((credential, secret))),
+            Some(secret) => Ok(Some((credential, secret, record))),
             None => Err(StoreError::Corrupt {
                 record: RecordKind::Credential,
                 name: credential_name(target, login),

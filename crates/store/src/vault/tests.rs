@@ -28,7 +28,7 @@ fn password(target: &str) -> StoredCredential {
 
 async fn read(vault: &Vault, target: &str) -> Result<Option<Vec<u8>>> {
     let found = vault.secret(&target.parse().unwrap(), &"root".parse().unwrap()).await?;
-    Ok(found.map(|(_, secret)| secret.expose().to_vec()))
+    Ok(found.map(|(_, secret, _)| secret.expose().to_vec()))
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_row_that_was_moved_or_changed_does_not_open() {
     vault.set(&password("web-1"), b"of web-1").await.unwrap();
     vault.set(&password("db"), b"of db").await.unwrap();
     let (web, root) = ("web-1".parse().unwrap(), "root".parse().unwrap());
-    let (_, sealed) = store.sealed_credential(&web, &root).await.unwrap().unwrap();
+    let (_, sealed, _) = store.sealed_credential(&web, &root).await.unwrap().unwrap();
     // Somebody who can write the database puts one target's secret where another's belongs.
     store.set_credential(&password("db"), &sealed).await.unwrap();
     let error = read(&vault, "db").await.unwrap_err();
