@@ -12,7 +12,7 @@ use super::describe;
 use super::host::{Host, ordinal};
 use super::judge::Judge;
 use super::observe;
-use crate::sftp::{Gate, Gated, Refused};
+use crate::sftp::{Gate, Gated, Lower, Refused};
 
 /// The SFTP channels of a session, by [`ChannelKey::slot`].
 #[derive(Default)]
@@ -25,8 +25,8 @@ pub(super) struct Gates {
 enum Kept {
     /// Request by request.
     Judged(Box<Gate>),
-    /// Every file was permitted when it began: nothing is looked at.
-    Free,
+    /// Every file was permitted when it began: nothing is looked at but the version that is asked for.
+    Free(Lower),
     /// Began so, and not every file is permitted any more. Where its next packet begins nobody knows, so it ends.
     Over,
 }
@@ -80,7 +80,7 @@ impl Gates {
         }
         self.judge_again(judge);
         let kept = match self.permit_everything() {
-            true => Kept::Free,
+            true => Kept::Free(Lower::default()),
             false => Kept::Judged(Box::default()),
         };
         if self.slots.len() <= key.slot() {
@@ -111,7 +111,7 @@ impl Gates {
             return;
         }
         for (_, kept) in self.slots.iter_mut().flatten() {
-            if matches!(kept, Kept::Free) {
+            if matches!(kept, Kept::Free(_)) {
                 *kept = Kept::Over;
             }
         }
@@ -146,7 +146,13 @@ impl Host {
     ) -> DataVerdict {
         let Self { gates, judge, .. } = self;
         match gates.kept(key) {
-            None | Some(Kept::Free) => return DataVerdict::Pass,
+            Some(Kept::Free(lower)) if from == Side::Client && kind == DataKind::Data => {
+                return match lower.input(bytes, edit) {
+                    Gated::Unchanged => DataVerdict::Pass,
+                    Gated::Changed => DataVerdict::Replace,
+                };
+            }
+            None | Some(Kept::Free(_)) => return DataVerdict::Pass,
             Some(Kept::Over) => return self.over(),
             Some(Kept::Judged(_)) => {}
         }

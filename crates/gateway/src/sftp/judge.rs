@@ -5,10 +5,9 @@ use bartizan_decode::sftp::{Attributes, OpenFlags, Request};
 
 use super::cut::{Head, number};
 use super::replies::{FAILURE, OP_UNSUPPORTED, PERMISSION_DENIED, status};
-use super::{Broken, File, Gate, MAX_HANDLES, MAX_KEPT, MAX_PATH, MAX_PENDING, Refused, Waiting, kind};
-
-/// The version of SFTP that is understood here.
-const VERSION: u32 = 3;
+use super::{
+    Broken, File, Gate, MAX_HANDLES, MAX_KEPT, MAX_PATH, MAX_PENDING, Refused, VERSION, Waiting, kind,
+};
 
 /// What becomes of a request.
 pub(super) enum Ruling {

@@ -18,6 +18,7 @@
 
 mod cut;
 mod judge;
+mod lower;
 mod replies;
 
 use std::collections::HashMap;
@@ -28,7 +29,10 @@ use bartizan_ssh::connection::relay::DataEdit;
 
 use self::cut::{Cutter, Flow, Pass};
 use self::judge::{Rights, Ruling};
+pub(crate) use self::lower::Lower;
 
+/// The version of SFTP that is understood here.
+const VERSION: u32 = 3;
 /// Most requests of one channel without an answer. OpenSSH keeps 64.
 const MAX_PENDING: usize = 16_384;
 /// Most open files and folders of one channel. OpenSSH's server gives out fewer.

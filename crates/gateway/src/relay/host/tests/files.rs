@@ -64,6 +64,20 @@ async fn sftp_for_every_file_goes_on_in_an_emergency_that_permits_it() {
     assert!(passes(&mut wire, &remove(1, b"/etc/a")));
 }
 
+/// What passes unjudged is told in events, too: so that it can be read, no newer version is agreed on.
+#[tokio::test(flavor = "current_thread")]
+async fn free_sftp_asks_for_no_newer_version() {
+    let mut wire = Wire::new(Rig::new(vec![rule("everyday", EVERYTHING)]).await).await;
+    wire.session(0);
+    wire.starts(0, SFTP).await;
+    wire.target(&success(0));
+    wire.heard(Side::Target);
+    wire.client(&data(0, &[0, 0, 0, 5, 1, 0, 0, 0, 6]));
+    assert_eq!(wire.heard(Side::Target), [data(0, &[0, 0, 0, 5, 1, 0, 0, 0, 3]).to_payload()]);
+    wire.target(&data(0, &[0, 0, 0, 5, 2, 0, 0, 0, 3]));
+    assert!(passes(&mut wire, &remove(1, b"/etc/a")));
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_open_is_judged_anew_although_another_channel_asked_first() {
     let keeps = rule("keeps", "exec");
