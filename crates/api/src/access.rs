@@ -48,6 +48,13 @@ fn answer(
         Decision::Permit(permit) if let Some((path, Use::Git(permission))) = file => {
             for_repository(person, &permit, path, permission)
         }
+        Decision::Permit(permit) if !is_in_force(action) => {
+            let reason = format!(
+                "{} is granted, and not in force yet: nothing in this version asks for it",
+                doing(action)
+            );
+            denied(&reason, permit.rules().to_vec())
+        }
         Decision::Permit(permit) => {
             let until = permit.until().map_or(String::new(), |until| format!(", until {}", until.at));
             let reason = format!("{person} may {} as {login} on {target}{until}", doing(action));
@@ -131,6 +138,13 @@ fn action_of(text: &str) -> Result<Action> {
             PermissionSet::all()
         ))
     })
+}
+
+fn is_in_force(action: Action) -> bool {
+    match action {
+        Action::Connect | Action::Continue => true,
+        Action::Permission(permission) => permission.is_in_force(),
+    }
 }
 
 fn doing(action: Action) -> &'static str {

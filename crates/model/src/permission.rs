@@ -37,13 +37,13 @@ pub enum Permission {
     Agent,
     /// X11 forwarding (`x11-req`).
     X11,
-    /// Watching live sessions of others.
+    /// Watching live sessions of others; not in force yet.
     Watch,
-    /// Ending sessions of others.
+    /// Ending sessions of others; not in force yet.
     Terminate,
-    /// Replaying recordings.
+    /// Replaying recordings; not in force yet.
     Replay,
-    /// Approving requests for access.
+    /// Approving requests for access; not in force yet.
     Approve,
 }
 
@@ -68,6 +68,11 @@ impl Permission {
         Self::Replay,
         Self::Approve,
     ];
+
+    /// False for those that can be granted and that nothing asks for yet: they are words for what is to come.
+    pub const fn is_in_force(self) -> bool {
+        !matches!(self, Self::Watch | Self::Terminate | Self::Replay | Self::Approve)
+    }
 
     /// The permission as it is written.
     pub const fn as_str(self) -> &'static str {

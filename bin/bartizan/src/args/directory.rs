@@ -277,7 +277,8 @@ pub(crate) struct GrantAdd {
     #[arg(long, conflicts_with = "logins")]
     pub(crate) any_login: bool,
     /// What, separated by commas: shell, exec, sftp:read, sftp:write, scp, rsync, git:read, git:write,
-    /// subsystem, forward:local, forward:remote, agent, x11, watch, terminate, replay, approve.
+    /// subsystem, forward:local, forward:remote, agent, x11; and, not in force yet in this version: watch, terminate,
+    /// replay, approve.
     #[arg(long, value_name = "PERMISSIONS")]
     pub(crate) allow: PermissionSet,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bartizan_model::api::NewGrant;
-use bartizan_model::{Grant as Record, Grantee, Timestamp};
+use bartizan_model::{Grant as Record, Grantee, PermissionSet, Timestamp};
 
 use super::Context;
 use crate::args::{Grant, GrantAdd};
@@ -73,6 +73,10 @@ fn sentence(grant: &Record) -> String {
         format!("{}: {} as {} on {}: {}\n", grant.id, grant.who, logins(grant), grant.target, grant.allow);
     if !grant.files.is_empty() {
         let _ = writeln!(text, "  files: {}", grant.files);
+    }
+    let idle: PermissionSet = grant.allow.iter().filter(|permission| !permission.is_in_force()).collect();
+    if !idle.is_empty() {
+        let _ = writeln!(text, "  not in force yet, nothing in this version asks for it: {idle}");
     }
     if !grant.sources.is_empty() {
         let sources: Vec<_> = grant.sources.iter().map(ToString::to_string).collect();
@@ -173,6 +177,16 @@ pub(crate) mod tests {
     #[test]
     fn listing() {
         insta::assert_snapshot!(grants_table(&grants()).render(Some(80), false));
+    }
+
+    #[test]
+    fn what_is_not_in_force_is_said() {
+        let grant = Record { allow: "shell,terminate,replay".parse().unwrap(), ..grants().remove(0) };
+        assert!(
+            sentence(&grant)
+                .contains("not in force yet, nothing in this version asks for it: terminate,replay\n")
+        );
+        assert!(!sentence(&grants()[0]).contains("in force"));
     }
 
     #[test]

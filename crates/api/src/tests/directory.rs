@@ -125,6 +125,12 @@ async fn access_is_explained() {
         assert_eq!(answer["permitted"], false, "{answer}");
         assert_eq!(answer["reason"], "no grant permits it");
     }
+    let all = json!({"who": {"person": "alice"}, "target": "web-1", "logins": ["auditor"], "allow": ["shell", "replay"]});
+    api.ok("POST", "/v1/grants", all).await;
+    assert_eq!(ask("auditor", "shell", NOTHING).await["permitted"], true);
+    let answer = ask("auditor", "replay", NOTHING).await;
+    assert_eq!((&answer["permitted"], answer["rules"].as_array().unwrap().len()), (&json!(false), 1));
+    assert!(answer["reason"].as_str().unwrap().contains("not in force yet"), "{answer}");
     api.ok("POST", "/v1/people/alice/lock", NOTHING).await;
     assert_eq!(ask("root", "shell", NOTHING).await["reason"], "this person is locked");
 
