@@ -83,9 +83,9 @@ impl Offence {
             // Late adjustments are common, and mean nothing to anybody.
             Self::AdjustForUnknownChannel => ([Survived; 2], [Survived; 2]),
             Self::ConfirmationOfNothing | Self::FailureOfNothing => ([Ended; 2], [Ended; 2]),
-            // Replies that nobody asked for would put our account of the others out of order.
+            // Replies that nobody asked for answer nobody.
             Self::ReplyForUnknownChannel | Self::ChannelReplyToNothing | Self::GlobalReplyToNothing => {
-                ([Survived, Ended], [Survived, Ended])
+                ([Survived; 2], [Survived; 2])
             }
             // Two channels of one number could not be told apart in the evidence.
             Self::ChannelNumberInUse => ([Survived, Ended], [Survived, Ended]),

@@ -62,12 +62,6 @@ pub enum ConnectionError {
         /// The maximum announced.
         maximum: u32,
     },
-    /// A reply to nothing: every request was answered already.
-    #[error("{message} without a request")]
-    UnexpectedReply {
-        /// The message's name.
-        message: &'static str,
-    },
     /// More requests await a reply than we keep account of.
     #[error("more than {limit} requests without a reply")]
     TooManyRequests {
@@ -88,8 +82,7 @@ impl ConnectionError {
             | Self::OutOfPlace { .. }
             | Self::WindowExceeded { .. }
             | Self::WindowOverflow { .. }
-            | Self::PacketTooLong { .. }
-            | Self::UnexpectedReply { .. } => Some(DisconnectReason::ProtocolError),
+            | Self::PacketTooLong { .. } => Some(DisconnectReason::ProtocolError),
         }
     }
 }

@@ -43,8 +43,8 @@ impl Endpoint {
             Message::OpenConfirmation(confirmation) => self.on_confirmation(&confirmation, out),
             Message::OpenFailure(failure) => self.on_open_failure(&failure),
             Message::GlobalRequest(request) => self.on_global_request(&request),
-            Message::RequestSuccess { data } => self.on_global_reply("REQUEST_SUCCESS", true, data),
-            Message::RequestFailure => self.on_global_reply("REQUEST_FAILURE", false, &[]),
+            Message::RequestSuccess { data } => self.on_global_reply(true, data),
+            Message::RequestFailure => self.on_global_reply(false, &[]),
         }
     }
 
@@ -105,9 +105,12 @@ impl Endpoint {
 
     fn on_request<'a>(&mut self, request: &ChannelRequest<'a>) -> Answer<'a> {
         let limit = self.config.max_pending_replies;
-        let channel = self.channels.named(request.recipient_channel, "CHANNEL_REQUEST")?;
-        channel.peer.check_live("CHANNEL_REQUEST")?;
-        if !channel.is_live() {
+        // A server that asks on a channel which it has closed may meet our CLOSE on the way, and even our next channel of
+        // that number.
+        let Ok(channel) = self.channels.named(request.recipient_channel, "CHANNEL_REQUEST") else {
+            return Ok(None);
+        };
+        if !channel.is_live() || channel.peer == Progress::Unopened {
             return Ok(None);
         }
         let ChannelRequest { request_type, want_reply, .. } = *request;
@@ -121,9 +124,9 @@ impl Endpoint {
     }
 
     fn on_reply<'a>(&mut self, number: u32, message: &'static str, ok: bool) -> Answer<'a> {
-        let channel = self.channels.named(number, message)?;
-        channel.peer.check_live(message)?;
-        let request = channel.awaited.pop_front().ok_or(ConnectionError::UnexpectedReply { message })?;
+        // A reply to nothing, or on a channel that is over, means nothing to anybody; OpenSSH ignores it likewise.
+        let Ok(channel) = self.channels.named(number, message) else { return Ok(None) };
+        let Some(request) = channel.awaited.pop_front() else { return Ok(None) };
         let event = EndpointEvent::RequestReply { channel: channel.key, request, ok };
         Ok(channel.is_live().then_some(event))
     }
@@ -197,8 +200,8 @@ impl Endpoint {
         Ok(Some(EndpointEvent::GlobalRequest { request_type, want_reply }))
     }
 
-    fn on_global_reply<'a>(&mut self, message: &'static str, ok: bool, data: &'a [u8]) -> Answer<'a> {
-        let request = self.awaited.pop_front().ok_or(ConnectionError::UnexpectedReply { message })?;
+    fn on_global_reply<'a>(&mut self, ok: bool, data: &'a [u8]) -> Answer<'a> {
+        let Some(request) = self.awaited.pop_front() else { return Ok(None) };
         Ok(Some(EndpointEvent::GlobalReply { request, ok, data }))
     }
 }

@@ -332,7 +332,10 @@ impl Peer {
                 self.sent += length;
                 let bytes = vec![dice.below(256) as u8; length as usize];
                 let message = match dice.below(3) {
-                    0 => Message::ExtendedData { recipient_channel, data_type_code: 1, data: &bytes },
+                    // What is no plain data of a client's goes nowhere.
+                    0 if self.side == Side::Target => {
+                        Message::ExtendedData { recipient_channel, data_type_code: 1, data: &bytes }
+                    }
                     _ => Message::Data { recipient_channel, data: &bytes },
                 };
                 message.to_payload()

@@ -40,7 +40,9 @@ impl Relay {
         if channel.severed {
             return Ok(());
         }
-        if from == Side::Client && channel.withholds_from_target() {
+        // Servers drop what is no plain data of a client's: passed on, it would be evidence of what nothing ever read.
+        let unread = channel.withholds_from_target() || chunk.kind != DataKind::Data;
+        if from == Side::Client && unread {
             withhold(channel, length, out);
             return Ok(());
         }

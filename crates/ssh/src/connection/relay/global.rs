@@ -79,8 +79,7 @@ impl Relay {
         payload: &[u8],
         host: &mut impl RelayHost,
         out: &mut impl Output,
-    ) -> Result<(), ConnectionError> {
-        let message = if data.is_some() { "REQUEST_SUCCESS" } else { "REQUEST_FAILURE" };
+    ) {
         match self.global[from].pop() {
             Some(GlobalPending::Passed(kind)) => {
                 host.global_request_reply(from, kind, data.is_some(), data.unwrap_or_default());
@@ -89,13 +88,12 @@ impl Relay {
             Some(GlobalPending::Own) => {
                 host.own_request_reply(from, data.is_some(), data.unwrap_or_default())
             }
-            Some(GlobalPending::AnsweredForIt) => {}
-            Some(GlobalPending::Ours(_)) | None => return Err(ConnectionError::UnexpectedReply { message }),
+            // A reply to nothing puts no other out of order, and OpenSSH ignores it likewise.
+            Some(GlobalPending::AnsweredForIt | GlobalPending::Ours(_)) | None => {}
         }
         for reply in self.global[from].take_due() {
             send_reply(from.other(), &reply, out);
         }
-        Ok(())
     }
 
     /// Gives the verdict on a held `GLOBAL_REQUEST`; that end may then be fed again.

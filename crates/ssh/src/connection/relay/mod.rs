@@ -270,10 +270,10 @@ impl Relay {
                 return self.channel_request(from, request, payload, host, out);
             }
             Message::ChannelSuccess { recipient_channel } => {
-                self.channel_reply(from, recipient_channel, true, payload, host, out)?;
+                self.channel_reply(from, recipient_channel, true, payload, host, out);
             }
             Message::ChannelFailure { recipient_channel } => {
-                self.channel_reply(from, recipient_channel, false, payload, host, out)?;
+                self.channel_reply(from, recipient_channel, false, payload, host, out);
             }
             Message::ChannelOpen(ref open) => return self.channel_open(from, open, payload, host, out),
             Message::OpenConfirmation(ref confirmation) => {
@@ -283,8 +283,8 @@ impl Relay {
             Message::GlobalRequest(ref request) => {
                 return self.global_request(from, request, payload, host, out);
             }
-            Message::RequestSuccess { data } => self.global_reply(from, Some(data), payload, host, out)?,
-            Message::RequestFailure => self.global_reply(from, None, payload, host, out)?,
+            Message::RequestSuccess { data } => self.global_reply(from, Some(data), payload, host, out),
+            Message::RequestFailure => self.global_reply(from, None, payload, host, out),
         }
         Ok(Flow::Continue)
     }

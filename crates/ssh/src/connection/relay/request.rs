@@ -21,11 +21,21 @@ impl Relay {
         out: &mut impl Output,
     ) -> Result<Flow, ConnectionError> {
         let limit = self.limits.max_pending_replies;
-        let channel = self.channels.named_by(from, request.recipient_channel, "CHANNEL_REQUEST")?;
-        channel.ends[from].sent.check_live("CHANNEL_REQUEST")?;
+        let channel = match self.channels.named_by(from, request.recipient_channel, "CHANNEL_REQUEST") {
+            Ok(channel) if from == Side::Client || channel.ends[from].sent != Progress::Unopened => channel,
+            // A server that asks on a channel which it has closed may meet the client's CLOSE on the way, and even the
+            // client's next channel of that number; OpenSSH's client ignores it likewise.
+            Err(error) if from == Side::Client => return Err(error),
+            _ => return Ok(Flow::Continue),
+        };
         if channel.severed {
             return Ok(Flow::Continue);
         }
+        if channel.ends[from].sent == Progress::Closed {
+            refuse_late(channel, from, request.want_reply, limit, out);
+            return Ok(Flow::Continue);
+        }
+        channel.ends[from].sent.check_live("CHANNEL_REQUEST")?;
         let full = channel.ends[from.other()].replies.len() >= limit;
         if request.want_reply && full {
             return Err(ConnectionError::TooManyRequests { limit });
@@ -51,14 +61,18 @@ impl Relay {
         payload: &[u8],
         host: &mut impl RelayHost,
         out: &mut impl Output,
-    ) -> Result<(), ConnectionError> {
+    ) {
         let message = if ok { "CHANNEL_SUCCESS" } else { "CHANNEL_FAILURE" };
-        let channel = self.channels.named_by(from, number, message)?;
-        channel.ends[from].sent.check_live(message)?;
+        // Some peers answer on a channel that they have closed. Nobody waits for that, nor for a reply to nothing: it
+        // puts no other out of order. OpenSSH ignores both.
+        let Ok(channel) = self.channels.named_by(from, number, message) else { return };
+        if channel.ends[from].sent == Progress::Closed {
+            return;
+        }
         let (kind, wanted) = match channel.ends[from].replies.pop_front() {
             Some(Pending::Passed(kind)) => (kind, true),
             Some(Pending::Confirmed(kind)) => (kind, false),
-            Some(Pending::Ours(_)) | None => return Err(ConnectionError::UnexpectedReply { message }),
+            Some(Pending::Ours(_)) | None => return,
         };
         if !channel.severed {
             if from == Side::Target && !ok {
@@ -73,7 +87,6 @@ impl Relay {
             channel.ends[from].replies.pop_front();
             send_reply(channel, from.other(), ok, out);
         }
-        Ok(())
     }
 
     /// Gives the verdict on a held `CHANNEL_REQUEST`; that end may then be fed again.
@@ -108,6 +121,14 @@ impl Relay {
                 Err(RelayError::Misused("no CHANNEL_REQUEST of this end is held"))
             }
         }
+    }
+}
+
+/// Answers a request that an end made after its CLOSE: OpenSSH's server asks so whether the client lives while the client
+/// still reads what was sent before, and ends the connection when nothing is said.
+fn refuse_late(channel: &mut Channel, from: Side, want_reply: bool, limit: usize, out: &mut impl Output) {
+    if want_reply && channel.ends[from.other()].replies.len() < limit {
+        answer(channel, from, false, out);
     }
 }
 

@@ -80,6 +80,23 @@ fn messages(recipient_channel: u32) -> Vec<Message<'static>> {
     ]
 }
 
+/// What the table says: is this message accepted in this state and goes no further?
+fn goes_nowhere(state: State, from: Side, message: &Message<'_>) -> bool {
+    // The client cannot know a number of the target's yet.
+    let unknown = state == State::None || state == State::Opening && from == Side::Client;
+    let over = unknown || state == State::SentClose;
+    match message {
+        Message::WindowAdjust { .. } => over,
+        Message::ChannelSuccess { .. } | Message::ChannelFailure { .. } => over || state == State::Opening,
+        Message::ChannelRequest(_) => from == Side::Target && matches!(state, State::None | State::Opening),
+        Message::ExtendedData { .. } => {
+            from == Side::Client && matches!(state, State::Open | State::GotEof | State::GotClose)
+        }
+        Message::Eof { .. } => state == State::SentEof,
+        _ => false,
+    }
+}
+
 /// What the table says: is this message passed on in this state?
 fn accepted(state: State, from: Side, message: &Message<'_>) -> bool {
     let answers_open = matches!(message, Message::OpenConfirmation(_) | Message::OpenFailure(_));
@@ -101,19 +118,16 @@ fn each_message_in_each_state_is_passed_or_ends_the_connection() {
             for message in messages(number) {
                 let mut rig = rig_in(state, from);
                 let what = format!("{message:?} from the {from} in {state:?}");
-                let adjust = matches!(message, Message::WindowAdjust { .. });
-                // The client cannot know a number of the target's yet.
-                let unknown = state == State::Opening && from == Side::Client;
-                let late_adjust = adjust && (unknown || matches!(state, State::None | State::SentClose));
-                if late_adjust {
+                let late_request = state == State::SentClose && matches!(message, Message::ChannelRequest(_));
+                if goes_nowhere(state, from, &message) {
                     assert_eq!(rig.feed(from, &message), Ok(Flow::Continue), "{what}");
                     assert!(rig.out.0.is_empty(), "{what}");
+                } else if late_request {
+                    assert_eq!(rig.feed(from, &message), Ok(Flow::Continue), "{what}");
+                    assert_eq!(rig.sent(), [format!("{from} CHANNEL_FAILURE")], "{what}");
                 } else if accepted(state, from, &message) {
                     assert_eq!(rig.feed(from, &message), Ok(Flow::Continue), "{what}");
-                    let repeated_eof = state == State::SentEof && matches!(message, Message::Eof { .. });
-                    let passed: &[_] =
-                        if repeated_eof { &[] } else { &[(from.other(), message.to_payload())] };
-                    assert_eq!(rig.out.0, passed, "{what}");
+                    assert_eq!(rig.out.0, [(from.other(), message.to_payload())], "{what}");
                 } else {
                     let error = rig.violation(from, &message);
                     let reason = error.disconnect_reason().expect("a reason to disconnect");
@@ -132,14 +146,12 @@ fn the_errors_say_what_was_wrong() {
     rig.target_sends(&Message::Eof { recipient_channel });
     assert_eq!(rig.violation(Side::Target, &data(C, b"late")).to_string(), "CHANNEL_DATA after CHANNEL_EOF");
     rig.target_sends(&Message::Close { recipient_channel });
-    let late = request(C, RequestType::Keepalive, false);
-    assert_eq!(rig.violation(Side::Target, &late).to_string(), "CHANNEL_REQUEST after CHANNEL_CLOSE");
+    assert_eq!(
+        rig.violation(Side::Target, &data(C, b"late")).to_string(),
+        "CHANNEL_DATA after CHANNEL_CLOSE"
+    );
     let unknown = rig.violation(Side::Client, &data(9, b""));
     assert_eq!(unknown.to_string(), "CHANNEL_DATA for channel 9, which does not exist");
-    let unasked = rig.violation(Side::Client, &Message::ChannelSuccess { recipient_channel: T });
-    assert_eq!(unasked.to_string(), "CHANNEL_SUCCESS without a request");
-    let unasked = rig.violation(Side::Target, &Message::RequestFailure);
-    assert_eq!(unasked.to_string(), "REQUEST_FAILURE without a request");
     let mut rig = Rig::new();
     rig.client_sends(&open(C, ChannelType::Session));
     let early = rig.violation(Side::Target, &data(C, b"early"));
@@ -151,11 +163,54 @@ fn a_target_that_was_not_asked_cannot_answer() {
     let hold = ChannelType::Unknown { name: "x", data: b"hold+" };
     let mut rig = Rig::new();
     assert_eq!(rig.feed(Side::Client, &open(C, hold)), Ok(Flow::Held));
-    for message in messages(C).into_iter().filter(|message| message.number() != SSH_MSG_CHANNEL_WINDOW_ADJUST)
-    {
+    let (harmless, others): (Vec<_>, Vec<_>) =
+        messages(C).into_iter().partition(|message| goes_nowhere(State::None, Side::Target, message));
+    for message in harmless {
+        rig.target_sends(&message);
+    }
+    assert!(rig.out.0.is_empty());
+    for message in others {
         let error = rig.violation(Side::Target, &message);
         assert!(matches!(error, ConnectionError::UnknownChannel { .. }), "{message:?}: {error}");
     }
+}
+
+/// OpenSSH's server with `ClientAliveInterval` asks on the channel of a program that is over, while the client reads.
+#[test]
+fn requests_after_an_end_s_close_are_refused_in_their_place() {
+    let mut rig = Rig::with_program();
+    rig.target_sends(&wishing(C, Wish::Pass(true)));
+    rig.target_sends(&Message::Close { recipient_channel: C });
+    rig.out.0.clear();
+    rig.target_sends(&request(C, RequestType::Keepalive, true));
+    rig.target_sends(&request(C, RequestType::Keepalive, false));
+    assert_eq!(rig.sent(), [""; 0], "the client owes a reply before");
+    rig.client_sends(&Message::ChannelSuccess { recipient_channel: T });
+    assert_eq!(rig.sent(), ["target CHANNEL_SUCCESS", "target CHANNEL_FAILURE"]);
+    rig.target_sends(&request(C, RequestType::Keepalive, true));
+    assert_eq!(rig.sent(), ["target CHANNEL_FAILURE"]);
+    rig.client_sends(&Message::Close { recipient_channel: T });
+    assert_eq!(rig.sent(), ["target CHANNEL_CLOSE"]);
+    // It may have asked before it read that.
+    rig.target_sends(&request(C, RequestType::Keepalive, true));
+    rig.client_sends(&open(C, ChannelType::Session));
+    rig.target_sends(&request(C, RequestType::Keepalive, true));
+    assert_eq!(rig.sent(), ["target CHANNEL_OPEN"]);
+    rig.target_sends(&confirm(C, T));
+    assert_eq!(rig.sent(), ["client CHANNEL_OPEN_CONFIRMATION"]);
+}
+
+#[test]
+fn late_requests_without_number_are_dropped_once_many_wait() {
+    let mut rig = Rig::with_program();
+    rig.target_sends(&wishing(C, Wish::Pass(true)));
+    rig.target_sends(&Message::Close { recipient_channel: C });
+    rig.out.0.clear();
+    for _ in 0..5000 {
+        rig.target_sends(&request(C, RequestType::Keepalive, true));
+    }
+    rig.client_sends(&Message::ChannelSuccess { recipient_channel: T });
+    assert!((1..=1000).contains(&rig.sent().len()));
 }
 
 #[test]

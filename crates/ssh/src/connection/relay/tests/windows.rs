@@ -83,8 +83,8 @@ fn a_byte_beyond_the_window_ends_the_connection_of_who_sent_it() {
         while left > 0 {
             let length = left.min(PACKET);
             let chunk = vec![0; length as usize];
-            // Both streams count.
-            let message = if left % 2 == 0 {
+            // Both streams of a target count.
+            let message = if left % 2 == 0 || from == Side::Client {
                 data(number, &chunk)
             } else {
                 Message::ExtendedData { recipient_channel: number, data_type_code: 1, data: &chunk }
