@@ -54,9 +54,13 @@ impl SoftwareVersion {
 }
 
 impl Default for SoftwareVersion {
-    /// `Bartizan_` and the version of this crate.
+    /// `OpenSSH_Bartizan_` and the version of this crate.
+    ///
+    /// OpenSSH sends `eow@openssh.com` and `no-more-sessions@openssh.com` only to who begins with its name, and without the
+    /// first a program whose output nobody reads any more runs on. What follows is no number, so that no list of the
+    /// faults of old versions fits.
     fn default() -> Self {
-        Self(concat!("Bartizan_", env!("CARGO_PKG_VERSION")).to_owned())
+        Self(concat!("OpenSSH_Bartizan_", env!("CARGO_PKG_VERSION")).to_owned())
     }
 }
 

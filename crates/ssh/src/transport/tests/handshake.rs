@@ -64,7 +64,7 @@ fn both_sides_know_the_same_session() {
     assert_eq!(client.exchange_hash(), client.session_id());
     assert_eq!(client.host_blob(), server.host_blob());
     assert_eq!(client.host_blob(), Some(ED25519.public_key().blob()));
-    assert_eq!(client.peer_identification(), Some(&b"SSH-2.0-Bartizan_0.1.0"[..]));
+    assert_eq!(client.peer_identification(), Some(&b"SSH-2.0-OpenSSH_Bartizan_0.1.0"[..]));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_client_that_waits_too_gets_the_full_list_in_the_end() {
     assert_eq!(server.next_deadline(), None);
     // The client's order decides now, for this and all later exchanges.
     let mut client = client_listing(OPENSSH_CIPHERS);
-    client.sent(b"SSH-2.0-Bartizan_0.1.0\r\n".len());
+    client.sent(b"SSH-2.0-OpenSSH_Bartizan_0.1.0\r\n".len());
     feed(&mut server, &take_outgoing(&mut client));
     drain(&mut server).unwrap();
     assert!(matches!(server.state, exchange::State::Exchange(_)));
