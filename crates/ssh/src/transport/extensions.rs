@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(extensions.server_sig_algs(), Some(&known[..]));
         assert!(!extensions.ping);
         let mut payload = Vec::new();
-        ExtInfo::write(&[(SERVER_SIG_ALGS, b"a,,b")], &mut payload);
+        ExtInfo::write(&[(SERVER_SIG_ALGS, b"a,\nb")], &mut payload);
         assert!(extensions.learn(ExtInfo::parse(&payload).unwrap()).is_err());
     }
 }

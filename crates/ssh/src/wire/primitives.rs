@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
     /// `name-list`: names separated by commas (RFC 4251 §5), US-ASCII, checked once here.
     ///
     /// # Errors
-    /// `what` when it is too long, not printable ASCII, or holds an empty name.
+    /// `what` when it is too long or not printable ASCII.
     pub fn name_list(&mut self, what: &'static str) -> Result<NameList<'a>, Malformed> {
         NameList::parse(self.string(what)?).ok_or(Malformed::new(what))
     }
@@ -144,7 +144,10 @@ impl fmt::Debug for Reader<'_> {
     }
 }
 
-/// A `name-list` whose bytes were checked: printable ASCII, no empty names.
+/// A `name-list` whose bytes were checked: printable ASCII.
+///
+/// Empty names and spaces around names, which RFC 4251 §5 forbids, are passed over: lists are only searched, and some peers send
+/// a comma or a space too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameList<'a>(&'a str);
 
@@ -152,13 +155,12 @@ impl<'a> NameList<'a> {
     /// Checks the contents of a `name-list` string.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        let clean = text.bytes().all(|b| b.is_ascii_graphic());
-        (text.is_empty() || clean && text.split(',').all(|name| !name.is_empty())).then_some(Self(text))
+        text.bytes().all(|b| b.is_ascii_graphic() || b == b' ').then_some(Self(text))
     }
 
     /// The names, in the sender's order of preference.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0.split(',').filter(|name| !name.is_empty())
+        self.0.split(',').map(|name| name.trim_matches(' ')).filter(|name| !name.is_empty())
     }
 
     /// True when `name` is one of the names.
@@ -263,10 +265,15 @@ mod tests {
     }
 
     #[test]
-    fn name_lists_refuse_empty_names_and_control_bytes() {
-        assert_eq!(NameList::parse(b"").unwrap().iter().count(), 0);
-        assert_eq!(NameList::parse(b"a,b").unwrap().iter().collect::<Vec<_>>(), ["a", "b"]);
-        for refused in [&b"a,,b"[..], b",", b"a,", b"a b", b"a\n", b"\xff"] {
+    fn name_lists_pass_over_empty_names_and_refuse_control_bytes() {
+        for none in [&b""[..], b",", b" ", b" , "] {
+            assert_eq!(NameList::parse(none).unwrap().iter().count(), 0);
+        }
+        for two in [&b"a,b"[..], b"a,,b", b"a,b,", b",a,b", b"a, b", b" a ,b "] {
+            assert_eq!(NameList::parse(two).unwrap().iter().collect::<Vec<_>>(), ["a", "b"]);
+        }
+        assert!(NameList::parse(b"a b").unwrap().contains("a b"), "one name, which nobody knows");
+        for refused in [&b"a\n"[..], b"a,\tb", b"a\0", b"\xff"] {
             assert!(NameList::parse(refused).is_none(), "{refused:?}");
         }
     }
