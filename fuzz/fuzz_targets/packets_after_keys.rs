@@ -61,8 +61,8 @@ fuzz_target!(|input: &[u8]| {
             break;
         }
         match what {
-            0 => drop(client.start_rekey()),
-            1 => drop(server.start_rekey()),
+            0 => drop(client.start_rekey(Duration::ZERO)),
+            1 => drop(server.start_rekey(Duration::ZERO)),
             _ => drop(client.send(payload)),
         }
         let flip = (what == 2).then_some(payload.len() / 2);

@@ -7,7 +7,8 @@
 //! | `alice+root@web-1` | the same, the person named: `+` survives scp, rsync and ssh_config |
 //! | `alice%root@web-1`, `alice#root@web-1`, `alice:root@web-1` | understood too, as other gateways write it |
 //!
-//! A name ends at the **last** `@`, because logins may not hold one and clients cut there too.
+//! The target begins after the **last** `@`: logins may hold one (`alice@corp.local`), targets and people may not, and clients
+//! cut there too.
 
 use bartizan_model::{InvalidName, LoginName, PersonName, TargetName};
 
@@ -58,6 +59,8 @@ impl Address {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn target(person: Option<&str>, login: &str, target: &str) -> Address {
@@ -78,6 +81,43 @@ mod tests {
     }
 
     #[test]
+    fn logins_of_directories_keep_their_domain() {
+        let parsed = |user| Address::parse(user).unwrap();
+        assert_eq!(parsed("bob@corp.local@web-1"), target(None, "bob@corp.local", "web-1"));
+        assert_eq!(parsed("alice+bob@corp.local@web-1"), target(Some("alice"), "bob@corp.local", "web-1"));
+        assert_eq!(parsed("CORP\\bob@web-1"), target(None, "CORP\\bob", "web-1"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_put_together_comes_apart_the_same(
+            person in prop::option::of("[a-zé][a-z.-]{0,9}"),
+            separator in prop::sample::select(SEPARATORS.to_vec()),
+            login in "[a-zé][a-z@.\\\\-]{0,19}",
+            to in "[a-z][a-z0-9.:-]{0,9}",
+        ) {
+            let front = person.as_ref().map(|person| format!("{person}{separator}")).unwrap_or_default();
+            let parsed = Address::parse(&format!("{front}{login}@{to}"));
+            prop_assert_eq!(parsed.unwrap(), target(person.as_deref(), &login, &to));
+        }
+
+        /// However it is written, nothing of it is lost: what comes apart is all that there was.
+        #[test]
+        fn what_comes_apart_is_all_that_there_was(user in "[ab@+%#:.]{0,12}") {
+            if let Ok(Address::Target { person, login, target }) = Address::parse(&user) {
+                let bare = format!("{login}@{target}");
+                let front = user.strip_suffix(bare.as_str()).unwrap();
+                let named = person.is_some_and(|person| {
+                    front.strip_prefix(person.as_str()).is_some_and(|rest| {
+                        rest.chars().count() == 1 && rest.contains(SEPARATORS)
+                    })
+                });
+                prop_assert!(front.is_empty() || named);
+            }
+        }
+    }
+
+    #[test]
     fn half_forms_and_foreign_bytes_are_refused() {
         let long = "a".repeat(1 << 20);
         for refused in [
@@ -87,6 +127,8 @@ mod tests {
             "@web-1",
             "+root@web-1",
             "alice+@web-1",
+            "@@web-1@",
+            "alice@corp+bob@web-1",
             "a+b+c@web-1",
             "ro\x1bot@web-1",
             "-x",

@@ -20,6 +20,8 @@ use crate::buffers;
 
 /// Space offered to one read: large, because system calls are half of a relay's cost.
 const READ_BYTES: usize = 128 * 1024;
+/// The same for strangers, of whom there may be thousands that each keep a buffer with half a packet.
+const READ_BYTES_AT_FIRST: usize = 16 * 1024;
 
 /// The monotonic clock of all transports: time since the process first asked.
 pub(crate) fn now() -> Duration {
@@ -106,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
     }
 
     fn lend_send(&mut self) {
-        if !self.lent_send {
+        if !self.lent_send && self.transport.knows_peer() {
             self.transport.give_send_buffer(buffers::take());
             self.lent_send = true;
         }
@@ -117,11 +119,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hop<S> {
     /// # Errors
     /// [`HopError::Closed`] at the end of the stream, or the stream's error.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HopError>> {
-        if !self.lent_receive {
+        let known = self.transport.knows_peer();
+        if !self.lent_receive && known {
             self.transport.give_receive_buffer(buffers::take());
             self.lent_receive = true;
         }
-        let mut space = ReadBuf::new(self.transport.receive_space(READ_BYTES));
+        let least = if known { READ_BYTES } else { READ_BYTES_AT_FIRST };
+        let mut space = ReadBuf::new(self.transport.receive_space(least));
         let polled = Pin::new(&mut self.stream).poll_read(cx, &mut space);
         let n = space.filled().len();
         match polled {

@@ -167,6 +167,12 @@ impl Asked {
     fn reject(&mut self) -> Result<(), AuthError> {
         self.auth.reject(&METHODS, &mut self.out)
     }
+
+    /// Says why, first.
+    fn reject_with(&mut self, why: &str) -> Result<(), AuthError> {
+        self.auth.banner(why, &mut self.out)?;
+        self.reject()
+    }
 }
 
 /// Runs handshake and authentication of a client of the listener.
@@ -257,9 +263,12 @@ pub(crate) async fn identify_inner<S: AsyncRead + AsyncWrite + Unpin>(
     let mut asked = Asked::after_handshake(hop).await?;
     loop {
         let request = asked.next(hop).await?;
-        let Ok(login) = LoginName::new(request.user()) else {
-            asked.reject()?;
-            continue;
+        let login = match LoginName::new(request.user()) {
+            Ok(login) => login,
+            Err(why) => {
+                asked.reject_with(&format!("bartizan: {why}\r\n"))?;
+                continue;
+            }
         };
         match request {
             // A client that starts with a key is asked for its signature, since the protocol wants one.

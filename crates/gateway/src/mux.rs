@@ -30,6 +30,10 @@ const HIGH_WATER: usize = 128 * 1024;
 /// Bytes waiting for the peer above which its messages are not read: it does not read our answers. Those that wait for
 /// new keys are no reason, since what the peer says of them must be read; the transport bounds them.
 const STALLED: usize = 1024 * 1024;
+/// So much work ends a turn, in packets that are handed over: other connections wait for the same thread.
+pub(crate) const WORK: usize = 2000;
+/// The work of a read, which may be full of packets that the transport passes over.
+pub(crate) const READ: usize = 800;
 /// Turns before other connections of the worker get theirs.
 const TURNS: usize = 16;
 
@@ -181,7 +185,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
         self.send_answers()?;
         moved |= self.exchange(cx)?;
         if self.hop.transport.wants_rekey() {
-            self.hop.transport.start_rekey().map_err(HopError::from)?;
+            self.hop.transport.start_rekey(now()).map_err(HopError::from)?;
+            // It has a deadline to be kept.
+            moved = true;
         }
         let full = self.hop.transport.outgoing().len() >= HIGH_WATER;
         if let Poll::Ready(Err(error)) = self.hop.poll_flush(cx) {
@@ -191,10 +197,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
         Ok(moved || full && self.hop.transport.outgoing().len() < HIGH_WATER)
     }
 
-    /// Reads what the peer sent, until nothing more comes or it does not take our answers.
+    /// Reads what the peer sent, until nothing more comes, it does not take our answers or it has had its turn.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, MuxEnd<H::End>> {
-        let (mut moved, time) = (false, now());
-        while self.hop.transport.outgoing().len() < STALLED {
+        let (mut moved, mut work, time) = (false, 0, now());
+        while self.hop.transport.outgoing().len() < STALLED && work < WORK {
+            work += 1;
             match self.hop.transport.poll(time).map_err(HopError::from)? {
                 Some(Incoming::Packet(payload)) => {
                     let event = match self.channels.endpoint.on_packet(payload, &mut self.channels.out) {
@@ -214,7 +221,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
                 }
                 Some(_) => continue,
                 None => match self.hop.poll_fill(cx) {
-                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Ok(())) => {
+                        (moved, work) = (true, work + READ);
+                        continue;
+                    }
                     Poll::Ready(Err(error)) => return Err(error.into()),
                     Poll::Pending => break,
                 },
@@ -222,7 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: MuxHost> Mux<S, H> {
             moved = true;
             self.send_answers()?;
         }
-        Ok(moved)
+        // What is left of the bytes that were read wakes nobody.
+        Ok(moved || work >= WORK)
     }
 
     fn send_answers(&mut self) -> Result<(), HopError> {

@@ -49,7 +49,8 @@ impl Kind for PersonKind {
 }
 impl Kind for LoginKind {
     const WORD: &'static str = "login";
-    const FORBIDDEN: &'static str = "@+%#:/,*?\"'";
+    // `@` is part of names of directories, such as alice@corp.local; an address ends at the last one.
+    const FORBIDDEN: &'static str = "+%#:/,*?\"'";
 }
 impl Kind for TargetKind {
     const WORD: &'static str = "target";
@@ -184,7 +185,9 @@ mod tests {
         for good in ["alice", "svc-ansible", "Zoë", "a.b_c"] {
             assert_eq!(PersonName::new(good).unwrap().as_str(), good);
         }
-        assert_eq!(LoginName::new("DOMAIN\\bob").unwrap().as_str(), "DOMAIN\\bob");
+        for good in ["DOMAIN\\bob", "bob@corp.local"] {
+            assert_eq!(LoginName::new(good).unwrap().as_str(), good);
+        }
         assert!(TargetName::new("fd00::1").is_ok(), "addresses name targets too");
         for bad in ["", "-oProxyCommand=x", "a b", "a\nb", "a@b", "a+b", "\u{202e}a", "..", "a/b", "\x1b[2J"]
         {

@@ -42,7 +42,7 @@ impl Link for Direct {
     }
 
     fn rekey(&mut self) {
-        let _ = self.0.transport.start_rekey();
+        let _ = self.0.transport.start_rekey(Duration::ZERO);
     }
 }
 
@@ -141,8 +141,8 @@ impl Link for Relayed {
 
     /// Of both hops, at the same time.
     fn rekey(&mut self) {
-        let _ = self.player.start_rekey();
-        let _ = self.far.transport.start_rekey();
+        let _ = self.player.start_rekey(Duration::ZERO);
+        let _ = self.far.transport.start_rekey(Duration::ZERO);
     }
 }
 

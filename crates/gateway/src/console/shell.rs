@@ -405,7 +405,7 @@ impl Shell {
             self.places = Some(self.judge().places(|_| true).await);
         }
         let places = self.places.iter().flatten();
-        let login = typed.split_once('@').map(|(login, _)| login);
+        let login = typed.rsplit_once('@').map(|(login, _)| login);
         let addresses = places.flat_map(|place| match (&place.login, login) {
             (Some(_), Some(_)) => vec![place.address() + " "],
             (Some(_), None) if typed.is_empty() => vec![place.address() + " "],

@@ -99,6 +99,18 @@ fn feed(transport: &mut Transport, bytes: &[u8]) {
 
 /// The client's and the server's end of a connection, its first exchange complete and the client authenticated.
 pub(crate) fn established() -> (Transport, Transport) {
+    let (mut client, mut server) = strangers();
+    // What a server says of a client that is authenticated.
+    server.send(&[52]).unwrap();
+    let success = server.outgoing().to_vec();
+    server.sent(success.len());
+    feed(&mut client, &success);
+    assert!(matches!(client.poll(Duration::ZERO), Ok(Some(Incoming::Packet([52])))));
+    (client, server)
+}
+
+/// The same, and the client not authenticated.
+pub(crate) fn strangers() -> (Transport, Transport) {
     let host_key = HostKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
     let mut client = Transport::client(Arc::new(ClientConfig::default()), Duration::ZERO).unwrap();
     let mut server = Transport::server(Arc::new(ServerConfig::new(vec![host_key])), Duration::ZERO).unwrap();
@@ -117,12 +129,6 @@ pub(crate) fn established() -> (Transport, Transport) {
             }
         }
         if !moved {
-            // What a server says of a client that is authenticated.
-            server.send(&[52]).unwrap();
-            let success = server.outgoing().to_vec();
-            server.sent(success.len());
-            feed(&mut client, &success);
-            assert!(matches!(client.poll(Duration::ZERO), Ok(Some(Incoming::Packet([52])))));
             return (client, server);
         }
     }

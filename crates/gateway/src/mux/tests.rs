@@ -78,7 +78,7 @@ async fn a_peer_that_reads_no_answer_is_not_read_and_goes_on_when_it_reads() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_peer_that_leaves_our_rekey_without_an_answer_is_ended() {
     let (mut peer, mut mux) = rig();
-    mux.hop.transport.start_rekey().unwrap();
+    mux.hop.transport.start_rekey(Duration::ZERO).unwrap();
     let end = flooded(&mut peer, &mut mux, 5 * 1024 * 1024);
     assert!(matches!(end, Err(MuxEnd::Hop(HopError::Transport(TransportError::PeerNotReading)))), "{end:?}");
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::pump::{Stop, stop_of};
 use crate::hop::{Hop, HopError};
+use crate::mux::{READ, WORK};
 
 /// Bytes in one end's send buffer above which the other end is not read. With one packet more they fit a
 /// pooled buffer.
@@ -100,18 +101,20 @@ pub(super) fn relieve<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Starts a key exchange where one is due, while none runs, whoever started it: two at once, each hop would have to keep
-/// what the other one's peer sent before its half.
-pub(super) fn rekey<C, T>(client: &mut Hop<C>, target: &mut Hop<T>) -> Result<(), Stop> {
+/// what the other one's peer sent before its half. True when one was started, which has a deadline to be kept.
+pub(super) fn rekey<C, T>(client: &mut Hop<C>, target: &mut Hop<T>, clock: Duration) -> Result<bool, Stop> {
     if exchanges(client) || exchanges(target) {
-        return Ok(());
+        return Ok(false);
     }
     if client.transport.wants_rekey() {
-        return client.transport.start_rekey().map_err(|error| Stop::Client(error.into()));
+        client.transport.start_rekey(clock).map_err(|error| Stop::Client(error.into()))?;
+        return Ok(true);
     }
     if target.transport.wants_rekey() {
-        return target.transport.start_rekey().map_err(|error| Stop::Target(error.into()));
+        target.transport.start_rekey(clock).map_err(|error| Stop::Target(error.into()))?;
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }
 
 /// True while a hop exchanges keys: its peer then sends no more payloads than are on the way.
@@ -142,8 +145,9 @@ where
     F: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut moved = false;
+    let (mut moved, mut work) = (false, 0);
     while may_read(from, to) && !relay.is_held(side) {
+        work += 1;
         let write_first = to.transport.outgoing().len() >= WORTH_WRITING && !exchanges(from);
         match from.transport.poll(host.clock()).map_err(|error| lost(side, error.into()))? {
             // After success they are ignored without a word (RFC 4252 §5.1).
@@ -172,16 +176,17 @@ where
             Some(_) => moved = true,
             None if write_first => break,
             None => match from.poll_fill(cx) {
-                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Ok(())) => (moved, work) = (true, work + READ),
                 Poll::Ready(Err(error)) => return Err(lost(side, error)),
                 Poll::Pending => break,
             },
         }
-        if host.must_pause() {
+        if host.must_pause() || work >= WORK {
             break;
         }
     }
-    Ok(moved)
+    // What is left of the bytes that were read wakes nobody.
+    Ok(moved || work >= WORK)
 }
 
 fn lost(side: Side, error: HopError) -> Stop {

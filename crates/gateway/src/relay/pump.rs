@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
         self.greet();
         self.follow_closing(cx)?;
-        rekey(&mut self.client, &mut self.target)?;
+        moved |= rekey(&mut self.client, &mut self.target, self.host.clock())?;
         moved |= relieve(&mut self.client, cx).map_err(Stop::Client)?;
         moved |= relieve(&mut self.target, cx).map_err(Stop::Target)?;
         match self.host.failure.take() {
@@ -254,19 +254,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
     /// Keeps the transports' deadlines.
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        let due = |hop: Option<Duration>| hop.unwrap_or(Duration::MAX);
-        let next = due(self.client.transport.next_deadline()).min(due(self.target.transport.next_deadline()));
-        if next == Duration::MAX {
-            return Ok(());
-        }
-        if next <= self.host.clock() {
+        if self.next_deadline().is_some_and(|next| next <= self.host.clock()) {
             let time = now();
             self.client.transport.handle_deadline(time).map_err(|error| Stop::Client(error.into()))?;
             self.target.transport.handle_deadline(time).map_err(|error| Stop::Target(error.into()))?;
-        } else {
+        }
+        if let Some(next) = self.next_deadline() {
             self.wake_at(next, cx);
         }
         Ok(())
+    }
+
+    /// When one of the transports wants to be called.
+    fn next_deadline(&self) -> Option<Duration> {
+        let hops = [self.client.transport.next_deadline(), self.target.transport.next_deadline()];
+        hops.into_iter().flatten().min()
     }
 
     /// Sees to it that the task is woken at `when` or earlier.

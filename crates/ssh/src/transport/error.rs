@@ -61,6 +61,9 @@ pub enum TransportError {
     /// The keys served too long and the peer did not complete a new exchange.
     #[error("key exchange overdue")]
     RekeyOverdue,
+    /// A key exchange after the first was not complete after two minutes.
+    #[error("key exchange not completed in time")]
+    ExchangeTooSlow,
     /// The peer makes us answer and does not read the answers.
     #[error("peer does not read what it asks for")]
     PeerNotReading,
@@ -88,6 +91,7 @@ impl TransportError {
             | Self::HostKey(_)
             | Self::HostKeyChanged
             | Self::RekeyOverdue
+            | Self::ExchangeTooSlow
             | Self::PeerNotReading => Fault::Peer,
             Self::NoCommonAlgorithm { .. } => Fault::Incompatible,
             Self::Closed | Self::Misuse(_) => Fault::Caller,
@@ -103,9 +107,10 @@ impl TransportError {
                 DisconnectReason::ProtocolError
             }
             Self::CorruptPacket => DisconnectReason::MacError,
-            Self::NoCommonAlgorithm { .. } | Self::KeyExchange | Self::RekeyOverdue => {
-                DisconnectReason::KeyExchangeFailed
-            }
+            Self::NoCommonAlgorithm { .. }
+            | Self::KeyExchange
+            | Self::RekeyOverdue
+            | Self::ExchangeTooSlow => DisconnectReason::KeyExchangeFailed,
             Self::HostKey(_) | Self::HostKeyChanged => DisconnectReason::HostKeyNotVerifiable,
             Self::PeerNotReading | Self::Closed | Self::Misuse(_) | Self::Crypto(_) => {
                 DisconnectReason::ByApplication
@@ -122,6 +127,7 @@ impl TransportError {
             Self::CorruptPacket => "corrupt packet",
             Self::NoCommonAlgorithm { .. } => "no common algorithm",
             Self::KeyExchange | Self::RekeyOverdue => "key exchange failed",
+            Self::ExchangeTooSlow => "key exchange not completed in time",
             Self::HostKey(_) => "host key not accepted",
             Self::HostKeyChanged => "host key changed",
             Self::PeerNotReading => "replies are not being read",

@@ -104,8 +104,12 @@ impl Transport {
         &mut self,
         payload: Range<usize>,
         sequence: u32,
+        now: Duration,
     ) -> Result<(), TransportError> {
         self.check_peer_reads()?;
+        if self.session.is_some() {
+            self.clock.exchange_since.get_or_insert(now);
+        }
         let payload = self.inbound.buffer.at(payload).to_vec();
         let peer = KexInit::parse(&payload)?;
         if let Role::Server(config) = &self.role
@@ -326,6 +330,7 @@ impl Transport {
         self.clock.keys_since = now;
         self.clock.rekey_due = false;
         self.clock.rekey_started = false;
+        self.clock.exchange_since = None;
         let established = self.session.as_mut().map(|s| std::mem::replace(&mut s.established, true));
         Ok(if established == Some(true) { Event::Rekeyed } else { Event::Established })
     }

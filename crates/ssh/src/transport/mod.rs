@@ -166,6 +166,8 @@ struct Clock {
     rekey_due: bool,
     /// `start_rekey` was called and the exchange is not complete.
     rekey_started: bool,
+    /// When the exchange began that is not complete; `None` for the first.
+    exchange_since: Option<Duration>,
 }
 
 impl Transport {
@@ -197,8 +199,8 @@ impl Transport {
         outbound.raw(format!("{}\r\n", ident::identification(role.software())).as_bytes());
         Self {
             state: exchange::State::Identification(ident::Scanner::new(!role.is_server())),
+            inbound: Inbound::new(role.is_server()),
             role,
-            inbound: Inbound::new(),
             outbound,
             own_kexinit: None,
             may_send: false,
@@ -215,8 +217,8 @@ impl Transport {
     /// [`Transport::received`].
     ///
     /// Has `at_least` bytes when [`Transport::poll`] returned `None` since the last bytes came,
-    /// unless a partial packet stands in the way: the buffer grows to one packet of the largest
-    /// size (256 KiB) or to the asked-for size, whichever is more, and no further. Never empty then;
+    /// unless a partial packet stands in the way: the buffer grows to one packet of the largest size (256 KiB, 80 KiB
+    /// of a client that is not authenticated) or to the asked-for size, whichever is more, and no further. Never empty then;
     /// empty only when the caller keeps receiving without polling, or before
     /// [`Transport::accept_host_key`]. Invalidates slices that `poll` handed out.
     pub fn receive_space(&mut self, at_least: usize) -> &mut [u8] {
@@ -250,6 +252,11 @@ impl Transport {
     /// Like [`Transport::give_receive_buffer`], for the send buffer.
     pub fn give_send_buffer(&mut self, buffer: Vec<u8>) {
         self.outbound.buffer.give(buffer);
+    }
+
+    /// False for a client that was not told yet that it is authenticated: a stranger, of which there may be many.
+    pub const fn knows_peer(&self) -> bool {
+        self.peer.admitted || !self.role.is_server()
     }
 
     /// True after an error, after DISCONNECT either way.

@@ -17,6 +17,8 @@ use super::rekey::Traffic;
 pub const MAX_PACKET_LENGTH: usize = 256 * 1024;
 /// The largest payload that can be sent; whatever fits into a peer's packet fits into ours.
 pub const MAX_PAYLOAD: usize = MAX_PACKET_LENGTH - 1 - MIN_PADDING;
+/// The limit for a client that is not authenticated, of which there may be many: what one has to say fits.
+const MAX_PACKET_LENGTH_AT_FIRST: usize = 80 * 1024;
 /// The limit before the first keys, when anybody can send: RFC 4253 §6.1 asks for 35,000.
 const MAX_CLEAR_PACKET_LENGTH: usize = 64 * 1024;
 const MIN_PADDING: usize = 4;
@@ -24,8 +26,6 @@ const MIN_PADDING: usize = 4;
 const MIN_PACKET_LENGTH: usize = 1 + 1 + MIN_PADDING;
 const LENGTH_FIELD: usize = 4;
 const MAX_TAG: usize = 64;
-/// Receive buffers don't grow beyond one packet of the largest size, unless asked to.
-const MAX_RECEIVE_BUFFER: usize = LENGTH_FIELD + MAX_PACKET_LENGTH + MAX_TAG;
 /// Random bytes drawn at once for padding; one draw costs as much as sealing 1 KiB.
 const PADDING_POOL: usize = 128;
 
@@ -40,6 +40,8 @@ pub(super) struct Inbound {
     pub(super) buffer: Buffer,
     key: OpeningKey,
     sequence: u32,
+    /// The largest `packet_length` accepted.
+    limit: usize,
     /// `packet_length` of the packet at the front of the buffer, once known.
     length: Option<usize>,
     /// A payload that was handed out and must not stay in the buffer.
@@ -48,20 +50,29 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new() -> Self {
+    /// For packets of a peer that is known, or of a stranger until [`Self::admit`].
+    pub(super) fn new(stranger: bool) -> Self {
         Self {
             buffer: Buffer::default(),
             key: OpeningKey::Clear,
             sequence: 0,
+            limit: if stranger { MAX_PACKET_LENGTH_AT_FIRST } else { MAX_PACKET_LENGTH },
             length: None,
             secret: None,
             traffic: Traffic::default(),
         }
     }
 
+    /// Accepts packets of every size from here on.
+    pub(super) const fn admit(&mut self) {
+        self.limit = MAX_PACKET_LENGTH;
+    }
+
+    /// The buffer does not grow beyond one packet of the largest size, unless asked to.
     pub(super) fn space(&mut self, at_least: usize) -> &mut [u8] {
         self.wipe_secret();
-        self.buffer.space(at_least.max(1), at_least.max(MAX_RECEIVE_BUFFER))
+        let most = LENGTH_FIELD + self.limit + MAX_TAG;
+        self.buffer.space(at_least.max(1), at_least.max(most))
     }
 
     /// Remembers to wipe a payload before the buffer is used or given away again.
@@ -113,7 +124,7 @@ impl Inbound {
         let length = self.key.packet_length(self.sequence, packet);
         let Some(length) = length.map_err(|_| TransportError::CorruptPacket)? else { return Ok(None) };
         let length = length as usize;
-        let limit = if self.key.is_clear() { MAX_CLEAR_PACKET_LENGTH } else { MAX_PACKET_LENGTH };
+        let limit = if self.key.is_clear() { MAX_CLEAR_PACKET_LENGTH } else { self.limit };
         let counted = if framing.length_counts { LENGTH_FIELD } else { 0 };
         if !(MIN_PACKET_LENGTH..=limit).contains(&length) || !(length + counted).is_multiple_of(framing.block)
         {
@@ -216,7 +227,7 @@ mod tests {
 
     #[test]
     fn clear_packets_round_trip_at_every_size_around_a_block() {
-        let (mut outbound, mut inbound) = (Outbound::new(), Inbound::new());
+        let (mut outbound, mut inbound) = (Outbound::new(), Inbound::new(false));
         for len in (1..70).chain([32_768, 35_000]) {
             let payload = vec![len as u8; len];
             outbound.packet(&payload[..len / 2], &payload[len / 2..]).unwrap();
@@ -231,12 +242,12 @@ mod tests {
     #[test]
     fn lengths_that_cannot_be_are_refused_from_four_bytes() {
         for length in [0u32, 1, 5, 6, 11, 35_000, 65_540, 262_144, 0x7fff_ffff, u32::MAX] {
-            let mut inbound = Inbound::new();
+            let mut inbound = Inbound::new(false);
             receive(&mut inbound, &length.to_be_bytes());
             assert!(matches!(inbound.open(), Err(TransportError::Protocol("packet length"))), "{length}");
         }
         for length in [12u32, 34_996, 65_532] {
-            let mut inbound = Inbound::new();
+            let mut inbound = Inbound::new(false);
             receive(&mut inbound, &length.to_be_bytes());
             assert!(inbound.open().unwrap().is_none(), "{length}");
             // A length alone costs nothing: the buffer follows the bytes that arrive.
@@ -250,7 +261,7 @@ mod tests {
             let mut packet = 12u32.to_be_bytes().to_vec();
             packet.push(padding);
             packet.resize(16, 0);
-            let mut inbound = Inbound::new();
+            let mut inbound = Inbound::new(false);
             receive(&mut inbound, &packet);
             assert!(matches!(inbound.open(), Err(TransportError::Protocol("padding length"))), "{padding}");
         }

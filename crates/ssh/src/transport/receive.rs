@@ -202,7 +202,7 @@ impl Transport {
                 return Ok(Some(Event::Packet(payload)));
             }
             Action::Skip => {}
-            Action::KexInit => self.peer_kexinit(payload, sequence)?,
+            Action::KexInit => self.peer_kexinit(payload, sequence, now)?,
             Action::ExchangeInit => self.exchange_init(payload)?,
             Action::ExchangeReply => return self.exchange_reply(payload),
             Action::NewKeys => return self.peer_newkeys(payload, now).map(Some),
@@ -240,11 +240,12 @@ impl Transport {
     }
 
     fn peer_ext_info(&mut self, payload: Range<usize>) -> Result<(), TransportError> {
-        // One after NEWKEYS, one before the end of authentication (RFC 8308 §2.4).
-        self.peer.ext_infos += 1;
-        if self.peer.ext_infos > 2 {
-            return Err(TransportError::Protocol("more than two EXT_INFO"));
+        // One after NEWKEYS, one before the end of authentication (RFC 8308 §2.4). OpenSSH counts none; what others say
+        // after that is passed over unread.
+        if self.peer.ext_infos == 2 {
+            return Ok(());
         }
+        self.peer.ext_infos += 1;
         let info = ExtInfo::parse(self.inbound.buffer.at(payload))?;
         Ok(self.peer.extensions.learn(info)?)
     }

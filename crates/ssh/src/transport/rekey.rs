@@ -31,6 +31,10 @@ const GIB: u64 = 1 << 30;
 /// RFC 4344 §3.1 wants new keys before 2^32 packets; sequence numbers of chacha20-poly1305 must not repeat.
 const MAX_PACKETS: u64 = 1 << 31;
 
+/// A key exchange after the first may take so long. OpenSSH has no limit; ours is there because a relay reads the other end no
+/// more meanwhile, and generous because a laptop may sleep.
+const EXCHANGE: Duration = Duration::from_secs(120);
+
 /// Use of one direction's keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Traffic {
@@ -75,14 +79,16 @@ impl Transport {
     ///
     /// In a relay, start one only while both hops [`can_send`](Transport::can_send), so while no exchange runs whoever
     /// started it: what one peer sent before its KEXINIT would have nowhere to go while the other hop exchanges keys.
-    /// Rekeys that the peer starts are answered within [`Transport::poll`].
+    /// Rekeys that the peer starts are answered within [`Transport::poll`]. Either must be complete two minutes after it began,
+    /// see [`Transport::handle_deadline`].
     ///
     /// # Errors
     /// When there is no randomness; the transport is closed then.
-    pub fn start_rekey(&mut self) -> Result<(), TransportError> {
+    pub fn start_rekey(&mut self, now: Duration) -> Result<(), TransportError> {
         if self.can_start_rekey() {
             self.send_kexinit().map_err(|error| self.fail(error))?;
             self.clock.rekey_started = true;
+            self.clock.exchange_since = Some(now);
         }
         Ok(())
     }
@@ -101,7 +107,8 @@ impl Transport {
         if self.is_closed() {
             return None;
         }
-        self.clock.send_kexinit_at.or_else(|| {
+        let overdue = self.clock.exchange_since.map(|since| since.saturating_add(EXCHANGE));
+        self.clock.send_kexinit_at.or(overdue).or_else(|| {
             let waiting = self.can_start_rekey() && !self.clock.rekey_due;
             let after = self.role.rekey().after.filter(|_| waiting)?;
             Some(self.clock.keys_since.saturating_add(after))
@@ -109,16 +116,19 @@ impl Transport {
     }
 
     /// Does what is due at `now`: sends the KEXINIT that waited for the client's, raises
-    /// [`Transport::wants_rekey`]. Calling it early or too often is harmless.
+    /// [`Transport::wants_rekey`], ends the connection when a key exchange after the first takes too long. Calling it
+    /// early or too often is harmless.
     ///
     /// # Errors
-    /// When there is no randomness; the transport is closed then.
+    /// [`TransportError::ExchangeTooSlow`], and when there is no randomness; the transport is closed then.
     pub fn handle_deadline(&mut self, now: Duration) -> Result<(), TransportError> {
         if self.next_deadline().is_none_or(|deadline| now < deadline) {
             return Ok(());
         }
         if self.clock.send_kexinit_at.is_some() {
             self.send_kexinit().map_err(|error| self.fail(error))
+        } else if self.clock.exchange_since.is_some() {
+            Err(self.fail(TransportError::ExchangeTooSlow))
         } else {
             self.clock.rekey_due = true;
             Ok(())

@@ -62,7 +62,10 @@ impl Transport {
         if self.is_closed() {
             return Err(TransportError::Closed);
         }
-        self.peer.admitted |= head.first() == Some(&SSH_MSG_USERAUTH_SUCCESS);
+        if head.first() == Some(&SSH_MSG_USERAUTH_SUCCESS) {
+            self.peer.admitted = true;
+            self.inbound.admit();
+        }
         if self.may_send {
             if self.outbound.traffic.is_spent(self.role.rekey()) {
                 return Err(self.fail(TransportError::RekeyOverdue));
@@ -173,8 +176,7 @@ impl Transport {
     }
 
     pub(super) fn check_peer_reads(&mut self) -> Result<(), TransportError> {
-        let unknown = self.role.is_server() && !self.peer.admitted;
-        let limit = if unknown { REPLY_LIMIT_AT_FIRST } else { REPLY_LIMIT };
+        let limit = if self.knows_peer() { REPLY_LIMIT } else { REPLY_LIMIT_AT_FIRST };
         if self.replies > limit { Err(self.fail(TransportError::PeerNotReading)) } else { Ok(()) }
     }
 }

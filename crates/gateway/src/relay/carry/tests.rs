@@ -73,7 +73,7 @@ impl Rig {
         let Self { client, target, relay, host, back, .. } = self;
         let mut moved = carry(Side::Client, client, target, relay, host, back, cx)?;
         moved |= carry(Side::Target, target, client, relay, host, back, cx)?;
-        rekey(client, target)?;
+        moved |= rekey(client, target, host.clock)?;
         moved |= relieve(client, cx).map_err(Stop::Client)?;
         moved |= relieve(target, cx).map_err(Stop::Target)?;
         Ok(moved)

@@ -70,7 +70,7 @@ pub(super) struct Host {
     now: Duration,
     /// The transports' time, likewise.
     clock: Duration,
-    /// Questions to policy since the session got the thread.
+    /// Questions to policy since the session got the thread, and host keys that were asked for.
     asked: u32,
     /// By [`ChannelKey::slot`].
     channels: Vec<Option<Channel>>,
@@ -275,6 +275,7 @@ impl RelayHost for Host {
             // The target's keys are ours to verify, not the client's to store.
             (Side::Target, GlobalRequestType::HostKeys(_)) => GlobalVerdict::Swallow,
             (Side::Client, GlobalRequestType::HostKeysProve(blobs)) => {
+                self.asked += 1;
                 self.host_keys.prove(blobs).map_or(GlobalVerdict::Refuse, GlobalVerdict::Answer)
             }
             (Side::Client, asked) if let Some(change) = Change::asked_by(asked) => {

@@ -4,6 +4,24 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[test]
+fn a_stranger_s_packets_are_short_and_those_of_who_is_known_are_not() {
+    let (mut client, mut server) = established();
+    client.send(&payload(1, 72 * 1024)).unwrap();
+    let (_, at_server) = pump(&mut client, &mut server);
+    assert_eq!(at_server, [Seen::Packet(payload(1, 72 * 1024))], "all that authentication needs");
+    server.send(&[52]).unwrap();
+    pump(&mut client, &mut server);
+    client.send(&payload(2, 250 * 1024)).unwrap();
+    let (_, at_server) = pump(&mut client, &mut server);
+    assert_eq!(at_server, [Seen::Packet(payload(2, 250 * 1024))]);
+
+    let (mut client, mut server) = established();
+    client.send(&payload(1, 80 * 1024)).unwrap();
+    feed(&mut server, &take_outgoing(&mut client)[..16]);
+    assert_eq!(drain(&mut server), Err(TransportError::CorruptPacket), "its beginning says enough");
+}
+
 const PACKETS: [(u32, usize); 3] = [(1, 0), (2, 40), (3, 300)];
 
 /// What one side should see once established.

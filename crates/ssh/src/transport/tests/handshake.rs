@@ -4,6 +4,7 @@ use super::*;
 use crate::key::{CertificateBuilder, CertificateKind};
 
 fn exchange_packets(client: &mut Transport, server: &mut Transport) {
+    server.inbound.admit();
     for (number, len) in [(1, 0), (2, 1), (3, 15), (4, 16), (5, 17), (6, 32_768), (7, 100_000)] {
         client.send(&payload(number, len)).unwrap();
         server.send_parts(&payload(number, len)[..3], &payload(number, len)[3..]).unwrap();
@@ -31,7 +32,7 @@ fn every_method_cipher_and_mac_carries_packets_and_rekeys() {
                     assert!(end.strict_kex() && end.can_send());
                 }
                 exchange_packets(&mut client, &mut server);
-                client.start_rekey().unwrap();
+                client.start_rekey(NOW).unwrap();
                 let rekeyed = vec![Seen::Rekeyed];
                 assert_eq!(pump(&mut client, &mut server), (rekeyed.clone(), rekeyed));
                 exchange_packets(&mut client, &mut server);

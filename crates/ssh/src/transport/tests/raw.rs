@@ -63,7 +63,7 @@ fn peers_without_strict_kex_may_chatter_and_keep_their_sequence_numbers() {
         server.send(&payload(round, 50)).unwrap();
         let packet = vec![Seen::Packet(payload(round, 50))];
         assert_eq!(pump(&mut client, &mut server), (packet.clone(), packet));
-        client.start_rekey().unwrap();
+        client.start_rekey(NOW).unwrap();
         pump(&mut client, &mut server);
     }
     // IGNORE, KEXINIT, INIT, DEBUG, NEWKEYS, 3 × (payload, KEXINIT, INIT, NEWKEYS): never reset.

@@ -22,10 +22,10 @@ fn either_side_or_both_at_once_with_packets_around() {
             end.send(&payload(1, 100)).unwrap();
         }
         if client_starts {
-            client.start_rekey().unwrap();
+            client.start_rekey(NOW).unwrap();
         }
         if server_starts {
-            server.start_rekey().unwrap();
+            server.start_rekey(NOW).unwrap();
         }
         assert_eq!((client.rekey_in_progress(), server.rekey_in_progress()), (client_starts, server_starts));
         assert_eq!((client.can_send(), server.can_send()), (!client_starts, !server_starts));
@@ -48,20 +48,51 @@ fn either_side_or_both_at_once_with_packets_around() {
 }
 
 #[test]
+fn an_exchange_that_the_peer_does_not_complete_ends_its_connection() {
+    for peer_starts in [false, true] {
+        let (mut client, mut server) = established();
+        if peer_starts {
+            client.start_rekey(NOW).unwrap();
+            feed(&mut server, &take_outgoing(&mut client));
+            assert_eq!(drain(&mut server).unwrap(), []);
+        } else {
+            server.start_rekey(NOW).unwrap();
+        }
+        let deadline = server.next_deadline().unwrap();
+        assert_eq!(deadline, NOW + Duration::from_secs(120));
+        server.handle_deadline(deadline - Duration::from_millis(1)).unwrap();
+        assert!(!server.is_closed());
+        assert_eq!(server.handle_deadline(deadline), Err(TransportError::ExchangeTooSlow));
+        assert!(server.is_closed());
+    }
+}
+
+#[test]
+fn a_complete_exchange_leaves_no_deadline_but_the_next() {
+    let limits = RekeyLimits { after: None, ..RekeyLimits::default() };
+    let config = ClientConfig { rekey: limits, ..ClientConfig::default() };
+    let (mut client, mut server) = established_with(config, server_config());
+    server.start_rekey(NOW).unwrap();
+    pump(&mut client, &mut server);
+    assert_eq!(server.next_deadline(), Some(NOW + Duration::from_secs(3600)));
+    assert_eq!(client.next_deadline(), None, "without a limit by time none is due");
+}
+
+#[test]
 fn starting_twice_or_too_early_does_nothing() {
     let mut client = client(ClientConfig::default());
     let before = client.outgoing().len();
-    client.start_rekey().unwrap();
+    client.start_rekey(NOW).unwrap();
     assert_eq!(client.outgoing().len(), before);
     let (mut client, mut server) = established();
-    client.start_rekey().unwrap();
+    client.start_rekey(NOW).unwrap();
     let once = client.outgoing().len();
-    client.start_rekey().unwrap();
+    client.start_rekey(NOW).unwrap();
     assert_eq!(client.outgoing().len(), once);
     // Nor does it start one of its own while the peer's is being answered.
     feed(&mut server, &take_outgoing(&mut client));
     drain(&mut server).unwrap();
-    server.start_rekey().unwrap();
+    server.start_rekey(NOW).unwrap();
     assert!(!server.rekey_in_progress());
     let rekeyed = vec![Seen::Rekeyed];
     assert_eq!(pump(&mut client, &mut server), (rekeyed.clone(), rekeyed));
@@ -72,7 +103,7 @@ fn another_host_key_is_refused() {
     let (mut client, mut server) = established();
     let other = HostKey::new(PrivateKey::generate(KeyKind::Ed25519).unwrap());
     server.role = Role::Server(Arc::new(ServerConfig::new(vec![other])));
-    client.start_rekey().unwrap();
+    client.start_rekey(NOW).unwrap();
     feed(&mut server, &take_outgoing(&mut client));
     drain(&mut server).unwrap();
     feed(&mut client, &take_outgoing(&mut server));
@@ -119,7 +150,7 @@ fn limits_ask_for_new_keys_and_time_does_too() {
     assert!(client.wants_rekey());
     pump(&mut client, &mut server);
     assert!(server.wants_rekey(), "what came in counts as well");
-    server.start_rekey().unwrap();
+    server.start_rekey(NOW).unwrap();
     assert!(!server.wants_rekey());
     pump(&mut client, &mut server);
     assert!(!client.wants_rekey() && !server.wants_rekey());
@@ -144,8 +175,9 @@ fn new_keys_start_the_clock_and_the_counts_again() {
     let (mut client, mut server) =
         established_with(ClientConfig { rekey, ..Default::default() }, server_config());
     client.handle_deadline(NOW + Duration::from_secs(60)).unwrap();
-    client.start_rekey().unwrap();
-    assert_eq!(client.next_deadline(), None, "an exchange runs already");
+    client.start_rekey(NOW).unwrap();
+    let overdue = Some(NOW + Duration::from_secs(120));
+    assert_eq!(client.next_deadline(), overdue, "an exchange runs already");
     pump(&mut client, &mut server);
     assert!(!client.wants_rekey());
     assert_eq!(client.next_deadline(), Some(NOW + Duration::from_secs(60)));
@@ -205,7 +237,7 @@ proptest! {
                     ends[end].send(&payload(sent[end], len)).unwrap();
                     sent[end] += 1;
                 }
-                Step::Rekey(end) => ends[usize::from(end)].start_rekey().unwrap(),
+                Step::Rekey(end) => ends[usize::from(end)].start_rekey(NOW).unwrap(),
                 Step::Move(end, n) => {
                     let to = usize::from(end);
                     let n = n.min(ends[1 - to].outgoing().len());

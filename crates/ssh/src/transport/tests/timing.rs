@@ -78,7 +78,7 @@ fn rekeys_keep_to_gcm_whoever_starts() {
     let (mut client, mut server) =
         established_with(ClientConfig { algorithms, ..Default::default() }, server_config());
     for start in [0, 1] {
-        [&mut client, &mut server][start].start_rekey().unwrap();
+        [&mut client, &mut server][start].start_rekey(NOW).unwrap();
         assert_eq!(negotiated_cipher(&mut client, &mut server), Cipher::Aes256Gcm);
     }
 }

@@ -53,6 +53,21 @@ fn an_end_that_reads_no_answer_is_not_read_and_goes_on_when_it_reads() {
     }
 }
 
+/// Messages that nobody hears of fill no turn beyond its measure, and none of them is forgotten.
+#[test]
+fn messages_that_mean_nothing_have_their_turns_like_others() {
+    let mut rig = Rig::new();
+    let (many, ignored) = (3 * WORK, [50_u8, 0]);
+    (0..many).for_each(|_| rig.peers.client.sends(&ignored));
+    rig.peers.client.sends(&passing(1, 10));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let Rig { client, target, relay, host, back, .. } = &mut rig;
+    assert!(carry(Side::Client, client, target, relay, host, back, cx).unwrap(), "more may come");
+    assert_eq!(rig.target.transport.pending(), 0, "what comes last waits for the next turn");
+    rig.settle();
+    assert_eq!(rig.peers.target.got, [passing(1, 10)]);
+}
+
 /// One that writes before it reads is well: what waits for it is the other's.
 #[test]
 fn an_end_that_reads_no_data_is_read_all_the_same() {
@@ -79,7 +94,7 @@ fn an_end_that_reads_no_data_is_read_all_the_same() {
 fn an_end_that_leaves_our_rekey_without_an_answer_is_ended() {
     for side in Side::BOTH {
         let mut rig = Rig::new();
-        rig.hop(side).transport.start_rekey().unwrap();
+        rig.hop(side).transport.start_rekey(Duration::ZERO).unwrap();
         let stop = rig.floods(side, 5 * 1024 * 1024);
         let (Err(Stop::Client(error) | Stop::Target(error)), transport) = (stop, &rig.hop(side).transport)
         else {

@@ -26,7 +26,7 @@ fn our_rekey_waits_for_one_that_the_other_peer_started() {
     let mut rig = Rig::new();
     let before = rig.hashes();
     rig.host.clock = Duration::from_secs(3000);
-    rig.peers.target.transport.start_rekey().unwrap();
+    rig.peers.target.transport.start_rekey(Duration::ZERO).unwrap();
     rig.peers.target.speaks();
     rig.turns().unwrap();
     assert!(!rig.target.transport.can_send(), "its KEXINIT was answered, and its REPLY does not come yet");
@@ -62,7 +62,7 @@ fn both_peers_may_start_at_once() {
     let before = rig.hashes();
     for side in Side::BOTH {
         rig.peers[side].sends(&passing(1, 30_000));
-        rig.peers[side].transport.start_rekey().unwrap();
+        rig.peers[side].transport.start_rekey(Duration::ZERO).unwrap();
         rig.peers[side].sends(&passing(2, 30_000));
     }
     rig.settle();
@@ -79,10 +79,10 @@ fn hops_that_exchange_keys_at_once_do_not_wait_for_each_other() {
         let mut rig = Rig::new();
         let before = rig.hashes();
         for side in Side::BOTH {
-            rig.hop(side).transport.start_rekey().unwrap();
+            rig.hop(side).transport.start_rekey(Duration::ZERO).unwrap();
             (0..40).for_each(|number| rig.peers[side].sends(&passing(number, 30_000)));
             if peers_start {
-                rig.peers[side].transport.start_rekey().unwrap();
+                rig.peers[side].transport.start_rekey(Duration::ZERO).unwrap();
             }
             (40..80).for_each(|number| rig.peers[side].sends(&passing(number, 30_000)));
         }
