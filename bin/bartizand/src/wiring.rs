@@ -389,6 +389,7 @@ fn settings(config: &Config) -> Settings {
         login_grace: config.login_grace,
         accept_env: config.accept_env.clone(),
         key_exchange: config.key_exchange.clone(),
+        macs: config.macs.clone(),
         workers: config.workers,
         ..Settings::default()
     }

@@ -9,7 +9,7 @@ use bartizan_model::NodeId;
 use bartizan_record::Recordings;
 use bartizan_record::space::Space;
 use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
-use bartizan_ssh::transport::{Algorithms, ClientConfig, KexMethod, ServerConfig};
+use bartizan_ssh::transport::{Algorithms, ClientConfig, KexMethod, Mac, RekeyLimits, ServerConfig};
 use bartizan_store::{IndexProgress, Store, Vault};
 use tokio::sync::watch;
 
@@ -52,6 +52,8 @@ pub struct Settings {
     pub accept_env: Vec<String>,
     /// Key exchange methods offered to clients, best first; never empty.
     pub key_exchange: Vec<KexMethod>,
+    /// MACs offered to clients for ciphers that need one, best first; never empty.
+    pub macs: Vec<Mac>,
     /// Whether interactive sessions are told that they are recorded.
     pub banner: bool,
     /// Threads that carry connections; 0 is one for each core.
@@ -61,7 +63,8 @@ pub struct Settings {
 impl Settings {
     /// How a server transport with these host keys is set up.
     pub(crate) fn server_config(&self, host_keys: Vec<HostKey>) -> ServerConfig {
-        let algorithms = Algorithms { kex: self.key_exchange.clone(), ..Algorithms::default() };
+        let (kex, macs) = (self.key_exchange.clone(), self.macs.clone());
+        let algorithms = Algorithms { kex, macs, ..Algorithms::default() };
         ServerConfig { algorithms, ..ServerConfig::new(host_keys) }
     }
 
@@ -81,6 +84,7 @@ impl Default for Settings {
             login_grace: Duration::from_secs(60),
             accept_env: ["LANG", "LC_*", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"].map(String::from).into(),
             key_exchange: KexMethod::WITHOUT_NIST_CURVES.to_vec(),
+            macs: Mac::ENCRYPT_THEN_MAC.to_vec(),
             banner: true,
             workers: 0,
         }
@@ -206,7 +210,7 @@ impl Shared {
         if let Some((_, config)) = known.iter().find(|(algorithms, _)| *algorithms == host_key_algorithms) {
             return config.clone();
         }
-        let mut config = ClientConfig::default();
+        let mut config = client_config();
         if let Some(algorithms) = &host_key_algorithms {
             config.host_key_algorithms.clone_from(algorithms);
         }
@@ -220,5 +224,16 @@ impl Shared {
         let mut stopping = self.stopping.clone();
         // The sender lives as long as the server; without it there is nothing left to serve.
         let _ = stopping.wait_for(|&stopping| stopping).await;
+    }
+}
+
+/// What all targets are offered.
+fn client_config() -> ClientConfig {
+    ClientConfig {
+        // Network gear and embedded servers know no other; who knows a better one takes that.
+        algorithms: Algorithms { macs: Mac::ALL.to_vec(), ..Algorithms::default() },
+        // OpenSSH's client exchanges keys by use alone unless it is told otherwise, and some gear drops a connection for it.
+        rekey: RekeyLimits { after: None, ..RekeyLimits::default() },
+        ..ClientConfig::default()
     }
 }

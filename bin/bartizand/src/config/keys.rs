@@ -53,6 +53,7 @@ pub(crate) const RELOADED: [&str; 9] = [
     "limits.half_open_per_source",
     "limits.half_open_per_second",
     "ssh.key_exchange",
+    "ssh.macs",
     "session.accept_env",
     "session.drain",
 ];
@@ -153,6 +154,16 @@ pub(crate) const KEYS: &[Key] = &[
         consequence: "How keys are agreed on with clients; the client's order decides. \
             The first alone also withstands quantum computers to come, and needs OpenSSH 9.9 or later. \
             The last three are for clients that must use NIST curves. Targets are offered all of them.",
+    },
+    Key {
+        name: "ssh.macs",
+        kind: Kind::List,
+        unit: "names of MACs: `hmac-sha2-256-etm@openssh.com`, `hmac-sha2-512-etm@openssh.com`, \
+            `hmac-sha2-256`, `hmac-sha2-512`",
+        default: "[\"hmac-sha2-256-etm@openssh.com\", \"hmac-sha2-512-etm@openssh.com\"]",
+        consequence: "What protects AES-CTR with clients that have no AES-GCM and no ChaCha20-Poly1305. \
+            The last two are for clients that know no better, such as libssh2 before 1.11 (`curl sftp://` of Debian 12); \
+            ssh-audit warns of them. Targets are offered all of them.",
     },
     Key {
         name: "session.accept_env",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bartizan_model::NodeId;
 use bartizan_record::space::{Mark, Watermarks};
-use bartizan_ssh::transport::KexMethod;
+use bartizan_ssh::transport::{KexMethod, Mac};
 use bartizan_store::PostgresOptions;
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) half_open_per_second: usize,
     /// Key exchange methods for clients; never empty.
     pub(crate) key_exchange: Vec<KexMethod>,
+    /// MACs for clients; never empty.
+    pub(crate) macs: Vec<Mac>,
     /// Patterns of environment variables that clients may set.
     pub(crate) accept_env: Vec<String>,
     /// How long live sessions are waited for when the server stops.
@@ -69,6 +71,7 @@ impl Config {
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
             half_open_per_second: read.count("limits.half_open_per_second", 20, 1, 1_000_000),
             key_exchange: read.key_exchange(),
+            macs: read.macs(),
             accept_env: read.accept_env(),
             drain: read.duration("session.drain", 30, 0, 86_400),
             retention: Rules {
@@ -110,6 +113,7 @@ impl Config {
             Database::Postgres { options, password_file } => (options.to_string(), password_file.as_ref()),
         };
         let methods: Vec<_> = self.key_exchange.iter().map(|method| method.name()).collect();
+        let macs: Vec<_> = self.macs.iter().map(|mac| mac.name()).collect();
         vec![
             ("node", self.node.to_string()),
             ("listen", addresses(&self.listen)),
@@ -123,6 +127,7 @@ impl Config {
             ("limits.half_open_per_source", self.half_open_per_source.to_string()),
             ("limits.half_open_per_second", self.half_open_per_second.to_string()),
             ("ssh.key_exchange", methods.join(", ")),
+            ("ssh.macs", macs.join(", ")),
             ("session.accept_env", self.accept_env.join(", ")),
             ("session.drain", seconds(self.drain)),
             ("recordings.keep", written(self.retention.keep.as_ref().map(|(written, _)| written))),
@@ -145,6 +150,7 @@ impl Config {
             half_open_per_source: newer.half_open_per_source,
             half_open_per_second: newer.half_open_per_second,
             key_exchange: newer.key_exchange,
+            macs: newer.macs,
             accept_env: newer.accept_env,
             drain: newer.drain,
             ..self.clone()
@@ -299,25 +305,40 @@ impl Reading<'_> {
     }
 
     fn key_exchange(&mut self) -> Vec<KexMethod> {
-        let default = || KexMethod::WITHOUT_NIST_CURVES.to_vec();
-        let Some((line, items)) = self.list("ssh.key_exchange") else { return default() };
+        let known = || KexMethod::ALL.map(KexMethod::name).join(", ");
+        self.algorithms("ssh.key_exchange", &KexMethod::WITHOUT_NIST_CURVES, KexMethod::from_name, known)
+    }
+
+    fn macs(&mut self) -> Vec<Mac> {
+        let known = || Mac::ALL.map(Mac::name).join(", ");
+        self.algorithms("ssh.macs", &Mac::ENCRYPT_THEN_MAC, Mac::from_name, known)
+    }
+
+    /// A list of names of algorithms, each taken once.
+    fn algorithms<A: Copy + PartialEq>(
+        &mut self,
+        key: &'static str,
+        default: &[A],
+        from_name: fn(&str) -> Option<A>,
+        known: impl Fn() -> String,
+    ) -> Vec<A> {
+        let Some((line, items)) = self.list(key) else { return default.to_vec() };
         if items.is_empty() {
-            self.fault(line, "ssh.key_exchange", "is empty; nobody could connect");
-            return default();
+            self.fault(line, key, "is empty; nobody could connect");
+            return default.to_vec();
         }
-        let mut methods = Vec::new();
+        let mut algorithms = Vec::new();
         for At { line, value } in items {
-            match KexMethod::from_name(&value) {
-                Some(method) if !methods.contains(&method) => methods.push(method),
+            match from_name(&value) {
+                Some(algorithm) if !algorithms.contains(&algorithm) => algorithms.push(algorithm),
                 Some(_) => {}
                 None => {
-                    let known = KexMethod::ALL.map(KexMethod::name).join(", ");
-                    let why = format!("holds \"{}\"; known are {known}", shown(&value));
-                    self.fault(line, "ssh.key_exchange", &why);
+                    let why = format!("holds \"{}\"; known are {}", shown(&value), known());
+                    self.fault(line, key, &why);
                 }
             }
         }
-        methods
+        algorithms
     }
 
     fn accept_env(&mut self) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bartizan_ssh::transport::KexMethod;
+use bartizan_ssh::transport::{KexMethod, Mac};
 
 use super::keys::{KEYS, RELOADED, SECTIONS};
 use super::*;
@@ -41,6 +41,7 @@ fn every_key_can_be_written_and_means_something() {
         half_open_per_second = 7
         [ssh]
         key_exchange = ["ecdh-sha2-nistp384", "mlkem768x25519-sha256"]
+        macs = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-256"]
         [session]
         accept_env = ["LANG", "APP_*"]
         drain = "0s"
@@ -60,6 +61,7 @@ fn every_key_can_be_written_and_means_something() {
     assert_eq!(config.drain, Duration::ZERO);
     assert_eq!(config.metrics_listen, ["127.0.0.1:9222".parse().unwrap()]);
     assert_eq!(config.key_exchange, [KexMethod::EcdhSha2Nistp384, KexMethod::MlKem768X25519Sha256]);
+    assert_eq!(config.macs, [Mac::HmacSha256Etm, Mac::HmacSha256]);
 }
 
 /// What is compared at a reload and shown by `check` is all of it, and what a reload takes is what it says.
@@ -85,6 +87,7 @@ fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
         half_open_per_second = 7
         [ssh]
         key_exchange = ["mlkem768x25519-sha256"]
+        macs = ["hmac-sha2-256"]
         [session]
         accept_env = ["LANG"]
         drain = "5m"
@@ -131,6 +134,7 @@ fn faults_name_line_and_remedy() {
         "limits = 3\nlisten = []\n",
         "[ssh]\nkey_exchange = [\"diffie-hellman-group14-sha1\"]\n",
         "[ssh]\nkey_exchange = []\n",
+        "[ssh]\nmacs = [\"hmac-sha1\"]\n",
         "[metrics]\nlisten = [\"9222\"]\n[session]\ndrain = \"25h\"\n",
         "[space]\nlow = \"lots\"\nfull = \"10%\"\n",
         "[space]\nfull = \"30%, 1GiB\"\n",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bartizan_testkit::{BartizanOptions, KeyPair, KeyType, Pattern, run, run_with_input};
+use bartizan_testkit::{BartizanOptions, KeyPair, KeyType, Pattern, SshdOptions, run, run_with_input};
 
 use crate::scene::{Options, Scene, Way, text, trust_bartizan, ways};
 
@@ -17,6 +17,9 @@ ways! {
         the_right_key_may_come_late,
         the_target_s_host_keys_stay_on_their_side,
         a_silent_session_is_kept_alive,
+        clients_take_us_for_openssh,
+        a_target_without_better_macs_is_reached,
+        macs_for_old_clients_can_be_switched_on,
 }
 
 /// What an operator can switch on for clients that must have it.
@@ -212,6 +215,36 @@ fn our_other_host_keys_are_learned() {
     for key in keys {
         assert!(known.contains(key.split(' ').nth(2).unwrap()), "{key} was not learned:\n{known}");
     }
+}
+
+/// What OpenSSH says to its like alone.
+fn clients_take_us_for_openssh(way: Way) {
+    let scene = Scene::new(way);
+    let mut ssh = scene.client.ssh();
+    run(ssh.args(["-v", scene.host(), "exit 7"])).exits(7).says(&["requesting no-more-sessions@openssh.com"]);
+}
+
+/// As much as dropbear before 2020 and OpenSSH before 6.2 can do.
+fn a_target_without_better_macs_is_reached(way: Way) {
+    let config = vec!["Ciphers aes256-ctr".into(), "MACs hmac-sha2-256".into()];
+    let sshd = SshdOptions { config, ..SshdOptions::default() };
+    let scene = Scene::with(way, &Options { sshd, ..Options::default() });
+    let bytes = Pattern::bytes(7, 300_000);
+    let done = run_with_input(scene.client.ssh().args([scene.host(), "cat"]), &bytes).ok();
+    assert!(done.stdout == bytes);
+}
+
+fn macs_for_old_clients_can_be_switched_on(way: Way) {
+    let old = ["-c", "aes128-ctr", "-m", "hmac-sha2-512"];
+    let scene = Scene::new(way);
+    run(scene.client.ssh().args(old).args([scene.host(), "exit 7"])).exits(255).says(&["no matching mac"]);
+
+    let macs = "\n[ssh]\nmacs = [\"hmac-sha2-256-etm@openssh.com\", \"hmac-sha2-512\"]\n";
+    let bartizan = BartizanOptions::written(macs);
+    let scene = Scene::with(way, &Options { bartizan, ..Options::default() });
+    let bytes = Pattern::bytes(8, 300_000);
+    let done = run_with_input(scene.client.ssh().args(old).args([scene.host(), "cat"]), &bytes).ok();
+    assert!(done.stdout == bytes);
 }
 
 fn a_silent_session_is_kept_alive(way: Way) {

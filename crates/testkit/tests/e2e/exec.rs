@@ -2,7 +2,7 @@
 
 use bartizan_testkit::{Pattern, SshdOptions, run, run_with_input, sha256, shell};
 
-use crate::scene::{Options, Scene, Way, ways};
+use crate::scene::{Options, Scene, Way, text, ways};
 
 ways! {
     everywhere:
@@ -11,7 +11,9 @@ ways! {
         both_outputs_are_exact_to_the_byte,
         a_closed_input_is_an_end_of_file,
         an_end_of_input_does_not_end_the_command,
-        a_long_command_line_passes;
+        a_long_command_line_passes,
+        a_reader_that_stops_ends_the_program,
+        a_slow_reader_is_taken_for_alive;
     bartizan:
         the_session_is_on_record,
         variables_outside_the_list_do_not_reach_the_target,
@@ -69,6 +71,27 @@ fn a_long_command_line_passes(way: Way) {
         assert_eq!(event["length"], 100_000 + "printf %s  | wc -c".len());
         assert!(event["command"].as_str().unwrap().len() <= 40_000, "cut, with the length kept");
     }
+}
+
+/// `eow@openssh.com`, which OpenSSH sends to its like alone: without it this never ends.
+fn a_reader_that_stops_ends_the_program(way: Way) {
+    let scene = Scene::new(way);
+    let (ssh, host) = (scene.client.ssh_line(), scene.host());
+    assert_eq!(shell(&format!("{ssh} {host} yes | head -1")).ok().text(), "y\n");
+}
+
+/// The program is over and its channel half closed, and the server asks every second whether somebody is there. The pause is the
+/// scenario: meanwhile the client has output to write that nobody takes.
+fn a_slow_reader_is_taken_for_alive(way: Way) {
+    let config = vec!["ClientAliveInterval 1".into(), "ClientAliveCountMax 2".into()];
+    let sshd = SshdOptions { config, ..SshdOptions::default() };
+    let scene = Scene::with(way, &Options { sshd, ..Options::default() });
+    let (ssh, host, status) = (scene.client.ssh_line(), scene.host(), scene.folder().join("status"));
+    let status = text(&status);
+    let line =
+        format!("({ssh} {host} 'head -c 1000000 /dev/zero; exit 7'; echo $? > {status}) | (sleep 5; wc -c)");
+    assert_eq!(shell(&line).ok().text().trim(), "1000000");
+    assert_eq!(std::fs::read_to_string(status).unwrap().trim(), "7");
 }
 
 fn the_session_is_on_record(way: Way) {

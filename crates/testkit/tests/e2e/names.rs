@@ -36,6 +36,16 @@ fn a_name_does_not_make_a_person() {
     scene.exec("true").exits(255).says(&["permission denied"]);
 }
 
+/// The protocol's answer to a name that cannot be is a refusal without a word.
+#[test]
+fn an_inner_client_reads_why_its_login_is_no_name() {
+    let mut scene = Scene::new(Way::ProxyJump);
+    scene.client.host("web-1-odd", "web-1:22", "a+b", &["ProxyJump bastion"]);
+    run(scene.client.ssh().args(["web-1-odd", "true"]))
+        .exits(255)
+        .says(&["login name \"a+b\" holds a character"]);
+}
+
 #[test]
 fn names_that_nobody_has_are_refused_and_shown_escaped() {
     let scene = Scene::new(Way::UserName);
