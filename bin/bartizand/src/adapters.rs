@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bartizan_api::{KeyParser, ParsedKey, PrivateKeyParser};
 use bartizan_gateway::{LiveSessions, TargetTests};
 use bartizan_model::api::TargetTestStep;
-use bartizan_model::{Fingerprint, LoginName, SessionId, Target};
+use bartizan_model::{Fingerprint, LoginName, SessionId, SessionSummary, Target};
 use bartizan_ssh::key::{PrivateKey, PublicKey};
 use tokio::sync::mpsc;
 
@@ -16,8 +16,12 @@ const MAX_COMMENT_BYTES: usize = 256;
 pub(crate) struct Live(pub(crate) LiveSessions);
 
 impl bartizan_api::LiveSessions for Live {
-    fn contains(&self, session: &SessionId) -> bool {
-        self.0.contains(session)
+    fn find(&self, session: &SessionId) -> Option<SessionSummary> {
+        self.0.find(session)
+    }
+
+    fn all(&self) -> Vec<SessionSummary> {
+        self.0.all()
     }
 
     fn terminate(&self, session: &SessionId, reason: &str) -> bool {

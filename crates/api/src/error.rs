@@ -88,6 +88,14 @@ impl From<StoreError> for ApiError {
                 Self::conflict(text).hint("another process rotated the master key; start this one again")
             }
             StoreError::Moved { .. } => Self::conflict(text).hint("somebody else changed it; try again"),
+            StoreError::Full(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                format!("{text}; nothing was changed"),
+            )
+            .hint(
+                "free space: grow the file system, or set `[recordings] keep_size` and restart the server \
+                     (docs/space.md); `bartizan session terminate` ends live sessions meanwhile",
+            ),
             StoreError::IndexDamaged(_) => Self::unavailable(text).hint("ask again in a moment"),
             StoreError::Replaced(_) => Self::unavailable(text),
             StoreError::Damaged(_) => {

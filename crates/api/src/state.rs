@@ -9,7 +9,7 @@ use bartizan_audit::{Log, Urgency};
 use bartizan_model::api::{IndexStatus, TargetTestStep};
 use bartizan_model::event::{Body, Event};
 use bartizan_model::metric::Meter;
-use bartizan_model::{LoginName, NodeId, SessionId, Target, Timestamp};
+use bartizan_model::{LoginName, NodeId, SessionId, SessionSummary, Target, Timestamp};
 use bartizan_record::Gauge;
 use bartizan_record::space::Space;
 use bartizan_store::{IndexProgress, Store, Vault};
@@ -25,8 +25,11 @@ const REBUILD_PATIENCE: Duration = Duration::from_secs(50);
 
 /// The sessions that are live, wherever they are carried: this room does not know.
 pub trait LiveSessions: Send + Sync {
-    /// Whether a session is live and nobody has ended it yet.
-    fn contains(&self, session: &SessionId) -> bool;
+    /// A session that is live and that nobody has ended yet.
+    fn find(&self, session: &SessionId) -> Option<SessionSummary>;
+
+    /// All that are live and that nobody has ended yet, in no order; the bytes that passed are not known here.
+    fn all(&self) -> Vec<SessionSummary>;
 
     /// Ends a session and tells its person why. False when it is not live any more.
     fn terminate(&self, session: &SessionId, reason: &str) -> bool;
@@ -160,7 +163,10 @@ impl ApiState {
         match tokio::time::timeout(INDEX_PATIENCE, self.parts.index.reaches(head)).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(ApiError::unavailable("the index does not keep up with the audit log")
-                .hint("see the server's log; the log itself is read with `bartizan log export`")),
+                .hint(
+                    "see the server's log: while there is no space, free some (docs/space.md); otherwise `bartizan log reindex` \
+                     makes the index again. `bartizan log export` reads the log itself",
+                )),
         }
     }
 }

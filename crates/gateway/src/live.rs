@@ -1,12 +1,29 @@
 //! The sessions that are live, for operators who end one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bartizan_model::SessionId;
+use bartizan_model::{SessionId, SessionSummary};
 use tokio::sync::{oneshot, watch};
 
-type Waiting = HashMap<SessionId, oneshot::Sender<String>>;
+type Waiting = HashMap<SessionId, Live>;
+
+/// One of them, whom nobody has ended yet.
+#[derive(Debug)]
+struct Live {
+    summary: SessionSummary,
+    /// Whether it passes by break-glass grants alone by now.
+    emergency: Arc<AtomicBool>,
+    tell: oneshot::Sender<String>,
+}
+
+impl Live {
+    fn summary(&self) -> SessionSummary {
+        let break_glass = self.emergency.load(Ordering::Relaxed);
+        SessionSummary { break_glass, ..self.summary.clone() }
+    }
+}
 
 /// The live sessions of a gateway. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +42,14 @@ pub(crate) struct Lives {
 }
 
 impl LiveSessions {
-    /// Whether a session is live and nobody has ended it yet.
-    pub fn contains(&self, session: &SessionId) -> bool {
-        self.waiting().contains_key(session)
+    /// A session that is live and that nobody has ended yet.
+    pub fn find(&self, session: &SessionId) -> Option<SessionSummary> {
+        self.waiting().get(session).map(Live::summary)
+    }
+
+    /// All that are live and that nobody has ended yet, in no order. What passed is not counted here.
+    pub fn all(&self) -> Vec<SessionSummary> {
+        self.waiting().values().map(Live::summary).collect()
     }
 
     /// Ends a session; its person is told the reason. False when it is not live, or was ended already.
@@ -35,7 +57,7 @@ impl LiveSessions {
     /// The caller has logged it before: evidence before effect.
     pub fn terminate(&self, session: &SessionId, reason: &str) -> bool {
         let waiting = self.waiting().remove(session);
-        waiting.is_some_and(|waiting| waiting.send(reason.to_owned()).is_ok())
+        waiting.is_some_and(|live| live.tell.send(reason.to_owned()).is_ok())
     }
 
     /// How many there are.
@@ -52,17 +74,12 @@ impl LiveSessions {
         let _ = self.count.subscribe().wait_for(|&count| count == 0).await;
     }
 
-    pub(crate) fn enter(&self, session: SessionId) -> Lives {
-        let (tell, told) = oneshot::channel();
-        self.waiting().insert(session, tell);
+    /// Takes in a session; `emergency` becomes true when it passes by break-glass grants alone.
+    pub(crate) fn enter(&self, summary: SessionSummary, emergency: Arc<AtomicBool>) -> Lives {
+        let ((tell, told), session) = (oneshot::channel(), summary.id);
+        self.waiting().insert(session, Live { summary, emergency, tell });
         self.count.send_modify(|count| *count += 1);
         Lives { session, all: self.clone(), told }
-    }
-
-    /// One of them.
-    #[cfg(test)]
-    pub(crate) fn any(&self) -> Option<SessionId> {
-        self.waiting().keys().next().copied()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -89,15 +106,26 @@ impl Drop for Lives {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_model::{Timestamp, Way};
+
     use super::*;
+
+    fn begun() -> SessionSummary {
+        let who = ("alice".parse().unwrap(), "root".parse().unwrap(), "web-1".parse().unwrap());
+        let source = "10.0.0.9:50000".parse().unwrap();
+        SessionSummary::begin(SessionId::new(), who, Way::ProxyJump, source, Timestamp::now())
+    }
 
     #[tokio::test]
     async fn a_session_is_ended_once_and_only_while_it_lives() {
         let all = LiveSessions::default();
-        let (first, second) = (SessionId::new(), SessionId::new());
-        let (mut lives, gone) = (all.enter(first), all.enter(second));
+        let (one, other, emergency) = (begun(), begun(), Arc::<AtomicBool>::default());
+        let (first, second) = (one.id, other.id);
+        let (mut lives, gone) = (all.enter(one.clone(), emergency.clone()), all.enter(other, Arc::default()));
         drop(gone);
-        assert!(all.contains(&first) && !all.contains(&second));
+        assert_eq!((all.find(&first), all.find(&second)), (Some(one.clone()), None));
+        emergency.store(true, Ordering::Relaxed);
+        assert_eq!(all.all(), [SessionSummary { break_glass: true, ..one }]);
         assert!(!all.terminate(&second, "late"));
         assert!(all.terminate(&first, "audit") && !all.terminate(&first, "again"));
         assert_eq!(lives.terminated().await, "audit");

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bartizan_access::{Action, Authenticated, Decision, DenyReason, Request};
 use bartizan_audit::{LogError, Logged, Pending};
 use bartizan_model::event::{Body, Outcome, Severity};
-use bartizan_model::{GrantId, LoginName, RecordingFile, SessionId, Timestamp, Way};
+use bartizan_model::{GrantId, LoginName, RecordingFile, SessionId, SessionSummary, Timestamp, Way};
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder};
 use bartizan_ssh::key::HostKey;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -50,6 +50,14 @@ pub(crate) struct Visit {
     pub(crate) host_keys: Vec<HostKey>,
 }
 
+impl Visit {
+    /// What listings say of the session that it becomes.
+    fn summary(&self, session: SessionId, grant: &Grant) -> SessionSummary {
+        let who = (self.who.person().clone(), self.login.clone(), grant.target.name.clone());
+        SessionSummary::begin(session, who, self.way, self.source, Timestamp::now())
+    }
+}
+
 /// Runs a session from the decision to its end. The client is told in its own terms when it does not come to be.
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     client: Hop<S>,
@@ -73,7 +81,8 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         trail.declare_emergency();
     }
     // The promise is kept until the end is on record; the session counts as live until its relay is over.
-    let (mut lives, promise) = (shared.live.enter(session), Rc::new(EndPromise::new(&trail)));
+    let mut lives = shared.live.enter(visit.summary(session, &grant), trail.emergency());
+    let promise = Rc::new(EndPromise::new(&trail));
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,
         Err(error) => return refuse::explain(client, &error.into()).await,

@@ -82,6 +82,11 @@ impl Trail {
         self.emergency.store(true, Ordering::Relaxed);
     }
 
+    /// True once the session passes by break-glass grants alone: for who looks from elsewhere.
+    pub(crate) fn emergency(&self) -> Arc<AtomicBool> {
+        self.emergency.clone()
+    }
+
     /// Whether the session passes by break-glass grants alone.
     pub(crate) fn is_emergency(&self) -> bool {
         self.emergency.load(Ordering::Relaxed)

@@ -90,3 +90,32 @@ pub struct SessionSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Timestamp>,
 }
+
+impl SessionSummary {
+    /// A session that begins.
+    pub fn begin(
+        id: SessionId,
+        (person, login, target): (PersonName, LoginName, TargetName),
+        way: Way,
+        source: SocketAddr,
+        started: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            person,
+            login,
+            target,
+            state: SessionState::Live,
+            way,
+            source,
+            started,
+            ended: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            exit_status: None,
+            reason: None,
+            break_glass: false,
+            removed: None,
+        }
+    }
+}

@@ -110,6 +110,9 @@ pub enum StoreError {
          to use the file that is there", .0.display()
     )]
     Replaced(PathBuf),
+    /// The disk of the database is full. Nothing was changed.
+    #[error("there is no space left for the database: {0}")]
+    Full(#[source] Box<dyn Error + Send + Sync>),
     /// The database failed or could not be opened. Whether a change that was under way took effect is not known.
     #[error("the database failed: {0}")]
     Database(#[source] Box<dyn Error + Send + Sync>),
@@ -117,18 +120,28 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if is_damage(&error) { Self::Damaged(error.into()) } else { Self::Database(error.into()) }
+        const SQLITE_CORRUPT: u32 = 11;
+        const SQLITE_FULL: u32 = 13;
+        const SQLITE_NOTADB: u32 = 26;
+        /// `disk_full` of PostgreSQL's error codes.
+        const PG_DISK_FULL: &str = "53100";
+        let told = error.as_database_error();
+        let full = told.and_then(|e| e.code()).is_some_and(|code| code == PG_DISK_FULL);
+        match sqlite_kind(&error) {
+            // The file's contents are wrong.
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged(error.into()),
+            Some(SQLITE_FULL) => Self::Full(error.into()),
+            None if full => Self::Full(error.into()),
+            _ => Self::Database(error.into()),
+        }
     }
 }
 
-/// Whether SQLite says that the file's contents are wrong.
-fn is_damage(error: &sqlx::Error) -> bool {
-    const SQLITE_CORRUPT: u32 = 11;
-    const SQLITE_NOTADB: u32 = 26;
-    let sqlite = error.as_database_error().and_then(|e| e.try_downcast_ref::<SqliteError>());
+/// What kind of error SQLite tells of, if it does.
+fn sqlite_kind(error: &sqlx::Error) -> Option<u32> {
+    let sqlite = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
     // The lowest byte is the kind, those above say more about it.
-    let kind = sqlite.and_then(|e| e.code()?.parse::<u32>().ok()).map(|code| code & 0xff);
-    matches!(kind, Some(SQLITE_CORRUPT | SQLITE_NOTADB))
+    Some(sqlite.code()?.parse::<u32>().ok()? & 0xff)
 }
 
 /// The kinds of records, as messages and `directory.change` events name them.

@@ -121,23 +121,13 @@ fn stored(text: &str) -> String {
 fn session_change(event: Event) -> Option<SessionChange> {
     let id = event.session?;
     match event.body {
-        Body::SessionStart { way, .. } => Some(SessionChange::Start(SessionSummary {
+        Body::SessionStart { way, .. } => Some(SessionChange::Start(SessionSummary::begin(
             id,
-            person: event.person?,
-            login: event.login?,
-            target: event.target?,
-            state: SessionState::Live,
+            (event.person?, event.login?, event.target?),
             way,
-            source: event.source?,
-            started: event.time,
-            ended: None,
-            bytes_in: 0,
-            bytes_out: 0,
-            exit_status: None,
-            reason: None,
-            break_glass: false,
-            removed: None,
-        })),
+            event.source?,
+            event.time,
+        ))),
         Body::BreakGlassStart { .. } => Some(SessionChange::BreakGlass(id.to_string())),
         Body::RecordingRemove { .. } => Some(SessionChange::Removed(id.to_string(), Some(event.time))),
         body if body.withdraws_removal() => Some(SessionChange::Removed(id.to_string(), None)),

@@ -1,7 +1,9 @@
 //! Sessions and events by the API.
 
 use bartizan_model::event::{Body, Event};
-use bartizan_model::{ChannelDigest, NodeId, RecordingFile, SessionId, Sha256Hex, Timestamp, Way};
+use bartizan_model::{
+    ChannelDigest, NodeId, RecordingFile, SessionId, SessionSummary, Sha256Hex, Timestamp, Way,
+};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -215,4 +217,38 @@ async fn a_log_that_cannot_be_read_does_not_look_whole() {
     assert_eq!(text.lines().count(), 256 + 1);
     let told = last["error"].as_str().unwrap();
     assert!(told.contains("from entry 256 on") && told.contains("tile/entries/001"), "{told}");
+}
+
+/// As on a disk without a free block: the index gets no further.
+#[tokio::test]
+async fn live_sessions_are_found_and_ended_without_the_index() {
+    let api = Api::start().await;
+    let begun = |person: &str| {
+        let who = (person.parse().unwrap(), "root".parse().unwrap(), "web-1".parse().unwrap());
+        let source = "10.0.0.9:50000".parse().unwrap();
+        SessionSummary::begin(SessionId::new(), who, Way::ProxyJump, source, Timestamp::now())
+    };
+    let (alice, bob) = (begun("alice"), begun("bob"));
+    api.live.0.lock().unwrap().extend([alice.clone(), bob.clone()]);
+    api.stop_index.send_replace(true);
+    session(&api, None).await;
+    let ended =
+        api.ok("POST", &format!("/v1/sessions/{}/terminate", alice.id), json!({"reason": "out"})).await;
+    assert_eq!((&ended["id"], &ended["person"]), (&json!(alice.id), &json!("alice")));
+    let last = api.events().pop().unwrap();
+    assert_eq!(
+        (last.kind(), last.session, last.person),
+        ("session.terminate", Some(alice.id), Some(alice.person))
+    );
+    let again =
+        api.refused("POST", &format!("/v1/sessions/{}/terminate", alice.id), json!({"reason": "out"})).await;
+    assert_eq!(again.0, 503, "what is over is known to the index alone");
+
+    let listed = api.get("/v1/sessions?state=live").await;
+    assert_eq!((&listed["items"], &listed["next"]), (&json!([bob]), &NOTHING));
+    assert_eq!(api.get("/v1/sessions?state=live&person=carol").await["items"], json!([]));
+    assert_eq!(api.refused("GET", "/v1/sessions", NOTHING).await.0, 503);
+    let part = &bob.id.to_string()[..30];
+    api.ok("POST", &format!("/v1/sessions/{part}/terminate"), json!({"reason": "out"})).await;
+    assert_eq!(api.get("/v1/sessions?state=live").await["items"], json!([]));
 }

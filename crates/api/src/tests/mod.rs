@@ -9,14 +9,14 @@ mod vault;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bartizan_access::Policies;
 use bartizan_audit::{Log, LogOptions, Origin};
 use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::{Body, Event};
 use bartizan_model::metric::{Meter, Sample};
-use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, Target, Timestamp};
+use bartizan_model::{Fingerprint, LoginName, NodeId, SessionId, SessionSummary, Target, Timestamp};
 use bartizan_record::space::{Mark, Space, Watermarks};
 use bartizan_record::{Options, Recordings};
 use bartizan_sinks::IndexFollower;
@@ -32,16 +32,24 @@ use tokio::task::JoinHandle;
 
 use crate::{ApiState, KeyParser, OwnCas, ParsedKey, Parts, serve, serve_metrics};
 
-/// No sessions are carried here.
-struct NothingLives;
+/// Sessions that nobody carries.
+#[derive(Clone, Default)]
+struct Pretended(Arc<Mutex<Vec<SessionSummary>>>);
 
-impl crate::LiveSessions for NothingLives {
-    fn contains(&self, _: &SessionId) -> bool {
-        false
+impl crate::LiveSessions for Pretended {
+    fn find(&self, id: &SessionId) -> Option<SessionSummary> {
+        self.all().into_iter().find(|session| session.id == *id)
     }
 
-    fn terminate(&self, _: &SessionId, _: &str) -> bool {
-        false
+    fn all(&self) -> Vec<SessionSummary> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn terminate(&self, id: &SessionId, _: &str) -> bool {
+        let mut all = self.0.lock().unwrap();
+        let before = all.len();
+        all.retain(|session| session.id != *id);
+        all.len() < before
     }
 }
 
@@ -77,7 +85,9 @@ struct Api {
     spare: Arc<ApiState>,
     shutdown: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<std::io::Result<()>>>,
-    _stop_index: watch::Sender<bool>,
+    /// The sessions that are live.
+    live: Pretended,
+    stop_index: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
 
@@ -121,7 +131,7 @@ impl Api {
         let master = MasterKey::generate().unwrap();
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
-        let draining = watch::Sender::new(false);
+        let (draining, live) = (watch::Sender::new(false), Pretended::default());
         let parts = || Parts {
             store: store.clone(),
             vault: vault.clone(),
@@ -129,7 +139,7 @@ impl Api {
             log: log.clone(),
             index: index.clone(),
             policies: watch::channel(Policies::default()).1,
-            live: Arc::new(NothingLives),
+            live: Arc::new(live.clone()),
             parse_key: key_parser(),
             parse_private_key: vault::private_key_parser(),
             own_cas: OwnCas { user: user_ca.clone(), host: host_ca.clone() },
@@ -162,7 +172,8 @@ impl Api {
             shutdown: Some(shutdown),
             served: Some(served),
             spare: Arc::new(spare),
-            _stop_index: stop_index,
+            live,
+            stop_index,
             _folder: folder,
         }
     }

@@ -15,7 +15,8 @@ use bartizan_audit::{LogError, Pending};
 use bartizan_decode::Observed;
 use bartizan_model::event::Body;
 use bartizan_model::{
-    CONSOLE, LoginName, PermissionSet, Recording, SessionId, TargetName, Timestamp, Way, escape,
+    CONSOLE, LoginName, PermissionSet, Recording, SessionId, SessionSummary, TargetName, Timestamp, Way,
+    escape,
 };
 use bartizan_record::{RecordError, SessionMeta, SessionRecorder, Stream};
 
@@ -50,6 +51,8 @@ pub(super) enum NoConsole {
 pub(super) struct Record {
     pub(super) session: SessionId,
     pub(super) started: Timestamp,
+    /// What listings say of the session.
+    pub(super) summary: SessionSummary,
     /// Events of this session.
     trail: Trail,
     recorder: SessionRecorder,
@@ -97,6 +100,8 @@ impl Record {
         };
         trail.note(start)?.await?;
         let started = Timestamp::now();
+        let names = (who.person().clone(), login.clone(), target.clone());
+        let summary = SessionSummary::begin(session, names, Way::Console, *source, started);
         let meta = meta(session, started, *source, (who, target, login), client, shared);
         let recorder = match shared.recordings.begin(meta, policy).await {
             Ok(recorder) => recorder,
@@ -108,8 +113,18 @@ impl Record {
         };
         let (bytes_in, bytes_out) = Default::default();
         let receipts = RefCell::default();
-        let record =
-            Self { session, started, trail, recorder, clock, receipts, promise, bytes_in, bytes_out };
+        let record = Self {
+            session,
+            started,
+            summary,
+            trail,
+            recorder,
+            clock,
+            receipts,
+            promise,
+            bytes_in,
+            bytes_out,
+        };
         record.open_channel(terminal.as_ref())?;
         Ok(Rc::new(record))
     }

@@ -90,7 +90,7 @@ async fn what_ends_a_session_ends_one_that_connects() {
     let stopped = ended_while_connecting(|rig| rig.stop.send_modify(|stop| *stop = true)).await;
     assert_eq!(stopped, ["server stopped"]);
     let terminated = ended_while_connecting(|rig| {
-        let session = rig.shared.live.any().unwrap();
+        let session = rig.shared.live.all().first().unwrap().id;
         assert!(rig.shared.live.terminate(&session, "not now"));
     });
     assert_eq!(terminated.await, ["terminated: not now"]);
