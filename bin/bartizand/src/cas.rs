@@ -157,7 +157,10 @@ impl CaKeeper for CaFiles {
 
     fn rotate(&self, at: Option<Timestamp>) -> Told<CaStep> {
         if self.next()?.is_some() {
-            return Err("a next key is there already; activate it first".into());
+            return Err(
+                "a next key is there already; activate it first, or take it back with `bartizan ca cancel`"
+                    .into(),
+            );
         }
         if self.old()?.is_some() {
             return Err("the rotation before is not over; retire its old key first".into());
@@ -175,6 +178,20 @@ impl CaKeeper for CaFiles {
         let public = next.public_key().clone();
         Ok(self.step(&public, None, move |this| match this.next()? {
             Some(now) if now.public_key() == next.public_key() => this.make_active(next),
+            _ => Err("the next key is another one by now".into()),
+        }))
+    }
+
+    fn cancel(&self) -> Told<CaStep> {
+        let Some(next) = self.next()? else { return Err("there is no next key to take back".into()) };
+        let public = next.public_key().clone();
+        Ok(self.step(&public, None, move |this| match this.next()? {
+            Some(now) if now.public_key() == next.public_key() => {
+                // The time first: what is cut short here leaves a key that waits for an operator.
+                gone(&this.path(".next.at"))?;
+                gone(&this.path(".next"))?;
+                this.sync()
+            }
             _ => Err("the next key is another one by now".into()),
         }))
     }
@@ -252,6 +269,22 @@ mod tests {
         assert_eq!(states(&ca), [CaState::Active, CaState::Next]);
         done(ca.activate());
         assert_eq!(states(&reopened(&temp)), [CaState::Active, CaState::Old]);
+    }
+
+    #[test]
+    fn a_next_key_is_taken_back_and_another_made() {
+        let (temp, ca) = fresh();
+        assert!(ca.cancel().is_err());
+        let at = Timestamp::from_unix_micros(1_800_000_000_000_000);
+        done(ca.rotate(Some(at)));
+        let first = ca.list().unwrap()[1].fingerprint;
+        let (activate, cancel) = (ca.activate().unwrap(), ca.cancel().unwrap());
+        (cancel.effect)().unwrap();
+        assert!((activate.effect)().is_err(), "a key that is gone does not sign");
+        assert_eq!((states(&reopened(&temp)), ca.due().unwrap()), (vec![CaState::Active], None));
+        done(ca.rotate(None));
+        assert_ne!(ca.list().unwrap()[1].fingerprint, first);
+        assert_eq!(reopened(&temp).due().unwrap(), None, "the time went with the key");
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn router(state: Arc<ApiState>) -> Router {
         .route("/own-cas/{which}", get(own_cas::list))
         .route("/own-cas/{which}/rotate", post(own_cas::rotate))
         .route("/own-cas/{which}/activate", post(own_cas::activate))
+        .route("/own-cas/{which}/cancel", post(own_cas::cancel))
         .route("/own-cas/{which}/retire", post(own_cas::retire))
         .route("/directory", get(apply::write))
         .route("/directory/apply", post(apply::apply).layer(DefaultBodyLimit::max(apply::MAX_FILE_BYTES)))

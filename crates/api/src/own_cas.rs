@@ -1,6 +1,7 @@
 //! `/v1/own-cas`: Bartizan's own CAs, and their rotation with overlap.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -46,12 +47,21 @@ pub trait CaKeeper: Send + Sync {
     /// When there is no next key.
     fn activate(&self) -> std::result::Result<CaStep, String>;
 
+    /// Prepares that the next key is gone, as if it had never been made.
+    ///
+    /// # Errors
+    /// When there is no next key.
+    fn cancel(&self) -> std::result::Result<CaStep, String>;
+
     /// Prepares that the old key is trusted no more.
     ///
     /// # Errors
     /// When there is no old key.
     fn retire(&self) -> std::result::Result<CaStep, String>;
 }
+
+/// A next key is there at least so long before it signs by itself: who trusts the CA must learn of it first.
+const NOTICE: Duration = Duration::from_secs(600);
 
 type WithState = State<Arc<ApiState>>;
 
@@ -66,6 +76,15 @@ pub(crate) async fn rotate(
     body: std::result::Result<Json<NewOwnCa>, JsonRejection>,
 ) -> Result<Json<Vec<OwnCa>>> {
     let Json(NewOwnCa { activates }) = body?;
+    if activates.is_some_and(|at| at < Timestamp::now().saturating_add(NOTICE)) {
+        return Err(ApiError::invalid(format!(
+            "the next key may not sign by itself within {} minutes: it must be trusted everywhere before",
+            NOTICE.as_secs() / 60
+        ))
+        .hint(
+            "name a later time; `bartizan ca rotate --activate` lets a key that is installed sign at once",
+        ));
+    }
     let step = keeper(&state, &which)?.rotate(activates).map_err(not_now)?;
     make(&state, peer, which, "rotate", step).await
 }
@@ -77,6 +96,15 @@ pub(crate) async fn activate(
 ) -> Result<Json<Vec<OwnCa>>> {
     let step = keeper(&state, &which)?.activate().map_err(not_now)?;
     make(&state, peer, which, "activate", step).await
+}
+
+pub(crate) async fn cancel(
+    State(state): WithState,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(which): Path<String>,
+) -> Result<Json<Vec<OwnCa>>> {
+    let step = keeper(&state, &which)?.cancel().map_err(not_now)?;
+    make(&state, peer, which, "cancel", step).await
 }
 
 pub(crate) async fn retire(

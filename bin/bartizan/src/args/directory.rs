@@ -353,9 +353,15 @@ pub(crate) enum Ca {
         /// Let the next key sign now.
         #[arg(long, conflicts_with = "at")]
         activate: bool,
-        /// Let the key that is made now sign from this time on: a time, or how long from now (7d).
+        /// Let the key that is made now sign from this time on: a time, or how long from now (7d); at least 10 minutes.
         #[arg(long, value_name = "TIME", value_parser = future)]
         at: Option<Timestamp>,
+    },
+    /// Take back the next key of one of Bartizan's own CAs, with the time at which it would sign by itself: `ca rotate`
+    /// makes another.
+    Cancel {
+        /// Which.
+        which: OwnCa,
     },
     /// Trust the old key of one of Bartizan's own CAs no more: `ca show` prints the active key alone.
     Retire {

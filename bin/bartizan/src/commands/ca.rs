@@ -9,6 +9,7 @@ use super::{Context, key_file};
 use crate::args::{Ca, OwnCa};
 use crate::client::segment;
 use crate::failure::Failure;
+use crate::out::minute;
 use crate::table::{Table, normal};
 
 pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
@@ -38,6 +39,12 @@ pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
                     OwnCa::Host => "with every client (bartizan ssh-config prints its lines)",
                 };
                 format!("{}install what `bartizan ca show {word}` prints {place}; {then}\n", told(&keys))
+            })
+        }
+        Ca::Cancel { which } => {
+            let keys: Vec<Own> = client.post(&path(which, "/cancel"), &()).await?;
+            out.one(&keys, || {
+                format!("{}the next key is gone; where it is installed already, remove it\n", told(&keys))
             })
         }
         Ca::Retire { which } => {
@@ -78,7 +85,9 @@ fn path(which: OwnCa, step: &str) -> String {
 
 /// A line for each key.
 fn told(keys: &[Own]) -> String {
-    keys.iter().map(|ca| format!("{:<6}  {}\n", ca.state, ca.fingerprint)).collect()
+    let from = |ca: &Own| ca.activates.map(|at| format!("  signs from {} UTC", crate::out::time(at)));
+    let line = |ca: &Own| format!("{:<6}  {}{}\n", ca.state, ca.fingerprint, from(ca).unwrap_or_default());
+    keys.iter().map(line).collect()
 }
 
 /// A key of the listing: whose, and what it does.
@@ -115,6 +124,7 @@ fn cas_table(cas: &[Listed]) -> Table {
         .column("STATE")
         .flexible("TYPE")
         .column("FINGERPRINT")
+        .column("SIGNS FROM (UTC)")
         .flexible("COMMENT");
     for ca in cas {
         table.row([
@@ -122,6 +132,7 @@ fn cas_table(cas: &[Listed]) -> Table {
             normal(&ca.state),
             normal(short_type(ca.key.split(' ').next().unwrap_or_default())),
             normal(ca.fingerprint),
+            normal(ca.activates.map(minute).unwrap_or_default()),
             normal(&ca.comment),
         ]);
     }
@@ -135,10 +146,11 @@ mod tests {
 
     #[test]
     fn listing() {
-        let cas: Vec<_> = (keys().into_iter())
+        let mut cas: Vec<_> = (keys().into_iter())
             .map(|k| TrustedCa { key: k.key, fingerprint: k.fingerprint, comment: k.comment, added: k.added })
             .map(Listed::trusted)
             .collect();
+        cas[0].activates = Some("2026-12-31T18:00:00Z".parse().unwrap());
         insta::assert_snapshot!(cas_table(&cas).render(Some(80), false));
     }
 }

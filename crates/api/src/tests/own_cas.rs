@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_model::Timestamp;
 use bartizan_model::api::{CaState, OwnCa};
+use bartizan_model::event::Body;
 use serde_json::{Value, json};
 
 use super::{Api, fingerprint};
@@ -60,6 +61,9 @@ impl CaKeeper for InMemory {
             (keys[0].state, keys[1].state) = (CaState::Active, CaState::Old);
         })
     }
+    fn cancel(&self) -> Result<CaStep, String> {
+        self.step(1, |keys| keys.truncate(1))
+    }
     fn retire(&self) -> Result<CaStep, String> {
         self.step(1, |keys| keys.truncate(1))
     }
@@ -74,7 +78,7 @@ async fn a_rotation_is_three_steps_each_with_an_event() {
     assert_eq!(states(&api.get("/v1/own-cas/user").await), ["active"]);
     let (status, _) = api.refused("POST", "/v1/own-cas/user/activate", Value::Null).await;
     assert_eq!(status, 409);
-    let at = "2026-12-31T18:00:00.000000Z";
+    let at = "2126-12-31T18:00:00.000000Z";
     let rotated = api.ok("POST", "/v1/own-cas/user/rotate", json!({ "activates": at })).await;
     assert_eq!(states(&rotated), ["active", "next"]);
     let (status, told) = api.refused("POST", "/v1/own-cas/user/rotate", json!({})).await;
@@ -97,4 +101,27 @@ async fn a_rotation_is_three_steps_each_with_an_event() {
         told,
         [format!("user rotate \"{at}\""), "user activate null".into(), "user retire null".into()]
     );
+}
+
+#[tokio::test]
+async fn a_next_key_has_notice_and_can_be_taken_back() {
+    let api = Api::start().await;
+    let soon = Timestamp::now().saturating_add(std::time::Duration::from_secs(60));
+    for at in ["2020-01-01T00:00:00.000000Z".to_owned(), soon.to_string()] {
+        let told = api.refused("POST", "/v1/own-cas/user/rotate", json!({ "activates": at })).await;
+        assert_eq!((told.0, told.1.contains("within 10 minutes")), (422, true), "{at}: {}", told.1);
+    }
+    assert_eq!(api.refused("POST", "/v1/own-cas/user/cancel", Value::Null).await.0, 409);
+    api.ok("POST", "/v1/own-cas/user/rotate", json!({})).await;
+    let left = api.ok("POST", "/v1/own-cas/user/cancel", Value::Null).await;
+    assert_eq!(left.as_array().unwrap().len(), 1);
+    let told: Vec<_> = api
+        .events()
+        .iter()
+        .filter_map(|event| match &event.body {
+            Body::CaChange { action, .. } => Some(action.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["rotate", "cancel"]);
 }

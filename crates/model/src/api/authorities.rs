@@ -48,7 +48,8 @@ impl std::fmt::Display for CaState {
     }
 }
 
-/// `POST /v1/own-cas/user/rotate`: makes a next key. `…/activate` lets it sign, `…/retire` drops the old one.
+/// `POST /v1/own-cas/user/rotate`: makes a next key. `…/activate` lets it sign, `…/cancel` takes it
+/// back, `…/retire` drops the old one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewOwnCa {
     /// When it is activated by itself; none waits for an operator.

@@ -50,10 +50,12 @@ fn the_host_ca_is_rotated_at_its_time_and_clients_believe_both() {
     let scene = Scene::new(Way::ProxyJump);
     scene.exec("exit 7").exits(7);
     let b = scene.bartizan();
-    b.say(&["ca", "rotate", "host", "--at", "1s"]);
+    b.say(&["ca", "rotate", "host", "--at", "1h"]);
     assert_eq!(lines(&scene, "host"), 2);
     install_for_client(&scene);
     scene.exec("exit 7").exits(7);
+    // The hour passes.
+    std::fs::write(b.data().join("keys/host_ca.next.at"), "2020-01-01T00:00:00Z\n").unwrap();
     eventually("the next key signs by itself", || {
         list(&b.json(&["ca", "list"]))
             .iter()
