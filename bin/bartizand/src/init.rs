@@ -9,7 +9,7 @@ use bartizan_audit::{Log, LogOptions, Origin};
 use bartizan_model::SessionId;
 use bartizan_store::Store;
 
-use crate::config::default_node;
+use crate::config::{default_node, jump_host};
 use crate::failure::Failure;
 use crate::folder::Folder;
 use crate::{keys, serve};
@@ -88,7 +88,7 @@ fn config_text(node: &str, listen: &[SocketAddr]) -> String {
 
 fn next_steps(path: &Path, listen: &[SocketAddr], origin: &Origin) -> String {
     let data = path.display();
-    let jump = listen.first().map_or_else(|| "bastion".into(), ToString::to_string);
+    let jump = jump_host(listen);
     format!(
         "Made {data}: configuration, keys, database, audit log (origin {origin}).\n\
          Back up {data}/keys: clients and targets will trust them.\n\

@@ -80,7 +80,7 @@ pub(crate) const KEYS: &[Key] = &[
         name: "public_address",
         kind: Kind::Text,
         unit: "host or host:port as clients write it",
-        default: "the first address of `listen`",
+        default: "the first address of `listen`; where that is every address (`0.0.0.0`), the machine's host name with its port",
         consequence: "What `bartizan ssh-config` prints as the jump host. Nothing else depends on it.",
     },
     Key {

@@ -169,11 +169,16 @@ impl Config {
         if let Some(configured) = &self.public_address {
             return configured.clone();
         }
-        match self.listen.first() {
-            Some(first) if first.ip().is_unspecified() => format!("{}:{}", default_node(), first.port()),
-            Some(first) => first.to_string(),
-            None => default_node(),
-        }
+        jump_host(&self.listen)
+    }
+}
+
+/// The first of the addresses as clients write it: by the machine's name where that is every address.
+pub(crate) fn jump_host(listen: &[SocketAddr]) -> String {
+    match listen.first() {
+        Some(first) if first.ip().is_unspecified() => format!("{}:{}", default_node(), first.port()),
+        Some(first) => first.to_string(),
+        None => default_node(),
     }
 }
 

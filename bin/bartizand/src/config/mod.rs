@@ -12,7 +12,7 @@ mod written;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub(crate) use meaning::{Config, Database, default_node};
+pub(crate) use meaning::{Config, Database, default_node, jump_host};
 pub(crate) use reference::reference;
 use written::Written;
 
