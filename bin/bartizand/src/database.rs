@@ -54,15 +54,16 @@ fn is_database(file: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(Failure::new(format!("{shown} is missing")).hint(RESTORE))
         }
-        Err(error) => Err(Failure::new(format!("cannot read {shown}: {error}"))),
+        Err(error) => Err(Failure::of_file(format!("cannot read {shown}"), &error)),
     }
 }
 
-/// Reads the whole database of the folder, also while a server has it, and changes nothing.
+/// Reads the whole database of the folder, also while a server has it, and changes nothing. Gives the id of the master key
+/// that locks the vault, if it was ever used.
 ///
 /// # Errors
 /// When it is missing or damaged, or a newer version wrote it.
-pub(crate) async fn verify(folder: &Folder) -> Result<(), Failure> {
+pub(crate) async fn verify(folder: &Folder) -> Result<Option<String>, Failure> {
     let file = folder.database();
     is_database(&file)?;
     Store::verify(folder.path()).await.map_err(|error| unusable(&file, &error))
@@ -74,6 +75,8 @@ fn unusable(file: &Path, error: &StoreError) -> Failure {
         StoreError::Damaged(_) | StoreError::Corrupt { .. } => {
             Failure::new(format!("cannot use {}: {error}", file.display())).hint(RESTORE)
         }
+        StoreError::Full(_) => Failure::new(format!("cannot use {}: {error}", file.display()))
+            .hint("free space on that disk: docs/space.md says how"),
         // The disk, or who may read it.
         StoreError::Database(_) => Failure::new(format!("cannot use {}: {error}", file.display())),
         _ => Failure::new(error),

@@ -29,6 +29,17 @@ impl Failure {
         Self { what: what.to_string(), hint: None, at_fault: AtFault::Other }
     }
 
+    /// A file of the data folder that cannot be used.
+    pub(crate) fn of_file(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        let failure = Self::new(format!("{what}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => failure.hint(
+                "all of the data folder belongs to the user that bartizand runs as: `chown -R USER DIR`, as root",
+            ),
+            _ => failure,
+        }
+    }
+
     /// The index says what the log does not: it is to be made again.
     pub(crate) fn of_index(what: impl ToString) -> Self {
         Self { at_fault: AtFault::Index, ..Self::new(what) }

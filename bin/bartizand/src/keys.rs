@@ -184,7 +184,7 @@ pub(crate) fn read_secret(path: &Path, watch: Watch) -> Result<Zeroizing<String>
     let unreadable = |e: io::Error| match e.kind() {
         ErrorKind::NotFound => Failure::new(format!("the key {shown} is missing"))
             .hint("restore it from a backup; a new one would not be trusted by clients and targets"),
-        _ => Failure::new(format!("cannot read the key {shown}: {e}")),
+        _ => Failure::of_file(format!("cannot read the key {shown}"), &e),
     };
     if watch == Watch::Owner && fs::metadata(path).map_err(unreadable)?.mode() & 0o077 != 0 {
         return Err(

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bartizan_api::MasterKeyFile;
-use bartizan_store::{MasterKey, Store, Vault, VaultStore as _};
+use bartizan_store::{MasterKey, Store, StoreError, Vault, VaultStore as _};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -64,20 +64,33 @@ impl MasterFile {
             None => self.read(&self.path)?,
             Some(wrapped) => self.wrapping(&wrapped.master)?,
         };
-        Vault::open(store.clone(), &key).await.map_err(|error| {
-            Failure::new(format!("cannot open the vault with {}: {error}", self.path.display()))
-        })
+        Vault::open(store.clone(), &key).await.map_err(|error| self.locked(&error))
     }
 
-    /// Reads the key, for a look at the folder as a whole. `None` where it will be made at the first start.
+    /// Looks whether [`Self::open`] would open a vault that `locked_by` locks, and changes nothing. `None` where the key will be
+    /// made at the first start.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub(crate) fn check(&self) -> Result<Option<MasterKey>, Failure> {
-        if self.own && !self.path.exists() {
-            return Ok(None);
+    pub(crate) fn check(&self, locked_by: Option<&str>) -> Result<Option<MasterKey>, Failure> {
+        let Some(expected) = locked_by else {
+            let made = self.own && !self.path.exists();
+            return if made { Ok(None) } else { self.read(&self.path).map(Some) };
+        };
+        let next = self.next();
+        let beside = next.exists().then(|| self.read(&next));
+        match (self.read(&self.path), beside) {
+            (Ok(key), _) if key.id() == expected => Ok(Some(key)),
+            (_, Some(Ok(key))) if key.id() == expected => Ok(Some(key)),
+            (key, _) => {
+                let error = StoreError::WrongMasterKey { expected: expected.to_owned(), found: key?.id() };
+                Err(self.locked(&error))
+            }
         }
-        self.read(&self.path).map(Some)
+    }
+
+    fn locked(&self, error: &StoreError) -> Failure {
+        Failure::new(format!("cannot open the vault with {}: {error}", self.path.display()))
     }
 
     /// The key with this id: usually the one in place; after a rotation that was cut short the one beside it.
@@ -198,6 +211,25 @@ mod tests {
         write_seed(&file.path, &[7; 32]).unwrap();
         let told = file.open(&store).await.unwrap_err().to_string();
         assert!(told.contains(&id) && told.contains("restore the master key"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_look_says_what_the_start_would_and_changes_nothing() {
+        let (_temp, store, file) = fresh().await;
+        assert!(file.check(None).unwrap().is_none(), "it is made at the first start");
+        let vault = file.open(&store).await.unwrap();
+        let first = vault.master_key_id();
+        assert_eq!(file.check(Some(&first)).unwrap().unwrap().id(), first);
+        // A rotation was cut short before the rename: the next start finishes it, a look does not.
+        let second = file.prepare(&first).unwrap();
+        vault.rotate(&second).await.unwrap();
+        assert_eq!(file.check(Some(&second.id())).unwrap().unwrap().id(), second.id());
+        assert!(file.next().exists());
+        fs::remove_file(file.next()).unwrap();
+        let told = file.check(Some(&second.id())).err().unwrap().to_string();
+        assert!(told.contains(&first) && told.contains("restore the master key"), "{told}");
+        fs::remove_file(&file.path).unwrap();
+        assert!(file.check(Some(&second.id())).err().unwrap().to_string().contains("is missing"));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ impl PolicyFiles {
     /// Every fault with file and line; nothing of the files may be used then.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
         let unreadable = |path: &Path, e: std::io::Error| {
-            Failure::new(format!("cannot read the policies in {}: {e}", path.display()))
+            Failure::of_file(format!("cannot read the policies in {}", path.display()), &e)
         };
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,

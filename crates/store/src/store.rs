@@ -60,10 +60,11 @@ impl Store {
     }
 
     /// Reads the whole directory of the SQLite databases in `folder`, also while they are in use, and changes nothing.
+    /// Gives the id of the master key that locks the vault, if it was ever used.
     ///
     /// # Errors
     /// As [`Self::open`], and [`StoreError::Database`] when it is missing.
-    pub async fn verify(folder: &Path) -> Result<()> {
+    pub async fn verify(folder: &Path) -> Result<Option<String>> {
         sqlite::Store::verify(folder).await
     }
 
@@ -81,6 +82,14 @@ impl Store {
     /// [`StoreError::Database`] when it does not answer, or does not let us in.
     pub async fn version(options: &PostgresOptions) -> Result<String> {
         postgres::Store::version(options).await
+    }
+
+    /// Gives the id of the master key that locks the vault of a PostgreSQL database, if it was ever used, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::version`].
+    pub async fn master_key_of(options: &PostgresOptions) -> Result<Option<String>> {
+        postgres::Store::master_key(options).await
     }
 
     fn over(backend: Backend) -> Self {

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 pub use options::{InvalidDatabase, PostgresOptions};
 use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
-use sqlx::{PgConnection, Transaction};
+use sqlx::{Connection as _, PgConnection, Transaction};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -60,6 +60,25 @@ type Database = sqlx::Postgres;
 /// Any connection inside a transaction.
 type Connection = PgConnection;
 
+/// Connects. A pool tries again for as long as it may, and then does not know why it did not work: then it is asked once more.
+async fn pool(options: &PostgresOptions, connections: u32) -> Result<PgPool> {
+    let pool = PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_connections(connections);
+    match pool.connect_with(options.inner()).await {
+        Err(gone @ sqlx::Error::PoolTimedOut) => {
+            let options = options.inner();
+            let asked = PgConnection::connect_with(&options);
+            match tokio::time::timeout(ACQUIRE_TIMEOUT, asked).await {
+                Ok(Err(why)) => Err(why.into()),
+                Ok(Ok(_)) => Err(gone.into()),
+                Err(_) => Err(StoreError::Database(
+                    format!("it does not answer within {} s", ACQUIRE_TIMEOUT.as_secs()).into(),
+                )),
+            }
+        }
+        connected => Ok(connected?),
+    }
+}
+
 /// The directory, the vault and the index in a PostgreSQL database. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Store(Arc<Inner>);
@@ -80,11 +99,7 @@ impl Drop for Inner {
 impl Store {
     /// Connects, and brings the schema up to date.
     pub(crate) async fn connect(options: &PostgresOptions) -> Result<Self> {
-        let pool = PgPoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .max_connections(CONNECTIONS)
-            .connect_with(options.inner())
-            .await?;
+        let pool = pool(options, CONNECTIONS).await?;
         migrate::run(&pool, &options.to_string()).await?;
         // Listening first, so that no change falls between the two.
         let mut listener = PgListener::connect_with(&pool).await?;
@@ -97,14 +112,20 @@ impl Store {
 
     /// The version of the server, as it names itself.
     pub(crate) async fn version(options: &PostgresOptions) -> Result<String> {
-        let pool = PgPoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .max_connections(1)
-            .connect_with(options.inner())
-            .await?;
+        let pool = pool(options, 1).await?;
         let version = sqlx::query_scalar("SHOW server_version").fetch_one(&pool).await?;
         pool.close().await;
         Ok(version)
+    }
+
+    /// The id of the master key that locks the vault, if there is a vault and it was ever used.
+    pub(crate) async fn master_key(options: &PostgresOptions) -> Result<Option<String>> {
+        let pool = pool(options, 1).await?;
+        let there: bool =
+            sqlx::query_scalar("SELECT to_regclass('vault_key') IS NOT NULL").fetch_one(&pool).await?;
+        let master = if there { vault::master(&mut *pool.acquire().await?).await? } else { None };
+        pool.close().await;
+        Ok(master)
     }
 
     pub(crate) async fn close(&self) {

@@ -76,17 +76,28 @@ impl Store {
         Ok(Self(Arc::new(Inner { directory, place, index, generation })))
     }
 
-    /// Reads the whole file of the directory in `folder` and changes nothing.
+    /// Reads the whole file of the directory in `folder` and changes nothing. Gives the id of the master key that locks the
+    /// vault, if it was ever used.
     ///
     /// # Errors
     /// As [`Self::open`], and [`StoreError::Database`] when it is missing.
-    pub(crate) async fn verify(folder: &Path) -> Result<()> {
+    pub(crate) async fn verify(folder: &Path) -> Result<Option<String>> {
         let path = folder.join(Self::DIRECTORY_FILE);
         let file = File::open_to_read(&path).await?;
-        let whole = file.verify().await;
-        let known = migrate::known(&file.writer, &path).await;
+        let looked = Self::look(&file, &path).await;
         file.close().await;
-        whole.and(known.map(drop))
+        looked
+    }
+
+    async fn look(file: &File, path: &Path) -> Result<Option<String>> {
+        file.verify().await?;
+        migrate::known(&file.writer, path).await?;
+        // A file of an older version may have no vault yet.
+        let vault = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'vault_key'";
+        match sqlx::query_scalar::<_, i64>(vault).fetch_one(&file.writer).await? {
+            0 => Ok(None),
+            _ => vault::master(&mut *file.writer.acquire().await?).await,
+        }
     }
 
     /// Closes all connections, after those in use are given back.

@@ -96,6 +96,11 @@ impl VaultStore for Store {
 
 type CredentialRow = (String, String, String, Option<String>, Option<String>, i64);
 
+/// The id of the master key that locks the vault, if it was ever used.
+pub(super) async fn master(db: &mut Connection) -> Result<Option<String>> {
+    Ok(wrapped(db).await?.map(|key| key.master))
+}
+
 async fn wrapped(db: &mut Connection) -> Result<Option<WrappedKey>> {
     let row: Option<(String, Vec<u8>)> =
         sqlx::query_as("SELECT master, wrapped FROM vault_key").fetch_optional(db).await?;
