@@ -50,10 +50,27 @@ impl Failure {
         Self::new(Kind::Failed, message)
     }
 
+    /// Says what it is about, where the server could not know.
+    #[must_use]
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the data folder in the commands that the hint has, so that they do what they should when they are typed.
+    #[must_use]
+    pub(crate) fn in_folder(mut self, data: &std::path::Path) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=,@~".contains(c);
+        let data = data.display().to_string();
+        let data = if data.chars().all(plain) { data } else { format!("'{}'", data.replace('\'', r"'\''")) };
+        self.hint = self.hint.map(|hint| hint.replace("`bartizan ", &format!("`bartizan -D {data} ")));
         self
     }
 
@@ -76,5 +93,20 @@ impl fmt::Display for Failure {
             Some(hint) => write!(f, "\nhint: {}", crate::out::plain(hint)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_the_folder_that_was_named() {
+        let hinted = |data: &str| {
+            let failure = Failure::failed("no").hint("see `bartizan person list`, or `bartizand check`");
+            failure.in_folder(data.as_ref()).hint.unwrap()
+        };
+        assert_eq!(hinted("/srv/b"), "see `bartizan -D /srv/b person list`, or `bartizand check`");
+        assert_eq!(hinted("my data"), "see `bartizan -D 'my data' person list`, or `bartizand check`");
     }
 }

@@ -23,7 +23,13 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let done = match args::Cli::try_parse() {
-        Ok(cli) => commands::run(cli),
+        Ok(cli) => {
+            let data = cli.named_data().map(std::path::Path::to_owned);
+            commands::run(cli).map_err(|failure| match data {
+                Some(data) => failure.in_folder(&data),
+                None => failure,
+            })
+        }
         // Arguments may come from a script that got them from a peer: they are not repeated raw.
         Err(error) if error.use_stderr() => {
             let text = error.render().to_string();

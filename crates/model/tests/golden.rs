@@ -686,6 +686,8 @@ fn every_event_type_has_a_golden_file_and_none_is_left_over() {
 
     let files =
         std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let known: BTreeSet<String> = Body::KINDS.iter().map(|kind| (*kind).to_owned()).collect();
+    assert_eq!(known, in_schema, "searches know each type");
     let in_folder: BTreeSet<String> = files
         .map(|name| name.strip_suffix(".snap").unwrap_or(&name).trim_end_matches("-least").to_owned())
         .collect();

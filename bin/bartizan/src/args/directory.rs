@@ -9,7 +9,7 @@ use bartizan_model::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::values::{Address, IdPrefix, LabelEdit, LoginAt, RecordSize, file_size, future};
+use super::values::{Address, IdPrefix, LabelEdit, LoginAt, RecordSize, file_size, future, network};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Person {
@@ -17,7 +17,7 @@ pub(crate) enum Person {
     Add {
         /// Unique name.
         name: PersonName,
-        /// Files with public keys, as in authorized_keys; `-` is standard input.
+        /// Files with public keys, lines as in authorized_keys without options; `-` is standard input.
         #[arg(long = "key", value_name = "FILE", num_args = 1..)]
         keys: Vec<PathBuf>,
     },
@@ -98,7 +98,7 @@ pub(crate) enum Key {
     Add {
         /// Whose.
         person: PersonName,
-        /// Files with public keys, as in authorized_keys; `-` is standard input.
+        /// Files with public keys, lines as in authorized_keys without options; `-` is standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -284,7 +284,7 @@ pub(crate) struct GrantAdd {
     #[command(flatten)]
     pub(crate) files: FileLimits,
     /// From which networks only; repeat or separate by commas.
-    #[arg(long = "source", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long = "source", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub(crate) sources: Vec<SourceNetwork>,
     /// Until when: a time (2026-12-31T18:00:00Z) or how long from now (8h, 30d).
     #[arg(long, value_name = "TIME", value_parser = future)]
@@ -334,7 +334,7 @@ pub(crate) enum Ca {
     },
     /// Accept user certificates that the keys in a file have signed.
     Trust {
-        /// Public keys, as in authorized_keys; `-` is standard input.
+        /// Public keys, lines as in authorized_keys without options; `-` is standard input.
         file: PathBuf,
     },
     /// Stop accepting user certificates of a CA.

@@ -6,7 +6,7 @@ use bartizan_model::event::{Outcome, Severity};
 use bartizan_model::{LoginName, PersonName, SessionState, SourceNetwork, TargetName, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::values::{IdPrefix, Speed, duration, past, word};
+use super::values::{IdPrefix, Speed, duration, event_types, past, word};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Session {
@@ -220,7 +220,7 @@ pub(crate) enum Log {
 #[derive(Debug, Args)]
 pub(crate) struct LogSearch {
     /// Of this type (session.start), or of all of a group (session.*).
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = event_types())]
     pub(crate) kind: Option<String>,
     /// Of this person.
     #[arg(long)]

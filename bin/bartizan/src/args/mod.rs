@@ -4,7 +4,7 @@ mod directory;
 mod evidence;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bartizan_model::{PersonName, TargetName};
 use clap::{Args, Parser, Subcommand};
@@ -37,6 +37,14 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The data folder, if it was named by a flag: commands that are typed later need it, too.
+    pub(crate) fn named_data(&self) -> Option<&Path> {
+        let by_itself = std::env::var_os("BARTIZAN_DATA").map_or_else(|| "./data".into(), PathBuf::from);
+        Some(&*self.data).filter(|data| *data != by_itself)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,6 +90,9 @@ pub(crate) enum Command {
         /// Where to; otherwise standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Write over a file that is there.
+        #[arg(long, requires = "output")]
+        force: bool,
     },
     /// Print what goes into a client's ~/.ssh/config and known_hosts.
     ///

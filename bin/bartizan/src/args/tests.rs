@@ -144,3 +144,26 @@ fn sizes_speeds_and_durations() {
     assert_eq!(past("2026-01-01").unwrap().to_string(), "2026-01-01T00:00:00.000000Z");
     assert!(past("2h").unwrap() < Timestamp::now() && future("2h").unwrap() > Timestamp::now());
 }
+
+#[test]
+fn what_could_be_a_slip_is_refused_with_what_may_be_meant() {
+    let told = |line: &str| {
+        let words = ["bartizan"].into_iter().chain(line.split(' '));
+        Cli::try_parse_from(words).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let grant = "grant add --person a --target w --login root --allow sftp:read";
+    for (line, says) in [
+        ("target add web-6 ::1:22 --first-use", "[::1]:22"),
+        (&*format!("{grant} --source 10.0.0.1/8"), "10.0.0.0/8"),
+        (&*format!("{grant} --max-file-size 0"), "no file"),
+        ("log search --type access.denied", "access.deny"),
+        ("log search --type nope", "possible values"),
+        ("log search --type *", "session.*"),
+    ] {
+        assert!(told(line).contains(says), "{line}: {}", told(line));
+    }
+    for line in ["log search --type access.deny", "log search --type sftp.*", "log search --type command"] {
+        assert_eq!(told(line), "", "{line}");
+    }
+    assert_eq!(told(&format!("{grant} --source 10.0.0.0/8,10.0.0.1,fd00::/8")), "");
+}

@@ -1,10 +1,16 @@
 //! Values of arguments: checked when read, so that a fault is a usage error that names the argument.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use bartizan_model::{FileRules, Label, LoginName, Recording, Target, TargetName, Timestamp, escape};
+use bartizan_model::event::Body;
+use bartizan_model::{
+    FileRules, Label, LoginName, Recording, SourceNetwork, Target, TargetName, Timestamp, escape,
+};
+use clap::builder::PossibleValuesParser;
 
 /// Where a target listens: `HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +30,14 @@ impl FromStr for Address {
             }
             (None, 1) => text.split_once(':').unwrap_or((text, "22")),
             // No colon at all, or a bare IPv6 address.
-            (None, _) => (text, "22"),
+            (None, _) => match text.rsplit_once(':') {
+                Some((host, port)) if is_ipv6(host) && port.parse::<u16>().is_ok() => {
+                    return Err(format!(
+                        "\"{text}\" could be an address, or one with a port; write [{host}]:{port} or [{text}]:22"
+                    ));
+                }
+                _ => (text, "22"),
+            },
         };
         Target::check_host(host).map_err(|e| e.to_string())?;
         match port.parse() {
@@ -120,7 +133,12 @@ impl FromStr for RecordSize {
 
 /// Reads the size of a file: bytes, or `64K`, `16M`, `1G`.
 pub(crate) fn file_size(text: &str) -> Result<u64, String> {
-    FileRules::parse_size(text).ok_or_else(|| FileRules::NO_SIZE.to_owned())
+    match FileRules::parse_size(text) {
+        Some(0) => {
+            Err("no file but an empty one would pass; leave sftp:write and sftp:read out instead".into())
+        }
+        size => size.ok_or_else(|| FileRules::NO_SIZE.to_owned()),
+    }
 }
 
 /// How many times faster than it was: 0.1 to 100, kept in tenths.
@@ -182,9 +200,36 @@ fn moment(text: &str, relative: impl FnOnce(Duration) -> Timestamp) -> Result<Ti
     })
 }
 
+/// The types of events, and their groups: `sftp.*`. Help and completion list them.
+pub(crate) fn event_types() -> PossibleValuesParser {
+    let groups: BTreeSet<&str> =
+        Body::KINDS.iter().filter_map(|kind| Some(kind.split_once('.')?.0)).collect();
+    // Made once, for as long as the program runs: such text is what clap takes.
+    let groups = groups.into_iter().map(|group| &*format!("{group}.*").leak());
+    let all: BTreeSet<&'static str> = Body::KINDS.into_iter().chain(groups).collect();
+    PossibleValuesParser::new(all)
+}
+
+/// A network that a grant is bound to. One with bits beyond its prefix could be a slip of the prefix or of the address.
+pub(crate) fn network(text: &str) -> Result<SourceNetwork, String> {
+    let network: SourceNetwork = text.parse().map_err(|e: bartizan_model::InvalidRecord| e.to_string())?;
+    let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let first = network.range().0;
+    match address.parse::<IpAddr>() {
+        Ok(address) if address.to_canonical() != first => {
+            Err(format!("{} goes on beyond its prefix; write {first}/{prefix} or {address}", shown(text)))
+        }
+        _ => Ok(network),
+    }
+}
+
 /// A word of the vocabulary, as JSON spells it.
 pub(crate) fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|e| e.to_string())
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok()
 }
 
 fn shown(text: &str) -> String {

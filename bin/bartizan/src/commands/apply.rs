@@ -1,7 +1,7 @@
 //! `bartizan apply` and `bartizan export`.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use bartizan_model::api::{ApplyLine, ApplyProgress, ApplyReport, DiffOp, FieldDiff, FileFault, RecordDiff};
@@ -48,8 +48,8 @@ pub(crate) async fn run(context: &Context, apply: &Apply) -> Result<(), Failure>
         .hint("`bartizan log search --type directory.change`, then apply the file again"))
 }
 
-/// Prints the directory as a file.
-pub(crate) async fn export(context: &Context, output: Option<&Path>) -> Result<(), Failure> {
+/// Prints the directory as a file; over one that is there only by `force`.
+pub(crate) async fn export(context: &Context, output: Option<&Path>, force: bool) -> Result<(), Failure> {
     let text = context.client.text("/v1/directory").await?;
     if context.out.json {
         return Err(Failure::new(Kind::Usage, "a directory file is TOML; there is no JSON of it")
@@ -57,8 +57,16 @@ pub(crate) async fn export(context: &Context, output: Option<&Path>) -> Result<(
     }
     match output {
         None => context.out.bytes(&text),
-        Some(path) => std::fs::write(path, &text)
-            .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display()))),
+        Some(path) => {
+            let opened = if force { std::fs::File::create(path) } else { std::fs::File::create_new(path) };
+            opened.and_then(|mut file| file.write_all(&text)).map_err(|e| match e.kind() {
+                ErrorKind::AlreadyExists => {
+                    Failure::failed(format!("{} exists already; it was not overwritten", path.display()))
+                        .hint("name another file, or write over it with --force")
+                }
+                _ => Failure::failed(format!("cannot write {}: {e}", path.display())),
+            })
+        }
     }
 }
 

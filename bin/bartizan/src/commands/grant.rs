@@ -38,6 +38,14 @@ fn request(add: GrantAdd) -> Result<NewGrant, Failure> {
         // The arguments' own rules let nothing else through.
         _ => return Err(Failure::new(Kind::Usage, "say who: --person NAME or --role NAME")),
     };
+    if let Some((at, twice)) =
+        add.logins.iter().enumerate().find(|(at, login)| add.logins[..*at].contains(login))
+    {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("--login {twice} is given twice, again as number {}", at + 1),
+        ));
+    }
     Ok(NewGrant {
         who,
         target: add.target,
@@ -68,7 +76,7 @@ pub(crate) fn kept(record: bartizan_model::Recording) -> String {
     format!("terminal output{}, {kept}", if record.input { " and keystrokes" } else { "" })
 }
 
-fn sentence(grant: &Record) -> String {
+pub(crate) fn sentence(grant: &Record) -> String {
     let mut text =
         format!("{}: {} as {} on {}: {}\n", grant.id, grant.who, logins(grant), grant.target, grant.allow);
     if !grant.files.is_empty() {

@@ -6,7 +6,7 @@ use bartizan_model::api::NewKeys;
 use super::{Context, key_file};
 use crate::args::Key;
 use crate::client::segment;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::table::{Table, normal};
 
 pub(crate) async fn run(context: &Context, command: Key) -> Result<(), Failure> {
@@ -15,7 +15,12 @@ pub(crate) async fn run(context: &Context, command: Key) -> Result<(), Failure> 
         Key::Add { person, files } => {
             let texts = files.iter().map(|path| key_file(path)).collect::<Result<Vec<_>, _>>()?;
             let request = NewKeys { person, keys: texts.join("\n") };
-            let added: Vec<AuthorizedKey> = client.post("/v1/keys", &request).await?;
+            let added: Result<Vec<AuthorizedKey>, Failure> = client.post("/v1/keys", &request).await;
+            let added = added.map_err(|failure| match (failure.kind, &*files) {
+                // Its lines are of this file.
+                (Kind::Usage, [file]) => failure.about(file.display()),
+                _ => failure,
+            })?;
             let line = |key: &AuthorizedKey| format!("added {} to {}\n", key.fingerprint, key.person);
             out.one(&added, || added.iter().map(line).collect())
         }

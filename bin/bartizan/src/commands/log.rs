@@ -1,5 +1,6 @@
 //! `bartizan log search`, `tail` and `export`.
 
+mod changed;
 mod derived;
 
 use std::io::Write as _;
@@ -12,7 +13,7 @@ use bartizan_model::event::{Body, Event, ForwardState, Severity};
 use serde_json::value::RawValue;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Context, wait};
+use super::{Context, in_order, unknown, wait};
 use crate::args::LogSearch;
 use crate::client::segment;
 use crate::failure::{Failure, Kind};
@@ -30,6 +31,7 @@ const INDENT: usize = 20;
 const POLL: Duration = Duration::from_millis(100);
 
 pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Failure> {
+    in_order(args.since, args.until)?;
     let session = match &args.session {
         None => None,
         // The index knows whole ids only.
@@ -56,12 +58,14 @@ pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Fai
         after: None,
     };
     let mut missing = if args.all { u64::MAX } else { args.limit.into() };
+    let mut found = 0;
     while missing > 0 {
         query.limit = Some(u32::try_from(missing).unwrap_or(PAGE).min(PAGE));
         let page: Page<Box<RawValue>> = context.client.find("/v1/events", &query).await?;
         for event in &page.items {
             print(context, event.get().as_bytes())?;
         }
+        found += page.items.len();
         missing -= missing.min(page.items.len() as u64);
         query.after = page.next;
         // A page may hold fewer than were asked for, and there are more nevertheless.
@@ -69,6 +73,7 @@ pub(crate) async fn search(context: &Context, args: LogSearch) -> Result<(), Fai
             break;
         }
     }
+    unknown(&context.client, query.person.as_ref(), found).await;
     Ok(())
 }
 
@@ -77,7 +82,8 @@ pub(crate) async fn tail(context: &Context, last: u64, wait: bool) -> Result<(),
     while let Some(event) = lines.next_event().await? {
         print(context, &event)?;
     }
-    Ok(())
+    // Who follows the log waits for what comes; that nothing will come is no success.
+    if wait { Err(Failure::failed("the server stopped, so no more events come")) } else { Ok(()) }
 }
 
 fn print(context: &Context, event: &[u8]) -> Result<(), Failure> {
@@ -304,13 +310,16 @@ fn particular(body: &Body) -> String {
         Body::ServerReload { reason: Some(reason), .. } => format!("refused: {reason}"),
         Body::DirectoryChange { action, record, name, value, by } => {
             let part = value.get("part").map(|part| format!(", part {part} of {}", value["parts"]));
-            format!("{action} {record} {name} by {by}{}", part.unwrap_or_default())
+            let what = changed::what(action, record, value).unwrap_or_default();
+            format!("{action} {record} {name}{what} by {by}{}", part.unwrap_or_default())
         }
-        Body::CredentialChange { action, kind, reason, by, .. } => {
-            format!("{action} {kind} by {by}{}", refused(reason))
+        Body::CredentialChange { action, kind, key, reason, by } => {
+            let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+            format!("{action} {kind}{key} by {by}{}", refused(reason))
         }
-        Body::CaChange { ca, action, key, reason, by, .. } => {
-            format!("{action} {ca} CA {key} by {by}{}", refused(reason))
+        Body::CaChange { ca, action, key, at, reason, by } => {
+            let at = at.map(|at| format!(", signs from {} UTC", time(at))).unwrap_or_default();
+            format!("{action} {ca} CA {key}{at} by {by}{}", refused(reason))
         }
         Body::VaultRotate { from, to, reason, by } => {
             format!("master key {from} → {to} by {by}{}", refused(reason))

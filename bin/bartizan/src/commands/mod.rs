@@ -23,12 +23,13 @@ use std::future::Future;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use bartizan_model::{Person, PersonName, Timestamp};
 use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command, Log, Session};
 use crate::client::Client;
-use crate::failure::Failure;
-use crate::out::Out;
+use crate::failure::{Failure, Kind};
+use crate::out::{Out, note, time};
 
 /// Longest file of keys that is read.
 const MAX_KEY_FILE_BYTES: u64 = 1 << 20;
@@ -67,7 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Selftest(command) => wait(selftest::run(&context, command)),
         Command::SshConfig(command) => wait(ssh_config::run(&context, &command)),
         Command::Apply(apply) => wait(apply::run(&context, &apply)),
-        Command::Export { output } => wait(apply::export(&context, output.as_deref())),
+        Command::Export { output, force } => wait(apply::export(&context, output.as_deref(), force)),
         Command::Session(Session::List(list)) => wait(session::list(&context, list)),
         Command::Session(Session::Show { id }) => wait(session::show(&context, &id)),
         Command::Session(Session::Play(play)) => play::run(&context, &play),
@@ -126,4 +127,25 @@ fn text_file(path: &Path, max: u64, what: &str) -> Result<String, Failure> {
         return Err(Failure::failed(format!("{shown} is too long to be a {what}")));
     }
     String::from_utf8(bytes).map_err(|_| Failure::failed(format!("{shown} is not a text file")))
+}
+
+/// Refuses a time that ends before it begins: it would find nothing, for ever.
+fn in_order(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Failure> {
+    match (since, until) {
+        (Some(since), Some(until)) if since >= until => Err(Failure::new(
+            Kind::Usage,
+            format!("--since {} is not before --until {}", time(since), time(until)),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Says so, if nothing was found of somebody whom the directory does not know: the name may be misspelled.
+async fn unknown(client: &Client, person: Option<&PersonName>, found: usize) {
+    if let Some(name) = person.filter(|_| found == 0) {
+        let all: Result<Vec<Person>, _> = client.get("/v1/people").await;
+        if all.is_ok_and(|all| all.iter().all(|person| person.name != *name)) {
+            note(&format!("nobody called {name} is known now; `bartizan person list` shows those there are"));
+        }
+    }
 }

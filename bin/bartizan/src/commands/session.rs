@@ -6,8 +6,8 @@ use std::time::Duration;
 use bartizan_model::api::{ChannelDetail, Page, SessionDetail, SessionSearch, SessionTermination};
 use bartizan_model::{ChannelDigest, SessionState, SessionSummary, Timestamp};
 
-use super::Context;
 use super::grant::kept;
+use super::{Context, in_order, unknown};
 use crate::args::{IdPrefix, SessionList};
 use crate::client::segment;
 use crate::failure::Failure;
@@ -20,6 +20,7 @@ const SHORTEST_ID: usize = 13;
 const PAGE: u32 = 1000;
 
 pub(crate) async fn list(context: &Context, list: SessionList) -> Result<(), Failure> {
+    in_order(list.since, list.until)?;
     let mut search = SessionSearch {
         person: list.person,
         login: list.login,
@@ -43,6 +44,7 @@ pub(crate) async fn list(context: &Context, list: SessionList) -> Result<(), Fai
             break;
         }
     }
+    unknown(&context.client, search.person.as_ref(), sessions.len()).await;
     let whole_ids = context.out.width.is_none();
     context.out.listing(&sessions, || sessions_table(&sessions, Timestamp::now(), whole_ids))
 }

@@ -85,7 +85,7 @@ pub(crate) enum ConnectError {
     /// The target refused what an operator stored for this login.
     #[error(
         "it refused the {what} for login {login} (it offers: {left}). An operator can set it anew (bartizan target \
-         credential set {target} --login {login}) or remove it, so that a certificate is used again"
+         credential set {target} --login {login} --password-stdin, or --key-file FILE) or remove it, so that a certificate is used again"
     )]
     StoredRefused {
         /// What it was.

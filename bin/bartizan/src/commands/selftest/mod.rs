@@ -7,6 +7,7 @@
 mod checks;
 mod compare;
 mod evidence;
+mod ready;
 mod stock;
 
 use bartizan_model::SessionId;
@@ -70,6 +71,7 @@ impl Line {
 
 /// Runs every check by every way.
 pub(crate) async fn run(context: &Context, command: Selftest) -> Result<(), Failure> {
+    ready::check(context, &command).await?;
     let stock = Stock::prepare(context, &command).await?;
     let finder = Finder::new(context, &command);
     let mut lines = Vec::new();
