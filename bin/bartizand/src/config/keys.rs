@@ -45,7 +45,7 @@ pub(crate) const SECTIONS: [&str; 7] =
     ["limits", "ssh", "session", "recordings", "space", "vault", "metrics"];
 
 /// Keys whose new values SIGHUP takes; the others need a restart.
-pub(crate) const RELOADED: [&str; 9] = [
+pub(crate) const RELOADED: [&str; 10] = [
     "public_address",
     "log_level",
     "limits.login_grace",

@@ -243,7 +243,7 @@ fn echo(wire: &mut Wire, data: &[u8]) -> (Vec<u8>, usize) {
                 wire.transport.send(&[96, 0, 0, 0, 0]).unwrap();
             }
             if wire.transport.wants_rekey() {
-                wire.transport.start_rekey(Duration::ZERO).unwrap();
+                wire.transport.start_rekey(std::time::Duration::ZERO).unwrap();
             }
         }
     }

@@ -23,7 +23,7 @@ fn serve(config: ServerConfig, command: impl FnOnce(u16, &HostKey) -> Command) -
     let service = string(b"ssh-userauth");
     assert_eq!(wire.packet(), [&[5], &service[..]].concat());
     wire.transport.send(&[&[6], &service[..]].concat()).unwrap();
-    wire.transport.start_rekey(Duration::ZERO).unwrap();
+    wire.transport.start_rekey(std::time::Duration::ZERO).unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
         match wire.next().unwrap() {
@@ -115,7 +115,7 @@ fn connect_to_dropbear(algorithms: Algorithms) -> Negotiated {
     let service = string(b"ssh-userauth");
     wire.transport.send(&[&[5], &service[..]].concat()).unwrap();
     assert_eq!(wire.packet(), [&[6], &service[..]].concat());
-    wire.transport.start_rekey(Duration::ZERO).unwrap();
+    wire.transport.start_rekey(std::time::Duration::ZERO).unwrap();
     assert!(matches!(wire.next().unwrap(), Event::Rekeyed));
     wire.transport.negotiated().unwrap().clone()
 }

@@ -228,7 +228,7 @@ fn serve_one_channel(wire: &mut Wire, data: &[u8]) -> (Vec<u8>, usize) {
             sent += n;
             window -= n as u32;
             if wire.transport.wants_rekey() {
-                wire.transport.start_rekey(Duration::ZERO).unwrap();
+                wire.transport.start_rekey(std::time::Duration::ZERO).unwrap();
             }
         }
         if started && sent == data.len() && received.len() == data.len() {

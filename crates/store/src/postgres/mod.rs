@@ -17,6 +17,7 @@ mod events;
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/found.rs"]
 mod found;
+#[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/index.rs"]
 mod index;
 mod migrate;
