@@ -1,9 +1,10 @@
-//! The first bytes of a forwarded connection: an HTTP request or a TLS `ClientHello` tells the name it is for.
+//! The first bytes of a forwarded connection: an HTTP request or a TLS `ClientHello` tells the name it is for, and SSH says
+//! that it is SSH.
 //!
 //! Both ends are looked at, since either can be the one that connects. After [`KEPT`] bytes without a name there is
 //! none; what follows is not looked at.
 
-use bartizan_model::event::Body;
+use bartizan_model::event::{Body, Severity};
 use bartizan_model::observation::{Confidence, Decoder, Derived, ForwardGreeting};
 
 use crate::observed::{Observed, Sink};
@@ -12,14 +13,19 @@ use crate::{Stream, text};
 /// Bytes of each direction that are looked at. A `ClientHello` with hybrid key shares takes some 2 KiB.
 const KEPT: usize = 8 * 1024;
 
+/// The longest identification string of SSH, with its CR and LF (RFC 4253 §4.2).
+const IDENTIFICATION: usize = 255;
+
 /// What a beginning says so far.
 enum Said {
     /// Something may come of it.
     More,
     /// Nothing we know.
     Nothing,
-    /// This.
+    /// A protocol that names the request and the host, or not.
     Told(Decoder, Option<String>, Option<String>),
+    /// SSH, with its identification string.
+    Ssh(String),
 }
 
 /// Looks at one forwarded channel.
@@ -43,12 +49,20 @@ impl Greeting {
             said => said,
         };
         self.begun[stream as usize] = None;
-        if let Said::Told(decoder, request, host) = said {
-            self.begun = [None, None];
-            let derived = Derived { decoder, confidence: Confidence::Medium };
-            let body = ForwardGreeting { channel: self.channel, request, host, derived };
-            sink.observed(Observed::new(true, Body::ForwardGreeting(body)));
+        let (decoder, identification, request, host) = match said {
+            Said::More | Said::Nothing => return,
+            Said::Told(decoder, request, host) => (decoder, None, request, host),
+            Said::Ssh(identification) => (Decoder::Ssh, Some(identification), None, None),
+        };
+        self.begun = [None, None];
+        let derived = Derived { decoder, confidence: Confidence::Medium };
+        let body = ForwardGreeting { channel: self.channel, request, identification, host, derived };
+        let mut observed = Observed::new(true, Body::ForwardGreeting(body));
+        // What is done in a session inside is seen by nobody here.
+        if decoder == Decoder::Ssh {
+            observed.severity = Severity::Notice;
         }
+        sink.observed(observed);
     }
 }
 
@@ -56,8 +70,21 @@ fn read(bytes: &[u8]) -> Said {
     match bytes.first() {
         None => Said::More,
         Some(0x16) => tls(bytes),
+        Some(b'S') if b"SSH-".starts_with(&bytes[..bytes.len().min(4)]) => ssh(bytes),
         Some(b'A'..=b'Z') => http(bytes),
         Some(_) => Said::Nothing,
+    }
+}
+
+/// The identification string. A server may send other lines before it; its client may not.
+fn ssh(bytes: &[u8]) -> Said {
+    let head = &bytes[..bytes.len().min(IDENTIFICATION)];
+    match head.iter().position(|&byte| byte == b'\n') {
+        None if head.len() < IDENTIFICATION => Said::More,
+        end => {
+            let line = &head[..end.unwrap_or(head.len())];
+            Said::Ssh(text::message(line.strip_suffix(b"\r").unwrap_or(line)))
+        }
     }
 }
 
@@ -158,7 +185,7 @@ mod tests {
         bytes.chunks(size).for_each(|chunk| greeting.feed(Stream::Input, chunk, &mut seen));
         assert!(seen.len() <= 1);
         seen.pop().map(|observed: Observed| match observed.body {
-            Body::ForwardGreeting(greeting) => (greeting.request, greeting.host),
+            Body::ForwardGreeting(greeting) => (greeting.request.or(greeting.identification), greeting.host),
             other => panic!("{other:?}"),
         })
     }
@@ -197,11 +224,35 @@ mod tests {
         for size in 1..=tls.len() {
             assert_eq!(greeted(&tls, size), Some((None, Some("db.example.com".into()))), "{size}");
         }
-        for other in
-            [&b"SSH-2.0-x\r\n"[..], b"\x16\x01\x00\x00\x05hello", b"HELO there\r\n\r\n", b"\0\0", b""]
-        {
+        for other in [
+            &b"SSHD\r\n\r\n"[..],
+            b"SSH",
+            b"SSH-2.0-x",
+            b"\x16\x01\x00\x00\x05hello",
+            b"HELO there\r\n\r\n",
+            b"\0\0",
+            b"",
+        ] {
             assert_eq!(greeted(other, 3), None, "{other:?}");
         }
+    }
+
+    /// A session inside a forwarded connection is opaque: that there is one is told, once.
+    #[test]
+    fn ssh_inside_is_told() {
+        let client = b"SSH-2.0-OpenSSH_9.9 \x1b[2J\r\n\0\0\x05\x14";
+        for size in 1..=client.len() {
+            let told = Some((Some("SSH-2.0-OpenSSH_9.9 \\x1b[2J".into()), None));
+            assert_eq!(greeted(client, size), told, "{size}");
+        }
+        let endless = [&b"SSH-2.0-"[..], &[b'a'; 1000]].concat();
+        assert!(matches!(greeted(&endless, 100), Some((Some(said), None)) if said.len() <= IDENTIFICATION));
+        let (mut greeting, mut seen) = (Greeting::new(2), Vec::new());
+        greeting.feed(Stream::Output, b"hello\r\nSSH-2.0-server\r\n", &mut seen);
+        greeting.feed(Stream::Input, b"SSH-2.0-client\n", &mut seen);
+        greeting.feed(Stream::Output, b"SSH-2.0-server\n", &mut seen);
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].severity, Severity::Notice);
     }
 
     #[test]
@@ -216,7 +267,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_in_any_chunks_give_the_same(
-            start in prop::sample::select(vec![&b""[..], b"GET ", b"\x16\x03\x01", b"\x16\x03\x01\0\x30\x01\0\0\x2c"]),
+            start in prop::sample::select(vec![&b""[..], b"GET ", b"SSH-", b"SSH-2.0-", b"\x16\x03\x01", b"\x16\x03\x01\0\x30\x01\0\0\x2c"]),
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             size in 1..50_usize,
         ) {

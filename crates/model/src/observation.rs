@@ -35,6 +35,8 @@ pub enum Decoder {
     Http,
     /// TLS (RFC 8446), by its `ClientHello`.
     Tls,
+    /// SSH (RFC 4253), by its identification string.
+    Ssh,
 }
 
 /// How sure an observation is.
@@ -342,9 +344,13 @@ pub struct AgentRequest {
 pub struct ForwardGreeting {
     /// The channel's ordinal in the session.
     pub channel: u32,
-    /// `HTTP` method and path of the first request, escaped; none for TLS.
+    /// `HTTP` method and path of the first request, escaped; none for TLS and SSH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// The identification string of SSH (RFC 4253 §4.2), escaped. What follows it is encrypted: nobody sees what is done in
+    /// that session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identification: Option<String>,
     /// The host's name: `Host` of HTTP, `server_name` of TLS (RFC 6066 §3); escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,

@@ -489,6 +489,7 @@ fn more_observations() -> Vec<Event> {
         done(Body::ForwardGreeting(ForwardGreeting {
             channel: 4,
             request: Some(text("GET /index.html")),
+            identification: None,
             host: Some(text("intranet.example.com")),
             derived: derived(Decoder::Http),
         })),

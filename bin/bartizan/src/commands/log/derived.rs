@@ -60,6 +60,9 @@ pub(super) fn particular(body: &Body) -> Option<String> {
             let user = agent.user.as_ref().map(|user| format!(" to log in as {user}")).unwrap_or_default();
             format!("{} {}{key}{user}{}", agent.channel, agent.request, unless_ok(&agent.status))
         }
+        Body::ForwardGreeting(greeting) if let Some(identification) = &greeting.identification => {
+            format!("{} SSH inside, unseen: {identification}", greeting.channel)
+        }
         Body::ForwardGreeting(greeting) => {
             let words = [greeting.request.as_deref(), greeting.host.as_deref()];
             format!("{} {}", greeting.channel, words.into_iter().flatten().collect::<Vec<_>>().join(" on "))
