@@ -47,7 +47,7 @@ fn measure(title: &str, directory: &Directory) {
         ("one permission", &login, Action::Permission(Permission::Exec), true),
         ("a denial", &"guest".parse().unwrap(), Action::Connect, false),
     ] {
-        let request = Request { target: &target, login, action, source };
+        let request = Request { target: &target, login, action, source, forward: None };
         let judge = || matches!(black_box(directory.judge(&who, &request, now)), Decision::Permit(_));
         println!("  {name:<20} {:>9.2?}", median(|| assert_eq!(judge(), permitted)));
     }
@@ -123,6 +123,7 @@ fn data() -> DirectoryData {
                 record: Recording::default(),
                 break_glass: false,
                 files: bartizan_model::FileRules::default(),
+                forwards: bartizan_model::ForwardRules::default(),
                 created,
             })
             .collect(),

@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bartizan_model::{
-    Grant, GrantId, LoginName, Permission, PermissionSet, PersonName, Recording, TargetName, Timestamp,
+    ForwardEnd, Grant, GrantId, LoginName, Permission, PermissionSet, PersonName, Recording, TargetName,
+    Timestamp,
 };
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, EntityUid, PolicyId, PolicySet, Response,
@@ -13,8 +14,8 @@ use cedar_policy::{
 };
 
 use crate::directory::Entry;
-use crate::policy::CONNECT;
-use crate::{Authenticated, Directory, FileAccess, Rejected};
+use crate::policy::{CONNECT, FORWARD};
+use crate::{Authenticated, Directory, FileAccess, Rejected, forwards};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,9 @@ pub struct Request<'a> {
     pub action: Action,
     /// From where the person's own connection comes.
     pub source: IpAddr,
+    /// With `forward:local` the destination, with `forward:remote` where the target listens. `None` asks whether the
+    /// permission is there for any.
+    pub forward: Option<&'a ForwardEnd>,
 }
 
 /// What a person wants to do.
@@ -145,6 +149,8 @@ pub struct Denial {
     pub reason: DenyReason,
     /// The rules that forbid it; empty when no rule permits it.
     pub rules: Vec<GrantId>,
+    /// The reason in words that tell more: what was asked for, and what is permitted instead. Holds no control character.
+    pub detail: Option<String>,
 }
 
 /// The kinds of reasons for a denial.
@@ -159,6 +165,8 @@ pub enum DenyReason {
     NotProven(Rejected),
     /// The target is not known.
     UnknownTarget,
+    /// No grant permits forwarding to there, or listening there, although some permit it elsewhere.
+    Elsewhere,
     /// The certificate lacks the extension that this permission needs.
     HeldBack,
     /// A rule that forbids things could not be evaluated.
@@ -173,6 +181,7 @@ impl DenyReason {
             Self::Forbidden => "forbidden",
             Self::NotProven(rejected) => rejected.as_str(),
             Self::UnknownTarget => "unknown_target",
+            Self::Elsewhere => "forwarding_rules",
             Self::HeldBack => "certificate_extension",
             Self::PolicyFailed => "policy_failed",
         }
@@ -186,6 +195,7 @@ impl fmt::Display for DenyReason {
             Self::Forbidden => f.write_str("a policy forbids it"),
             Self::NotProven(rejected) => rejected.fmt(f),
             Self::UnknownTarget => f.write_str("no such target"),
+            Self::Elsewhere => f.write_str("no grant permits forwarding there"),
             Self::HeldBack => f.write_str("the certificate does not permit it"),
             Self::PolicyFailed => f.write_str("a policy could not be evaluated"),
         }
@@ -194,7 +204,10 @@ impl fmt::Display for DenyReason {
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)?;
+        match &self.detail {
+            Some(detail) => f.write_str(detail)?,
+            None => self.reason.fmt(f)?,
+        }
         for (i, rule) in self.rules.iter().enumerate() {
             write!(f, "{} {rule}", if i == 0 { ":" } else { "," })?;
         }
@@ -204,7 +217,7 @@ impl fmt::Display for Denial {
 
 impl Denial {
     fn because(reason: DenyReason) -> Self {
-        Self { reason, rules: Vec::new() }
+        Self { reason, rules: Vec::new(), detail: None }
     }
 }
 
@@ -261,7 +274,7 @@ impl Directory {
         if self.target(request.target).is_none() {
             return Err(Denial::because(DenyReason::UnknownTarget));
         }
-        let question = Question::new(self, entry, who, request, now)
+        let mut question = Question::new(self, entry, who, request, now)
             .map_err(|_| Denial::because(DenyReason::PolicyFailed))?;
 
         let names = &self.names;
@@ -282,11 +295,17 @@ impl Directory {
         let rules = match request.action {
             Action::Connect | Action::Continue => connect,
             Action::Permission(wanted) => {
+                if let Some(end) = request.forward {
+                    question.forwards(wanted, end)?;
+                }
                 let rules = counting.of(question.ask(names.action(wanted))?, entry)?;
                 if !who.may(wanted) {
                     return Err(Denial::because(DenyReason::HeldBack));
                 }
-                rules
+                match request.forward {
+                    Some(end) => rules.covering(wanted, end, entry)?,
+                    None => rules,
+                }
             }
         };
         Ok(Permit {
@@ -356,6 +375,7 @@ struct Question<'a> {
     authorizer: Authorizer,
     principal: EntityUid,
     resource: EntityUid,
+    facts: Vec<(String, RestrictedExpression)>,
     context: Context,
 }
 
@@ -390,15 +410,32 @@ impl<'a> Question<'a> {
             ("now", RestrictedExpression::new_long(seconds)),
             ("method", RestrictedExpression::new_string(who.method().to_owned())),
         ];
-        let context = Context::from_pairs(facts.map(|(name, fact)| (name.to_owned(), fact)));
+        let facts: Vec<_> = facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect();
+        let context = Context::from_pairs(facts.clone());
         Ok(Self {
             directory,
             entry,
             authorizer: Authorizer::new(),
             principal: directory.names.person(who.person()),
             resource: directory.names.target(request.target),
+            facts,
             context: context.map_err(|e| e.to_string())?,
         })
+    }
+
+    /// From now on it is about this forwarding, which policies can look at.
+    ///
+    /// # Errors
+    /// Where some do, and programs read the end differently: nobody could say what it is that they look at.
+    fn forwards(&mut self, permission: Permission, end: &ForwardEnd) -> Result<(), Denial> {
+        if let Some(why) = end.unclear().filter(|_| self.directory.operators.look_at_forwards()) {
+            return Err(forwards::unclear(permission, end, why));
+        }
+        let failed = || Denial::because(DenyReason::PolicyFailed);
+        let fact = (FORWARD.to_owned(), forwards::fact(end).ok_or_else(failed)?);
+        let facts = self.facts.iter().cloned().chain([fact]);
+        self.context = Context::from_pairs(facts).map_err(|_| failed())?;
+        Ok(())
     }
 
     /// Whether a permission is permitted, given the grants that permit the session.
@@ -434,7 +471,7 @@ impl<'a> Question<'a> {
         let reasons = reasons(&response);
         // A denial with reasons is a denial by `forbid`; without, no policy applies.
         if response.decision() == cedar_policy::Decision::Deny && !reasons.is_empty() {
-            return Err(Denial { reason: DenyReason::Forbidden, rules: reasons });
+            return Err(Denial { reason: DenyReason::Forbidden, rules: reasons, detail: None });
         }
         // Cedar skips a policy that fails. A permit that fails permits nothing; a forbid that fails may have
         // been meant for this very request.
@@ -442,7 +479,10 @@ impl<'a> Question<'a> {
             response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(e)| e.policy_id());
         let rules: Vec<GrantId> =
             failed.filter(|id| policies.effect(id) == Some(Effect::Forbid)).map(rule).collect();
-        if rules.is_empty() { Ok(reasons) } else { Err(Denial { reason: DenyReason::PolicyFailed, rules }) }
+        match rules.is_empty() {
+            true => Ok(reasons),
+            false => Err(Denial { reason: DenyReason::PolicyFailed, rules, detail: None }),
+        }
     }
 
     fn answer(&self, action: &EntityUid, policies: &PolicySet) -> Result<Response, Denial> {
@@ -458,6 +498,18 @@ impl<'a> Question<'a> {
 struct Rules {
     grants: Vec<GrantId>,
     operators: Vec<GrantId>,
+}
+
+impl Rules {
+    /// Those of them that permit a forwarding to this end, or to listen there.
+    fn covering(self, permission: Permission, end: &ForwardEnd, entry: &Entry) -> Result<Self, Denial> {
+        let Self { grants, operators } = self;
+        let grants = grants.iter().filter_map(|id| entry.grants.get(id).map(AsRef::as_ref)).collect();
+        match forwards::covering(grants, permission, end) {
+            Err(denial) if operators.is_empty() => Err(denial),
+            covering => Ok(Self { grants: covering.unwrap_or_default(), operators }),
+        }
+    }
 }
 
 /// The policies that determine an answer, in order of their ids.

@@ -21,6 +21,7 @@ mod classify;
 mod directory;
 mod evidence;
 mod files;
+mod forwards;
 mod judge;
 mod policy;
 

@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use bartizan_access::{Action, Decision, Directory, FilePath, FileSize, FileUse, Permit, Policies, Request};
 use bartizan_model::api::{AccessAnswer, AccessQuestion};
-use bartizan_model::{DirectoryData, FileRules, GrantId, Permission, PermissionSet, PersonName, Timestamp};
+use bartizan_model::{
+    DirectoryData, FileRules, ForwardEnd, GrantId, Permission, PermissionSet, PersonName, Timestamp,
+};
 use bartizan_store::DirectoryStore as _;
 
 use crate::LOOPBACK;
@@ -35,12 +37,14 @@ fn answer(
     question: &AccessQuestion,
     now: Timestamp,
 ) -> Result<AccessAnswer> {
-    let AccessQuestion { person, login, target, action, source, file } = question;
+    let AccessQuestion { person, login, target, action, source, file, to } = question;
     let action = action_of(action)?;
     let file = file.as_deref().map(|path| Ok::<_, ApiError>((path, Use::of(action)?))).transpose()?;
+    let end = to.as_deref().map(|to| forward_end(to, action)).transpose()?;
     let directory = Directory::build(data, policies.clone())
         .map_err(|e| ApiError::unavailable(format!("the directory cannot be judged: {e}")))?;
-    let request = Request { target, login, action, source: source.unwrap_or(LOOPBACK) };
+    let request =
+        Request { target, login, action, source: source.unwrap_or(LOOPBACK), forward: end.as_ref() };
     Ok(match directory.explain(person, &request, now) {
         Decision::Permit(permit) if let Some((path, Use::Sftp(what))) = file => {
             for_file(person, &permit, path, what)
@@ -57,10 +61,17 @@ fn answer(
         }
         Decision::Permit(permit) => {
             let until = permit.until().map_or(String::new(), |until| format!(", until {}", until.at));
-            let reason = format!("{person} may {} as {login} on {target}{until}", doing(action));
+            let forward = end.as_ref().map_or(String::new(), |end| match action {
+                Action::Permission(Permission::ForwardRemote) => format!(" on {end}"),
+                _ => format!(" to {end}"),
+            });
+            let reason = format!("{person} may {}{forward} as {login} on {target}{until}", doing(action));
             AccessAnswer { permitted: true, rules: permit.rules().to_vec(), reason }
         }
-        Decision::Deny(denial) => denied(&denial.reason, denial.rules),
+        Decision::Deny(denial) => match denial.detail {
+            Some(detail) => denied(&detail, denial.rules),
+            None => denied(&denial.reason, denial.rules),
+        },
     })
 }
 
@@ -100,6 +111,21 @@ fn for_repository(person: &PersonName, permit: &Permit, path: &str, permission: 
         }
         Err(denial) => denied(&denial.reason, denial.rules),
     }
+}
+
+/// What is to be forwarded.
+fn forward_end(text: &str, action: Action) -> Result<ForwardEnd> {
+    let permission = match action {
+        Action::Permission(forward @ (Permission::ForwardLocal | Permission::ForwardRemote)) => forward,
+        _ => {
+            return Err(ApiError::invalid("only forwarding leads somewhere")
+                .hint("ask for forward:local to a destination, or for forward:remote on an address"));
+        }
+    };
+    ForwardEnd::parse(text, permission).ok_or_else(|| {
+        ApiError::invalid("that is nothing to forward")
+            .hint("write HOST:PORT, [IPv6]:PORT, or the path of a socket from /")
+    })
 }
 
 /// What is asked of a path.

@@ -62,6 +62,7 @@ pub(crate) async fn add(
         );
     }
     new.files.check(&new.allow).map_err(|error| ApiError::invalid(error.to_string()))?;
+    new.forwards.check(&new.allow).map_err(|error| ApiError::invalid(error.to_string()))?;
     if new.expires.is_some_and(|expires| expires <= now) {
         return Err(ApiError::invalid("the grant would have expired already"));
     }
@@ -74,9 +75,21 @@ pub(crate) async fn add(
         known_target(&data, &name)?;
     }
     let id = fresh_id(&data.grants)?;
-    let NewGrant { who, target, logins, allow, files, sources, expires, record, break_glass } = new;
-    let grant =
-        Grant { id, who, target, logins, allow, files, sources, expires, record, break_glass, created: now };
+    let NewGrant { who, target, logins, allow, files, forwards, sources, expires, record, break_glass } = new;
+    let grant = Grant {
+        id,
+        who,
+        target,
+        logins,
+        allow,
+        files,
+        forwards,
+        sources,
+        expires,
+        record,
+        break_glass,
+        created: now,
+    };
     change::make(&state, peer, AddGrant(grant.clone())).await?;
     Ok((StatusCode::CREATED, Json(grant)))
 }

@@ -61,6 +61,7 @@ pub(crate) fn request(grant: &Grant) -> Request<'_> {
         login: &grant.login,
         action: Action::Continue,
         source: grant.source.ip(),
+        forward: None,
     }
 }
 

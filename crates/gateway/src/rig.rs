@@ -49,6 +49,7 @@ pub(crate) fn rule(id: &str, allow: &str) -> Rule {
         record: Recording::default(),
         break_glass: false,
         files: Default::default(),
+        forwards: Default::default(),
         created: Timestamp::now(),
     }
 }
@@ -180,6 +181,7 @@ impl Rig {
             login: &login,
             action: bartizan_access::Action::Connect,
             source: source.ip(),
+            forward: None,
         };
         let Decision::Permit(permit) = directory.judge(&who, &request, Timestamp::now()) else {
             panic!("the test's grants permit no session")

@@ -166,6 +166,7 @@ fn authorize(visit: &Visit, session: SessionId, shared: &Shared) -> (Trail, Resu
         login: &visit.login,
         action: Action::Connect,
         source: visit.source.ip(),
+        forward: None,
     };
     let permit = match directory.judge(&visit.who, &request, Timestamp::now()) {
         Decision::Permit(permit) => permit,

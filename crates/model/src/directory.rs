@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FileRules, Fingerprint, Labels, LoginName, PermissionSet, PersonName, RoleName, StoredCredential,
-    TargetName, TargetSelector, Timestamp,
+    FileRules, Fingerprint, ForwardRules, Labels, LoginName, PermissionSet, PersonName, RoleName,
+    StoredCredential, TargetName, TargetSelector, Timestamp,
 };
 
 /// A field of a record that was refused.
@@ -243,6 +243,9 @@ pub struct Grant {
     /// Which files `sftp:read` and `sftp:write` are for.
     #[serde(default, skip_serializing_if = "FileRules::is_empty")]
     pub files: FileRules,
+    /// Where `forward:local` leads, and on what `forward:remote` lets a target listen.
+    #[serde(default, skip_serializing_if = "ForwardRules::is_empty")]
+    pub forwards: ForwardRules,
     /// From which networks; empty is anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceNetwork>,

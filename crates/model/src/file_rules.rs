@@ -259,7 +259,7 @@ fn skip_any(parts: &[&str], places: &mut [bool]) {
 }
 
 /// Matches one part: `*` is any run of bytes. Takes time in proportion to both lengths at most.
-fn part_matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(crate) fn part_matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n, mut retry) = (0, 0, None);
     while n < name.len() {
         match pattern.get(p) {

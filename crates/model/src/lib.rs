@@ -12,6 +12,7 @@ mod escape;
 pub mod event;
 mod file_rules;
 mod fingerprint;
+mod forward_rules;
 mod id;
 pub mod metric;
 mod name;
@@ -31,6 +32,7 @@ pub use directory::{
 pub use escape::{Escaped, escape};
 pub use file_rules::{FileRules, PathGlob, Reach};
 pub use fingerprint::Fingerprint;
+pub use forward_rules::{ForwardEnd, ForwardHost, ForwardRules, ForwardTo, ListenOn};
 pub use id::{NodeId, SessionId};
 pub use name::{InvalidName, LoginName, Name, PersonName, RoleName, TargetName};
 pub use permission::{Permission, PermissionSet, UnknownPermission};

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use bartizan_model::{
-    FileRules, Fingerprint, Label, LoginName, PathGlob, PermissionSet, PersonName, RoleName, SourceNetwork,
-    TargetName, TargetSelector, Timestamp,
+    FileRules, Fingerprint, ForwardRules, ForwardTo, Label, ListenOn, LoginName, PathGlob, PermissionSet,
+    PersonName, RoleName, SourceNetwork, TargetName, TargetSelector, Timestamp,
 };
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -283,6 +283,8 @@ pub(crate) struct GrantAdd {
     pub(crate) allow: PermissionSet,
     #[command(flatten)]
     pub(crate) files: FileLimits,
+    #[command(flatten)]
+    pub(crate) forwards: ForwardLimits,
     /// From which networks only; repeat or separate by commas.
     #[arg(long = "source", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub(crate) sources: Vec<SourceNetwork>,
@@ -322,6 +324,26 @@ pub(crate) struct FileLimits {
 impl FileLimits {
     pub(crate) fn rules(self) -> FileRules {
         FileRules { paths: self.paths, not_paths: self.not_paths, max_file_bytes: self.max_file_size }
+    }
+}
+
+/// Where `forward:local` of a grant leads, and on what `forward:remote` lets the target listen.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardLimits {
+    /// forward:local only to these destinations: db:5432, '*.corp:8000-8100', '10.0.0.0/8:*', '[fd00::/8]:22', or a
+    /// socket's path such as '/run/app/*.sock'. Repeat for more. Without it forward:local reaches whatever the target
+    /// reaches.
+    #[arg(long, value_name = "HOST:PORT")]
+    forward_to: Vec<ForwardTo>,
+    /// forward:remote only on these: localhost:8080, '*:0' (any address, a port that the target chooses), or a socket's
+    /// path. Repeat for more. Without it the target may be asked to listen on anything.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen_on: Vec<ListenOn>,
+}
+
+impl ForwardLimits {
+    pub(crate) fn rules(self) -> ForwardRules {
+        ForwardRules { to: self.forward_to, listen: self.listen_on }
     }
 }
 
@@ -394,5 +416,9 @@ pub(crate) enum Access {
         /// With sftp:read or sftp:write: this file. With git:read or git:write: this repository.
         #[arg(long, value_name = "PATH")]
         file: Option<String>,
+        /// With forward:local: to this destination, HOST:PORT or a socket's path. With forward:remote: listening on this
+        /// ADDRESS:PORT or path.
+        #[arg(long, value_name = "HOST:PORT")]
+        to: Option<String>,
     },
 }

@@ -59,6 +59,8 @@ fn the_shortest_path_parses() {
         "access check alice root@web-1 sftp:read",
         "access check alice root@web-1 sftp:write --file /etc/passwd",
         "grant add --person a --target t --login root --allow sftp:read --path /srv/** --path /tmp/* --not-path /srv/k --max-file-size 100M",
+        "grant add --person a --target t --login root --allow forward:local,forward:remote --forward-to db:1-9 --forward-to /run/x --listen-on :0",
+        "access check alice root@web-1 forward:local --to db:5432",
         "grant add --person a --target web-* --login root deploy --allow shell --source 10.0.0.0/8,::1 --expires 8h",
         "session play 0199 --speed 2.5 --idle-limit 2s --from 1m",
     ] {
@@ -82,6 +84,9 @@ fn usage_errors_say_what_is_expected() {
         "grant add --person a --target t --login root --allow sftp:read --path srv/**",
         "grant add --person a --target t --login root --allow sftp:read --path /srv/[ab]",
         "grant add --person a --target t --login root --allow sftp:read --max-file-size full",
+        "grant add --person a --target t --login root --allow forward:local --forward-to 10.*:22",
+        "grant add --person a --target t --login root --allow forward:local --forward-to db",
+        "grant add --person a --target t --login root --allow forward:remote --listen-on localhost:70000",
         "access check alice web-1 shell",
         "session export 0199 --format gif",
         "session list --state gone",

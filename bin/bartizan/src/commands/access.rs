@@ -7,9 +7,9 @@ use crate::args::Access;
 use crate::failure::{Failure, Kind};
 
 pub(crate) async fn run(context: &Context, command: Access) -> Result<(), Failure> {
-    let Access::Check { person, destination, action, source, file } = command;
-    let question =
-        AccessQuestion { person, login: destination.login, target: destination.target, action, source, file };
+    let Access::Check { person, destination, action, source, file, to } = command;
+    let (login, target) = (destination.login, destination.target);
+    let question = AccessQuestion { person, login, target, action, source, file, to };
     let answer: AccessAnswer = context.client.post("/v1/access/check", &question).await?;
     if context.out.json {
         context.out.value(&answer)?;

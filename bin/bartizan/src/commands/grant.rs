@@ -52,6 +52,7 @@ fn request(add: GrantAdd) -> Result<NewGrant, Failure> {
         logins: (!add.any_login).then_some(add.logins),
         allow: add.allow,
         files: add.files.rules(),
+        forwards: add.forwards.rules(),
         sources: add.sources,
         expires: add.expires,
         record: add.record.recording(add.record_input),
@@ -81,6 +82,9 @@ pub(crate) fn sentence(grant: &Record) -> String {
         format!("{}: {} as {} on {}: {}\n", grant.id, grant.who, logins(grant), grant.target, grant.allow);
     if !grant.files.is_empty() {
         let _ = writeln!(text, "  files: {}", grant.files);
+    }
+    if !grant.forwards.is_empty() {
+        let _ = writeln!(text, "  forwards: {}", grant.forwards);
     }
     let idle: PermissionSet = grant.allow.iter().filter(|permission| !permission.is_in_force()).collect();
     if !idle.is_empty() {
@@ -118,12 +122,13 @@ pub(crate) fn grants_table(grants: &[Record]) -> Table {
         // Sources are conditions that a reader must not overlook.
         let sources = if grant.sources.is_empty() { "" } else { " (by source)" };
         let files = if grant.files.is_empty() { "" } else { "some files: " };
+        let forwards = if grant.forwards.is_empty() { "" } else { " (some forwards)" };
         let break_glass = if grant.break_glass { "break-glass: " } else { "" };
         table.row([
             normal(&grant.id),
             normal(&grant.who),
             normal(format!("{logins}@{}", grant.target)),
-            normal(format!("{break_glass}{files}{}{sources}", grant.allow)),
+            normal(format!("{break_glass}{files}{}{forwards}{sources}", grant.allow)),
             until,
         ]);
     }
@@ -145,6 +150,7 @@ pub(crate) mod tests {
             logins: Some(vec![LoginName::new("root").unwrap()]),
             allow: allow.parse().unwrap(),
             files: bartizan_model::FileRules::default(),
+            forwards: bartizan_model::ForwardRules::default(),
             sources: Vec::new(),
             expires: None,
             record: Recording::default(),
@@ -171,6 +177,13 @@ pub(crate) mod tests {
                     max_file_bytes: Some(100 << 20),
                 },
                 ..grant("g-5af37a00", "web-2", "sftp:read,sftp:write")
+            },
+            Record {
+                forwards: bartizan_model::ForwardRules {
+                    to: vec!["db:5432".parse().unwrap(), "10.0.0.0/8:8000-8100".parse().unwrap()],
+                    listen: vec!["localhost:0".parse().unwrap()],
+                },
+                ..grant("g-c0ffee00", "web-3", "forward:local,forward:remote")
             },
             Record {
                 sources: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],

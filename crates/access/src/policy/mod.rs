@@ -13,6 +13,9 @@ pub use text::{Policies, PolicyError, PolicyErrors};
 /// The action of opening a session; every grant implies it.
 pub(crate) const CONNECT: &str = "connect";
 
+/// The fact that is what is forwarded, where something is.
+pub(crate) const FORWARD: &str = "forward";
+
 const PERSON: &str = "Person";
 const ROLE: &str = "Role";
 const TARGET: &str = "Target";
@@ -76,11 +79,14 @@ fn entity(kind: &EntityTypeName, id: &str) -> EntityUid {
 /// The schema that policies are written against, in Cedar's schema language.
 ///
 /// `now` is Unix time in seconds. `source` is the client's address; an IPv4-mapped IPv6 address is shown as its
-/// IPv4 address. `method` is how the person proved who they are: `publickey` or `certificate`.
+/// IPv4 address. `method` is how the person proved who they are: `publickey` or `certificate`. `forward` is there when one
+/// forwarding is judged: the destination of `forward:local`, or where the target is to listen for `forward:remote`. `host` is a
+/// name in lower case, an address, or `*` for every address; `path` is a socket's, and what is not so is empty or 0.
 pub fn schema_text() -> String {
     let permissions = Permission::ALL.iter().map(|p| format!(", \"{p}\"")).collect::<String>();
     format!(
-        "type Facts = {{ login: String, source: ipaddr, now: Long, method: String }};\n\
+        "type Forward = {{ host: String, port: Long, path: String, address?: ipaddr }};\n\
+         type Facts = {{ login: String, source: ipaddr, now: Long, method: String, {FORWARD}?: Forward }};\n\
          entity Role;\n\
          entity Person in [Role] = {{ name: String }};\n\
          // A glob or the labels of a grant, such as web-* or env=prod; targets it covers are in it.\n\

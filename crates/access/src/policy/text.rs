@@ -11,7 +11,7 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use super::times::Times;
-use super::{CONNECT, schema};
+use super::{CONNECT, FORWARD, schema};
 
 /// Operators' own policies, checked against the schema. None by default.
 ///
@@ -23,6 +23,8 @@ pub struct Policies {
     /// For each action the policies whose scope it is in, so that judging it touches no others.
     by_action: HashMap<String, PolicySet>,
     times: Times,
+    /// Some look at what is forwarded.
+    forwards: bool,
 }
 
 /// One fault of a policy text.
@@ -79,7 +81,8 @@ impl Policies {
         let actions = Permission::ALL.map(Permission::as_str).into_iter().chain([CONNECT]);
         let by_action = actions.map(|action| (action.to_owned(), concerning(&all, action))).collect();
         let times = Times::of(&all);
-        Ok(Self { all, by_action, times })
+        let forwards = all.policies().any(looks_at_forwards);
+        Ok(Self { all, by_action, times, forwards })
     }
 
     /// True when there are none.
@@ -97,6 +100,11 @@ impl Policies {
         self.times.after(now)
     }
 
+    /// True when some policy looks at what is forwarded.
+    pub(crate) const fn look_at_forwards(&self) -> bool {
+        self.forwards
+    }
+
     pub(crate) fn effect(&self, id: &PolicyId) -> Option<Effect> {
         self.all.policy(id).map(Policy::effect)
     }
@@ -112,6 +120,11 @@ fn concerning(all: &PolicySet, action: &str) -> PolicySet {
     });
     // Ids are unique in `all`, so none is refused.
     PolicySet::from_policies(named.cloned()).unwrap_or_else(|_| all.clone())
+}
+
+/// Whether a policy names the fact that is what is forwarded; one too many may, such as by a text that is the same.
+fn looks_at_forwards(policy: &Policy) -> bool {
+    policy.to_json().is_ok_and(|policy| policy.to_string().contains(&format!("\"{FORWARD}\"")))
 }
 
 /// Reads one text into policies under their final ids.

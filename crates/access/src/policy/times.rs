@@ -4,12 +4,14 @@ use bartizan_model::Timestamp;
 use cedar_policy::{Policy, PolicySet};
 use serde_json::Value;
 
+use super::FORWARD;
+
 /// Where a policy makes something else of the time than to compare it with a number, it may answer otherwise after so long.
 const PERIOD_SECONDS: u64 = 60;
 
 /// The fact that is the time, and those that stay as they are while a session lives.
 const NOW: &str = "now";
-const CONSTANT: [&str; 3] = ["login", "source", "method"];
+const CONSTANT: [&str; 4] = ["login", "source", "method", FORWARD];
 
 /// The times at which some policies may answer otherwise.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +69,7 @@ impl Times {
                 (_, Some(NOW)) if left["Value"].is_i64() => self.compares_with(&left["Value"]),
                 _ => self.read(operands),
             },
-            "." if fact_of(operands).is_some_and(|fact| CONSTANT.contains(&fact)) => {}
+            "." | "has" if fact_of(operands).is_some_and(|fact| CONSTANT.contains(&fact)) => {}
             // Whatever is made of the facts as a whole, the time is one of them.
             "Var" => self.any |= operands == "context",
             _ => self.read(operands),
@@ -90,7 +92,7 @@ fn fact(expression: &Value) -> Option<&str> {
     fact_of(&expression["."])
 }
 
-/// The name of the fact, where the operands of `.` are of one.
+/// The name of the fact, where the operands of `.` or `has` are of one.
 fn fact_of(operands: &Value) -> Option<&str> {
     operands["attr"].as_str().filter(|_| operands["left"]["Var"] == "context")
 }

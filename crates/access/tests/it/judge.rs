@@ -238,8 +238,13 @@ fn explaining_answers_as_judging_would_and_needs_no_key() {
     for action in
         [Action::Connect, Action::Permission(Permission::Shell), Action::Permission(Permission::Exec)]
     {
-        let request =
-            bartizan_access::Request { target: &target, login: &login, action, source: ip("10.0.0.1") };
+        let request = bartizan_access::Request {
+            target: &target,
+            login: &login,
+            action,
+            source: ip("10.0.0.1"),
+            forward: None,
+        };
         let judged = with_keys.judge(&who(&with_keys, "alice"), &request, now());
         assert_eq!(without_keys.explain(&name("alice"), &request, now()), judged);
         for (person, reason) in [("bob", "person_locked"), ("stranger", "unknown_person")] {
@@ -279,7 +284,8 @@ fn a_role_gives_its_grants_to_those_who_have_it_and_to_nobody_else() {
     let may = |directory: &Directory, person: &str, target: &str| {
         let (login, target) = ("root".parse().unwrap(), target.parse().unwrap());
         let action = Action::Permission(Permission::Shell);
-        let request = Request { target: &target, login: &login, action, source: ip("10.0.0.1") };
+        let request =
+            Request { target: &target, login: &login, action, source: ip("10.0.0.1"), forward: None };
         match directory.explain(&name(person), &request, seconds(NOW)) {
             Decision::Permit(permit) => Some(ids(permit.rules()).join(",")),
             Decision::Deny(_) => None,

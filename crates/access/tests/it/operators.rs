@@ -191,7 +191,13 @@ fn in_an_emergency_break_glass_grants_alone_permit_and_what_forbids_forbids() {
     let alice = who(&directory, "alice");
     let judge = |ask: Ask<'_>| {
         let (target, login) = (ask.target.parse().unwrap(), ask.login.parse().unwrap());
-        let request = Request { target: &target, login: &login, action: ask.action, source: ip(ask.source) };
+        let request = Request {
+            target: &target,
+            login: &login,
+            action: ask.action,
+            source: ip(ask.source),
+            forward: None,
+        };
         directory.judge_break_glass(&alice, &request, ask.now)
     };
     let Decision::Permit(permitted) = judge(connect("web-1")) else { panic!("denied") };

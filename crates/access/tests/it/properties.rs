@@ -56,6 +56,7 @@ fn grants() -> impl Strategy<Value = Vec<Grant>> {
             record: Recording::default(),
             break_glass: false,
             files: bartizan_model::FileRules::default(),
+            forwards: bartizan_model::ForwardRules::default(),
             ..grant(&format!("g{n}"), person, selector, "")
         };
         grants.into_iter().enumerate().map(grant).collect()

@@ -52,6 +52,7 @@ pub(crate) fn grant(id: &str, person: &str, target: &str, allow: &str) -> Grant 
         record: Recording::default(),
         break_glass: false,
         files: bartizan_model::FileRules::default(),
+        forwards: bartizan_model::ForwardRules::default(),
         created: seconds(0),
     }
 }
@@ -162,7 +163,8 @@ pub(crate) fn connect(target: &str) -> Ask<'_> {
 
 pub(crate) fn decide(directory: &Directory, who: &Authenticated, ask: &Ask<'_>) -> Decision {
     let (target, login) = (ask.target.parse().unwrap(), ask.login.parse().unwrap());
-    let request = Request { target: &target, login: &login, action: ask.action, source: ip(ask.source) };
+    let request =
+        Request { target: &target, login: &login, action: ask.action, source: ip(ask.source), forward: None };
     directory.judge(who, &request, ask.now)
 }
 

@@ -140,6 +140,8 @@ fn grant_fields(grant: &Grant) -> Vec<(&'static str, Vec<String>)> {
         ("paths", grant.files.paths.iter().map(ToString::to_string).collect()),
         ("paths not permitted", grant.files.not_paths.iter().map(ToString::to_string).collect()),
         ("file size", grant.files.max_file_bytes.map(FileRules::size_text).into_iter().collect()),
+        ("forward to", grant.forwards.to.iter().map(ToString::to_string).collect()),
+        ("listen on", grant.forwards.listen.iter().map(ToString::to_string).collect()),
         ("sources", grant.sources.iter().map(ToString::to_string).collect()),
         ("expires", grant.expires.iter().map(ToString::to_string).collect()),
         ("record", one(grant.record.cap_text())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bartizan_model::{
-    AuthorizedKey, DirectoryData, FileRules, Grant, Grantee, HostKeyTrust, PersonName, Target,
+    AuthorizedKey, DirectoryData, FileRules, ForwardRules, Grant, Grantee, HostKeyTrust, PersonName, Target,
 };
 
 /// Writes the whole directory. Applied to the same directory it changes nothing.
@@ -59,8 +59,20 @@ fn target(text: &mut String, target: &Target) {
 }
 
 fn grant(text: &mut String, grant: &Grant) {
-    let Grant { id, who, target, logins, allow, files, sources, expires, record, break_glass, created: _ } =
-        grant;
+    let Grant {
+        id,
+        who,
+        target,
+        logins,
+        allow,
+        files,
+        forwards,
+        sources,
+        expires,
+        record,
+        break_glass,
+        created: _,
+    } = grant;
     let _ = writeln!(text, "\n[grants.{}]", key(&id.0));
     let _ = match who {
         Grantee::Person(name) => writeln!(text, "person = {}", quoted(name.as_str())),
@@ -80,6 +92,13 @@ fn grant(text: &mut String, grant: &Grant) {
     }
     if let Some(bytes) = max_file_bytes {
         let _ = writeln!(text, "max_file_size = \"{}\"", FileRules::size_text(*bytes));
+    }
+    let ForwardRules { to, listen } = forwards;
+    if !to.is_empty() {
+        let _ = writeln!(text, "forward_to = {}", list(to));
+    }
+    if !listen.is_empty() {
+        let _ = writeln!(text, "listen_on = {}", list(listen));
     }
     if !sources.is_empty() {
         let _ = writeln!(text, "sources = {}", list(sources));

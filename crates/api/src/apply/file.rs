@@ -1,9 +1,9 @@
 //! What a directory file says, record by record, each with its place. References are not looked up here.
 
 use bartizan_model::{
-    FileRules, GrantId, Grantee, HostKeyTrust, Label, Labels, LoginName, PathGlob, Permission, PermissionSet,
-    PersonName, PersonState, Recording, RoleName, SourceNetwork, Target, TargetName, TargetSelector,
-    Timestamp,
+    FileRules, ForwardRules, ForwardTo, GrantId, Grantee, HostKeyTrust, Label, Labels, ListenOn, LoginName,
+    PathGlob, Permission, PermissionSet, PersonName, PersonState, Recording, RoleName, SourceNetwork, Target,
+    TargetName, TargetSelector, Timestamp,
 };
 use toml::de::DeTable;
 
@@ -47,6 +47,7 @@ pub(super) struct Grant {
     pub(super) logins: Option<Vec<LoginName>>,
     pub(super) allow: PermissionSet,
     pub(super) files: FileRules,
+    pub(super) forwards: ForwardRules,
     pub(super) sources: Vec<SourceNetwork>,
     pub(super) expires: Option<Timestamp>,
     pub(super) record: Recording,
@@ -186,6 +187,8 @@ impl Reader<'_> {
             "paths",
             "not_paths",
             "max_file_size",
+            "forward_to",
+            "listen_on",
             "sources",
             "expires",
             "record",
@@ -211,6 +214,7 @@ impl Reader<'_> {
             );
         }
         let files = self.file_rules(table, &allow);
+        let forwards = self.forward_rules(table, &allow);
         let sources = table.list("sources", &mut self.faults).unwrap_or_default();
         let sources = self.each(sources, str::parse).into_iter().map(|source| source.value).collect();
         let expires = table.time("expires", &mut self.faults);
@@ -229,6 +233,7 @@ impl Reader<'_> {
                 logins: logins?,
                 allow,
                 files,
+                forwards,
                 sources,
                 expires,
                 record,
@@ -288,6 +293,20 @@ impl Reader<'_> {
             self.refuse::<()>(table.place(rule.unwrap_or("allow")), &error.to_string());
         }
         files
+    }
+
+    fn forward_rules(&mut self, table: &Table<'_, '_>, allow: &PermissionSet) -> ForwardRules {
+        let to = table.list("forward_to", &mut self.faults).unwrap_or_default();
+        let listen = table.list("listen_on", &mut self.faults).unwrap_or_default();
+        let forwards = ForwardRules {
+            to: self.each(to, ForwardTo::new).into_iter().map(|to| to.value).collect(),
+            listen: self.each(listen, ListenOn::new).into_iter().map(|on| on.value).collect(),
+        };
+        if let Err(error) = forwards.check(allow) {
+            let rule = ["forward_to", "listen_on"].into_iter().find(|key| table.has(key));
+            self.refuse::<()>(table.place(rule.unwrap_or("allow")), &error.to_string());
+        }
+        forwards
     }
 
     fn record(&mut self, table: &Table<'_, '_>) -> Recording {

@@ -190,6 +190,7 @@ impl<'a> Merge<'a> {
             logins: grant.logins.clone(),
             allow: grant.allow.clone(),
             files: grant.files.clone(),
+            forwards: grant.forwards.clone(),
             sources: grant.sources.clone(),
             expires: grant.expires,
             record: grant.record,

@@ -92,6 +92,14 @@ paths = ["/srv/app/**", "/var/log/*"]
 not_paths = ["/srv/app/keys/**"]
 max_file_size = "100M"
 
+[grants.alice-forwards]
+person = "alice"
+target = "db"
+any_login = true
+allow = ["forward:local", "forward:remote"]
+forward_to = ["db:5432", "[fd00::/8]:8000-8100", "/run/app/*.sock"]
+listen_on = [":0", "localhost:8080"]
+
 [grants.alice-db]
 person = "alice"
 target = "db"
@@ -208,6 +216,8 @@ fn faults_are_named_with_their_place_and_all_of_them() {
         "[people.\"\\u001b[2J\"]\n",
         "[grants.a]\nrole = \"ops\"\ntarget = \"db\"\nlogins = [\"root\"]\nallow = [\"exec\"]\npaths = [\"/srv/**\"]\n",
         "[grants.a]\nrole = \"ops\"\ntarget = \"db\"\nlogins = [\"root\"]\nallow = [\"sftp:read\"]\nnot_paths = [\"~/x\"]\nmax_file_size = \"big\"\n",
+        "[grants.a]\nrole = \"ops\"\ntarget = \"db\"\nlogins = [\"root\"]\nallow = [\"forward:local\"]\nforward_to = [\"db\", \"10.*:1\"]\nlisten_on = [\"x:70000\"]\n",
+        "[grants.a]\nrole = \"ops\"\ntarget = \"db\"\nlogins = [\"root\"]\nallow = [\"forward:local\"]\nlisten_on = [\"localhost:0\"]\n",
     ];
     let mut told = String::new();
     for text in files {

@@ -13,6 +13,7 @@ async fn refusals_have_a_fitting_status_and_say_what_to_do() {
     let grant = |person: &str, target: &str, logins: Value, allow: Value| json!({"person": person, "target": target, "logins": logins, "allow": allow});
     let root = || json!(["root"]);
     let ruled = |allow: Value, files: Value| json!({"person": "alice", "target": "web-1", "logins": ["root"], "allow": allow, "files": files});
+    let forwards = |allow: Value, forwards: Value| json!({"person": "alice", "target": "web-1", "logins": ["root"], "allow": allow, "forwards": forwards});
     let requests = [
         ("GET", "/v1/nothing", Value::Null),
         ("PUT", "/v1/people", Value::Null),
@@ -42,6 +43,18 @@ async fn refusals_have_a_fitting_status_and_say_what_to_do() {
         ("POST", "/v1/grants", grant("alice", "web-1", root(), json!(["sudo"]))),
         ("POST", "/v1/grants", ruled(json!(["sftp:read", "exec"]), json!({"paths": ["/srv/**"]}))),
         ("POST", "/v1/grants", ruled(json!(["sftp:read"]), json!({"paths": ["/srv/[ab]"]}))),
+        ("POST", "/v1/grants", forwards(json!(["shell"]), json!({"to": ["db:5432"]}))),
+        ("POST", "/v1/grants", forwards(json!(["forward:local"]), json!({"to": ["127.1:22"]}))),
+        (
+            "POST",
+            "/v1/access/check",
+            json!({"person": "alice", "login": "root", "target": "web-1", "action": "exec", "to": "db:1"}),
+        ),
+        (
+            "POST",
+            "/v1/access/check",
+            json!({"person": "alice", "login": "root", "target": "web-1", "action": "forward:local", "to": "db"}),
+        ),
         (
             "POST",
             "/v1/access/check",

@@ -88,7 +88,8 @@ impl Judge<'_> {
     }
 
     fn place(&self, target: &TargetName, login: Option<&LoginName>, probe: &LoginName) -> Option<Place> {
-        let request = Request { target, login: probe, action: Action::Continue, source: self.source };
+        let request =
+            Request { target, login: probe, action: Action::Continue, source: self.source, forward: None };
         match self.directory.judge(self.who, &request, Timestamp::now()) {
             Decision::Permit(permit) => Some(Place {
                 target: target.clone(),

@@ -1,14 +1,14 @@
 //! What may be forwarded over a session, besides its programs.
 //!
 //! The client opens channels to hosts and sockets of the target's side (`direct-tcpip`,
-//! `direct-streamlocal@openssh.com`), judged one by one. The target opens channels only for what the client asked it
-//! to listen for (`tcpip-forward`) or forwards to it (agent, X11), and only where policy permits that, when it was asked for and
+//! `direct-streamlocal@openssh.com`), each judged by where it leads. The target opens channels only for what the client asked it
+//! to listen for (`tcpip-forward`, judged by the address and port) or forwards to it (agent, X11), and only where policy permits that, when it was asked for and
 //! now: the list of these is kept here.
 
 use std::collections::VecDeque;
 
-use bartizan_model::Permission;
 use bartizan_model::event::{Body, ForwardState, Outcome, Severity};
+use bartizan_model::{ForwardEnd, Permission};
 use bartizan_ssh::connection::relay::GlobalVerdict;
 use bartizan_ssh::wire::connection::{ChannelType, GlobalKind, GlobalRequestType};
 
@@ -17,6 +17,8 @@ use super::host::{Held, HeldMessage, Host};
 
 /// Listeners of one session, asked for or there. OpenSSH knows no limit; a thousand are nobody's.
 const MAX_LISTENERS: usize = 256;
+/// Most listeners that one opening is judged by, where it does not tell which it is of.
+const MAX_JUDGED: usize = 8;
 /// Channel types that are refused in any case.
 const NEVER: &str = "this type of channel is not supported, and what is not recorded is refused";
 
@@ -36,12 +38,27 @@ impl Listener {
             Self::Unix { path } => describe::cut(path),
         }
     }
+
+    /// As policy judges it.
+    fn end(&self) -> ForwardEnd {
+        match self {
+            Self::Tcp { address, port } => ForwardEnd::listener(address, *port),
+            Self::Unix { path } => ForwardEnd::Unix(path.clone()),
+        }
+    }
+}
+
+/// Where the target listens, and what was asked of it: not the same where the port was left to the target.
+struct Listening {
+    listener: Listener,
+    asked: ForwardEnd,
 }
 
 /// A change of the listeners, as the client asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     listener: Listener,
+    asked: ForwardEnd,
     /// True to begin, false to end.
     listen: bool,
     kind: GlobalKind,
@@ -71,7 +88,7 @@ impl Change {
             ),
             _ => return None,
         };
-        Some(Self { listener, listen, kind, request: name })
+        Some(Self { asked: listener.end(), listener, listen, kind, request: name })
     }
 
     fn event(&self, state: ForwardState, reason: Option<String>) -> Body {
@@ -88,7 +105,7 @@ pub(super) struct Forwards {
     pub(super) x11: bool,
     /// Passed on and not answered yet, in order.
     asked: VecDeque<Change>,
-    listening: Vec<Listener>,
+    listening: Vec<Listening>,
 }
 
 impl Forwards {
@@ -96,13 +113,32 @@ impl Forwards {
         self.listening.len() + self.asked.len() >= MAX_LISTENERS
     }
 
-    /// Whether a channel that the target opens is one that the client is prepared for; gives what permission it needs now.
+    /// Whether a channel that the target opens is one that the client is prepared for; gives what permission it needs now,
+    /// and for which of the listeners: one is enough.
     ///
     /// # Errors
     /// Why not, for the log and the target.
-    fn target_opens(&self, kind: &ChannelType<'_>) -> Result<Permission, &'static str> {
-        let ours = |listener: &Listener| match (listener, kind) {
-            // The address may come back in another form; the port is what was bound.
+    fn target_opens(&self, kind: &ChannelType<'_>) -> Result<(Permission, Vec<ForwardEnd>), &'static str> {
+        match kind {
+            ChannelType::AuthAgent | ChannelType::AgentConnect if self.agent => {
+                Ok((Permission::Agent, Vec::new()))
+            }
+            ChannelType::AuthAgent | ChannelType::AgentConnect => Err("agent forwarding was not permitted"),
+            ChannelType::X11 { .. } if self.x11 => Ok((Permission::X11, Vec::new())),
+            ChannelType::X11 { .. } => Err("X11 forwarding was not permitted"),
+            ChannelType::ForwardedTcpip { .. } | ChannelType::ForwardedStreamlocal { .. } => {
+                match self.asked_for(kind) {
+                    asked if asked.is_empty() => Err("the client did not ask for this forwarding"),
+                    asked => Ok((Permission::ForwardRemote, asked)),
+                }
+            }
+            _ => Err(NEVER),
+        }
+    }
+
+    /// What the client asked for of which this channel may be.
+    fn asked_for(&self, kind: &ChannelType<'_>) -> Vec<ForwardEnd> {
+        let ours = |listening: &&Listening| match (&listening.listener, kind) {
             (Listener::Tcp { port, .. }, ChannelType::ForwardedTcpip { connected_port, .. }) => {
                 port == connected_port
             }
@@ -111,20 +147,22 @@ impl Forwards {
             }
             _ => false,
         };
-        match kind {
-            ChannelType::AuthAgent | ChannelType::AgentConnect if self.agent => Ok(Permission::Agent),
-            ChannelType::AuthAgent | ChannelType::AgentConnect => Err("agent forwarding was not permitted"),
-            ChannelType::X11 { .. } if self.x11 => Ok(Permission::X11),
-            ChannelType::X11 { .. } => Err("X11 forwarding was not permitted"),
-            ChannelType::ForwardedTcpip { .. } | ChannelType::ForwardedStreamlocal { .. } => {
-                if self.listening.iter().any(ours) {
-                    Ok(Permission::ForwardRemote)
-                } else {
-                    Err("the client did not ask for this forwarding")
-                }
+        // The address may come back in another form; the port is what was bound.
+        let by_address = |listening: &&Listening| match (&listening.listener, kind) {
+            (Listener::Tcp { address, .. }, ChannelType::ForwardedTcpip { connected_address, .. }) => {
+                address == connected_address
             }
-            _ => Err(NEVER),
+            _ => true,
+        };
+        let ours = || self.listening.iter().filter(ours);
+        let exact = ours().any(|listening| by_address(&listening));
+        let mut asked: Vec<ForwardEnd> = Vec::new();
+        for listening in ours().filter(|listening| !exact || by_address(listening)) {
+            if asked.len() < MAX_JUDGED && !asked.contains(&listening.asked) {
+                asked.push(listening.asked.clone());
+            }
         }
+        asked
     }
 
     fn begun(&mut self, change: Change, wants_reply: bool) {
@@ -138,9 +176,10 @@ impl Forwards {
 
     fn done(&mut self, change: &Change) {
         if change.listen {
-            self.listening.push(change.listener.clone());
+            let (listener, asked) = (change.listener.clone(), change.asked.clone());
+            self.listening.push(Listening { listener, asked });
         } else {
-            self.listening.retain(|listener| *listener != change.listener);
+            self.listening.retain(|listening| listening.listener != change.listener);
         }
     }
 
@@ -177,11 +216,14 @@ impl Host {
     /// # Errors
     /// Why it is refused.
     pub(super) fn client_opens(&mut self, kind: &ChannelType<'_>) -> Result<(), String> {
+        let to = match *kind {
+            ChannelType::DirectTcpip { host, port, .. } => Some(ForwardEnd::destination(host, port)),
+            ChannelType::DirectStreamlocal { path, .. } => Some(ForwardEnd::Unix(path.to_vec())),
+            _ => None,
+        };
         match kind {
+            _ if let Some(to) = to => self.ask().forward(Permission::ForwardLocal, &to),
             ChannelType::Session => self.ask().connect(),
-            ChannelType::DirectTcpip { .. } | ChannelType::DirectStreamlocal { .. } => {
-                self.ask().permission(Permission::ForwardLocal)
-            }
             ChannelType::Tun { .. } => return Err("tunnels of whole networks are not supported".to_owned()),
             _ => return Err(NEVER.to_owned()),
         }
@@ -193,13 +235,19 @@ impl Host {
     /// # Errors
     /// Why it is refused.
     pub(super) fn target_opens(&mut self, kind: &ChannelType<'_>) -> Result<(), String> {
-        let permission = self.forwards.target_opens(kind)?;
-        self.ask().permission(permission).map_err(|denied| denied.reason)
+        let (permission, asked) = self.forwards.target_opens(kind)?;
+        let Some((last, others)) = asked.split_last() else {
+            return self.ask().permission(permission).map_err(|denied| denied.reason);
+        };
+        if others.iter().any(|asked| self.ask().forward(permission, asked).is_ok()) {
+            return Ok(());
+        }
+        self.ask().forward(permission, last).map_err(|denied| denied.reason)
     }
 
     /// Judges a change of what the target listens for; a permitted one waits until its event is durable.
     pub(super) fn client_forwards(&mut self, change: Change, wants_reply: bool) -> GlobalVerdict {
-        let refused = match self.ask().permission(Permission::ForwardRemote) {
+        let refused = match self.ask().forward(Permission::ForwardRemote, &change.asked) {
             // Ending one is always permitted.
             _ if !change.listen => None,
             Err(denied) => Some(denied.reason),

@@ -7,7 +7,7 @@ use bartizan_access::{
     Action, Asked, Decision, DenyReason, Directory, FileDenial, Needs, Permit, Request, classify, repository,
 };
 use bartizan_model::event::Body;
-use bartizan_model::{GrantId, Permission, PermissionSet, Timestamp};
+use bartizan_model::{ForwardEnd, GrantId, Permission, PermissionSet, Timestamp};
 
 use crate::emergency;
 use crate::grant::Grant;
@@ -78,6 +78,11 @@ impl Judge {
         self.ask(Action::Permission(permission)).map(drop)
     }
 
+    /// Whether the person may forward to this destination, or have the target listen there, here and now.
+    pub(super) fn forward(&self, permission: Permission, end: &ForwardEnd) -> Result<(), Denied> {
+        self.ask_of(Action::Permission(permission), Some(end)).map(drop)
+    }
+
     /// Whether a terminal may be asked for.
     pub(super) fn pty(&self) -> Result<(), Denied> {
         match self.ask(Action::Continue)? {
@@ -101,7 +106,7 @@ impl Judge {
     fn without(&self, needs: &Needs) -> Denied {
         let said =
             needs.alternatives().iter().flat_map(PermissionSet::iter).find_map(|permission| {
-                match self.decide(Action::Permission(permission)) {
+                match self.decide(Action::Permission(permission), None) {
                     Decision::Deny(denial) if denial.reason != DenyReason::NoRule => Some(denial),
                     _ => None,
                 }
@@ -177,9 +182,9 @@ impl Judge {
         emergency::pass(&directory, &self.grant.who, &request, &permit).map(|permit| permit.rules().to_vec())
     }
 
-    fn decide(&self, action: Action) -> Decision {
+    fn decide(&self, action: Action, forward: Option<&ForwardEnd>) -> Decision {
         let Grant { who, login, target, source, .. } = &self.grant;
-        let request = Request { target: &target.name, login, action, source: source.ip() };
+        let request = Request { target: &target.name, login, action, source: source.ip(), forward };
         let (directory, now) = (self.shared.directory(), Timestamp::now());
         match self.trail.is_emergency() {
             false => directory.judge(who, &request, now),
@@ -188,11 +193,16 @@ impl Judge {
     }
 
     pub(super) fn ask(&self, action: Action) -> Result<Permit, Denied> {
+        self.ask_of(action, None)
+    }
+
+    fn ask_of(&self, action: Action, forward: Option<&ForwardEnd>) -> Result<Permit, Denied> {
         let Grant { login, target, .. } = &self.grant;
-        match self.decide(action) {
+        match self.decide(action, forward) {
             Decision::Permit(permit) => Ok(permit),
             Decision::Deny(denial) => {
                 let reason = match (denial.reason, action) {
+                    _ if let Some(detail) = denial.detail => detail,
                     (DenyReason::NoRule, Action::Permission(permission)) => {
                         format!("no grant permits {permission} for {login} on {}", target.name)
                     }

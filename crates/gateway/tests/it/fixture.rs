@@ -157,6 +157,7 @@ async fn fill(store: &Store, key: &KeyPair, server: &OpenSshServer) {
         record: Recording::default(),
         break_glass: false,
         files: bartizan_model::FileRules::default(),
+        forwards: bartizan_model::ForwardRules::default(),
         created,
     };
     store.add_grant(&grant).await.unwrap();

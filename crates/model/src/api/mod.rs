@@ -76,6 +76,10 @@ pub struct AccessQuestion {
     /// With `sftp:read` or `sftp:write`: whether it is permitted for the file of this path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// With `forward:local` or `forward:remote`: whether it is permitted for this destination or listener, `HOST:PORT` or a
+    /// socket's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// The answer of the policy, explained.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AuthorizedKey, FileRules, Grant, Grantee, LoginName, PermissionSet, Person, PersonName, Recording, Role,
-    RoleName, SourceNetwork, TargetSelector, Timestamp,
+    AuthorizedKey, FileRules, ForwardRules, Grant, Grantee, LoginName, PermissionSet, Person, PersonName,
+    Recording, Role, RoleName, SourceNetwork, TargetSelector, Timestamp,
 };
 
 /// `POST /v1/people`: adds a person.
@@ -72,6 +72,9 @@ pub struct NewGrant {
     /// Which files `sftp:read` and `sftp:write` are for.
     #[serde(default)]
     pub files: FileRules,
+    /// Where `forward:local` leads, and on what `forward:remote` lets a target listen.
+    #[serde(default)]
+    pub forwards: ForwardRules,
     /// From which networks; empty is anywhere.
     #[serde(default)]
     pub sources: Vec<SourceNetwork>,

@@ -51,6 +51,7 @@ pub fn grant(id: &str, person: &str, target: &str) -> Grant {
         record: Recording::default(),
         break_glass: false,
         files: bartizan_model::FileRules::default(),
+        forwards: bartizan_model::ForwardRules::default(),
         created: at(3),
     }
 }
@@ -100,6 +101,10 @@ pub async fn a_directory_reads_back_as_it_was_written(store: impl DirectoryStore
             paths: vec!["/srv/app/**".parse().unwrap()],
             not_paths: vec!["/srv/app/*.key".parse().unwrap()],
             max_file_bytes: Some(100 << 20),
+        },
+        forwards: bartizan_model::ForwardRules {
+            to: vec!["*.corp:8000-8100".parse().unwrap(), "[fd00::/8]:22".parse().unwrap()],
+            listen: vec!["localhost:0".parse().unwrap(), "/run/app/*.sock".parse().unwrap()],
         },
         ..grant("g2", "bob", "web-*")
     };

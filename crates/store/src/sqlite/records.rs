@@ -130,12 +130,14 @@ pub(super) async fn put_grant(db: &mut Connection, grant: &Grant) -> Result<()> 
         one_target(db, &name).await?;
     }
     let put = "INSERT INTO grants \
-               (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, files, created) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+               (id, person, role, target, logins, permissions, sources, expires, recording, break_glass, files, \
+               forwards, created) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
                ON CONFLICT (id) DO UPDATE SET person = excluded.person, role = excluded.role, \
                target = excluded.target, logins = excluded.logins, permissions = excluded.permissions, \
                sources = excluded.sources, expires = excluded.expires, recording = excluded.recording, \
-               break_glass = excluded.break_glass, files = excluded.files, created = excluded.created";
+               break_glass = excluded.break_glass, files = excluded.files, \
+               forwards = excluded.forwards, created = excluded.created";
     sqlx::query(put)
         .bind(&grant.id.0)
         .bind(person.as_ref().map(PersonName::as_str))
@@ -148,6 +150,7 @@ pub(super) async fn put_grant(db: &mut Connection, grant: &Grant) -> Result<()> 
         .bind(json(&grant.record)?)
         .bind(i64::from(grant.break_glass))
         .bind(json(&grant.files)?)
+        .bind(json(&grant.forwards)?)
         .bind(sql(grant.created.unix_micros()))
         .execute(db)
         .await?;

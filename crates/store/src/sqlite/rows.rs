@@ -27,6 +27,7 @@ pub(super) type GrantRow = (
     String,
     i64,
     String,
+    String,
     i64,
 );
 
@@ -118,7 +119,7 @@ pub(super) enum Named<'a> {
 
 pub(super) async fn grants(db: &mut Connection, named: Named<'_>) -> Result<Vec<Grant>> {
     const ALL: &str = "SELECT id, person, role, target, logins, permissions, sources, expires, recording, break_glass, \
-                       files, created FROM grants";
+                       files, forwards, created FROM grants";
     let mut select = sqlx::QueryBuilder::new(ALL);
     match named {
         Named::All => &mut select,
@@ -186,6 +187,7 @@ fn grant(row: GrantRow) -> Result<Grant> {
         recording,
         break_glass,
         files,
+        forwards,
         created,
     ) = row;
     let read = || -> Read<Grant> {
@@ -204,6 +206,7 @@ fn grant(row: GrantRow) -> Result<Grant> {
             record: unjson(&recording)?,
             break_glass: break_glass != 0,
             files: unjson(&files)?,
+            forwards: unjson(&forwards)?,
             created: time(created),
         })
     };
