@@ -51,6 +51,95 @@ fn opened(wire: &mut Wire, number: u32) -> usize {
     wire.heard(Side::Client).len()
 }
 
+/// A grant whose forwarding is held to these.
+fn held_to(id: &str, allow: &str, to: &[&str], listen: &[&str]) -> bartizan_model::Grant {
+    let forwards = bartizan_model::ForwardRules {
+        to: to.iter().map(|to| to.parse().unwrap()).collect(),
+        listen: listen.iter().map(|on| on.parse().unwrap()).collect(),
+    };
+    bartizan_model::Grant { forwards, ..rule(id, allow) }
+}
+
+fn direct(host: &[u8], port: u32) -> ChannelType<'_> {
+    ChannelType::DirectTcpip { host, port, originator_address: b"127.0.0.1", originator_port: 5 }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_client_opens_what_rules_permit_and_reads_why_not() {
+    let grants = vec![
+        rule("keeps", "exec"),
+        held_to("db", "forward:local", &["db:5432", "10.0.0.0/8:22", "/run/app/*"], &[]),
+    ];
+    let mut wire = Wire::new(Rig::new(grants).await).await;
+    let socket = |path| ChannelType::DirectStreamlocal { path, reserved: b"", reserved_number: 0 };
+    let elsewhere = [
+        direct(b"web", 80),
+        direct(b"db", 5433),
+        direct(b"10.1", 22),
+        direct(b"db\0", 5432),
+        socket(b"/run/../etc/x"),
+    ];
+    for (number, kind) in elsewhere.into_iter().enumerate() {
+        assert!(!wire.client(&open(number as u32, kind)));
+    }
+    assert!(wire.heard(Side::Target).is_empty());
+    let read = wire.heard(Side::Client);
+    assert_eq!(read.len(), 5);
+    let read = String::from_utf8_lossy(&read[0]).into_owned();
+    let why = "no grant permits forward:local to web:80; permitted to /run/app/*, 10.0.0.0/8:22, db:5432";
+    assert!(read.contains(&format!("bartizan: {why}")), "{read}");
+    let reasons = refused(&wire).await;
+    assert_eq!(reasons[0], why);
+    assert!(reasons[2].contains("to 10.1:22: the host is neither a plain name nor"), "{reasons:?}");
+    let permitted = [direct(b"DB", 5432), direct(b"::ffff:10.1.2.3", 22), socket(b"/run/app/x")];
+    for (kind, number) in permitted.into_iter().zip(10..) {
+        assert!(wire.client(&open(number, kind)), "it waits for its event");
+        wire.release().await;
+    }
+    assert_eq!(wire.heard(Side::Target).len(), 3);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_listened_for_is_judged_by_what_was_asked() {
+    let grants = vec![rule("keeps", "exec"), held_to("on", "forward:remote", &[], &["localhost:0"])];
+    let mut wire = Wire::new(Rig::new(grants).await).await;
+    let listen = |address, port| {
+        let request_type = GlobalRequestType::TcpipForward { address, port };
+        Message::GlobalRequest(GlobalRequest { want_reply: true, request_type })
+    };
+    for (address, port) in [(&b""[..], 0), (b"localhost", 8080), (b"0.0.0.0", 0)] {
+        assert!(!wire.client(&listen(address, port)));
+    }
+    assert!(wire.heard(Side::Target).is_empty());
+    assert!(wire.client(&listen(b"localhost", 0)));
+    wire.release().await;
+    wire.target(&Message::RequestSuccess { data: &PORT.to_be_bytes() });
+    wire.heard(Side::Client);
+    let [_, _, from_there] = kinds();
+    wire.target(&open(10, from_there));
+    assert_eq!(wire.heard(Side::Client).len(), 1, "the port is the target's choice, as was permitted");
+    // What is granted now counts, not what was when it began.
+    wire.rig
+        .change(|data| data.grants[1].forwards.listen = vec![format!("localhost:{PORT}").parse().unwrap()]);
+    let [_, _, from_there] = kinds();
+    wire.target(&open(20, from_there));
+    assert!(wire.heard(Side::Client).is_empty());
+    assert_eq!(
+        refused(&wire).await,
+        ["no grant permits forward:remote on localhost:0; permitted on localhost:8080"]
+    );
+    let events = wire.events("forward.listen").await;
+    let reasons: Vec<_> = events
+        .into_iter()
+        .filter_map(|event| match event.body {
+            Body::ForwardListen { reason, .. } => reason,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons[0], "no grant permits forward:remote on *:0; permitted on localhost:0");
+    assert_eq!(reasons.len(), 3);
+}
+
 /// Why the target was refused channels, by the log.
 async fn refused(wire: &Wire) -> Vec<String> {
     let events = wire.events("channel.open").await;
