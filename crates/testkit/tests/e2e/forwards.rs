@@ -36,7 +36,7 @@ pub(crate) fn shouter() -> (u16, JoinHandle<()>) {
     (port, thread)
 }
 
-fn shout(mut stream: impl std::io::Read + std::io::Write) {
+pub(crate) fn shout(mut stream: impl std::io::Read + std::io::Write) {
     let mut line = [0; 6];
     stream.read_exact(&mut line).unwrap();
     line.make_ascii_uppercase();
@@ -56,7 +56,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// `ssh OPTIONS` with a program that runs until its input ends, once it runs.
-fn forwarding(scene: &Scene, options: &[&str]) -> Client {
+pub(crate) fn forwarding(scene: &Scene, options: &[&str]) -> Client {
     let options = [&["-o", "ExitOnForwardFailure=yes"], options].concat();
     let mut client = scene.start(&options, "echo ready; cat");
     client.read_to("ready\n");
@@ -90,6 +90,13 @@ pub(crate) fn dynamic(scene: &Scene) {
     let (port, server) = shouter();
     let here = free_port();
     let client = forwarding(scene, &["-D", &format!("127.0.0.1:{here}")]);
+    assert_eq!(ask(socks(here, port)), "HELLO!");
+    server.join().unwrap();
+    assert_eq!(client.finish().0, 0);
+}
+
+/// Connects to a port of the target's by the `-D` that is here.
+pub(crate) fn socks(here: u16, port: u16) -> TcpStream {
     // SOCKS 5 (RFC 1928): no authentication; CONNECT to an IPv4 address.
     let mut socks = TcpStream::connect(("127.0.0.1", here)).unwrap();
     socks.write_all(&[5, 1, 0]).unwrap();
@@ -101,9 +108,7 @@ pub(crate) fn dynamic(scene: &Scene) {
     let mut reply = [0; 10];
     socks.read_exact(&mut reply).unwrap();
     assert_eq!(reply[1], 0, "connected");
-    assert_eq!(ask(socks), "HELLO!");
-    server.join().unwrap();
-    assert_eq!(client.finish().0, 0);
+    socks
 }
 
 fn a_remote_forward_reaches_the_client(way: Way) {

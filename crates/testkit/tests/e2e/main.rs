@@ -20,6 +20,7 @@ mod evidence;
 mod exec;
 mod files;
 mod flow;
+mod forward_rules;
 mod forwards;
 mod gate;
 mod hostile;
