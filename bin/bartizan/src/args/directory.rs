@@ -240,7 +240,7 @@ pub(crate) struct HostTrust {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Grant {
     /// Permit a person, or all who have a role, to do something.
-    Add(GrantAdd),
+    Add(Box<GrantAdd>),
     /// List grants.
     #[command(visible_alias = "ls")]
     List {

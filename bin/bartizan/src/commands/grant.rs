@@ -16,7 +16,7 @@ pub(crate) async fn run(context: &Context, command: Grant) -> Result<(), Failure
     let (client, out) = (&context.client, context.out);
     match command {
         Grant::Add(add) => {
-            let added: Record = client.post("/v1/grants", &request(add)?).await?;
+            let added: Record = client.post("/v1/grants", &request(*add)?).await?;
             out.one(&added, || format!("added {}", sentence(&added)))
         }
         Grant::List { person, role } => {

@@ -161,6 +161,38 @@ fn recordings_are_exported_without_a_server() {
 }
 
 #[test]
+fn a_recording_that_was_cut_is_written_as_far_as_it_goes_and_told() {
+    let (temp, id) = folder();
+    let data = temp.path().join("data");
+    let id = id.to_string();
+    let session = |more: &[&str]| program("bartizan", &[&["-D", text(&data), "session"], more].concat());
+    let export =
+        |format: &str, channel: &str| session(&["export", &id, "--format", format, "--channel", channel]);
+    let recording = data.join("recordings").join(&id);
+    let (path, manifest) = (recording.join("channel-0.cast.zst"), recording.join("manifest.json"));
+    let whole = fs::read(&path).unwrap();
+    // In the middle, and where a frame ends: no frame is torn there.
+    let frames: Vec<_> = (1..whole.len()).filter(|at| whole[*at..].starts_with(&whole[..4])).collect();
+    for cut in frames.into_iter().chain([whole.len() / 2, 0]) {
+        fs::write(&path, &whole[..cut]).unwrap();
+        for format in ["text", "raw", "asciicast"] {
+            let told = export(format, "0");
+            if cut > 0 || format != "asciicast" {
+                told.exits(4).tells(&["channel-0.cast.zst", "bartizan log verify"]);
+            }
+        }
+        session(&["play", &id, "--channel", "0", "--speed", "100"]).exits(4).tells(&["channel-0.cast.zst"]);
+        export("text", "1").ok();
+    }
+    fs::remove_file(&path).unwrap();
+    export("text", "1").exits(4).tells(&["channel-0.cast.zst"]);
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    let told = export("text", "0").ok();
+    assert!(told.errors().contains("the recording is not closed, or was cut"), "{told}");
+}
+
+#[test]
 fn the_log_is_exported_and_verified_without_a_server() {
     let mut bartizan = Bartizan::start();
     bartizan.say(&["person", "add", "alice"]);

@@ -322,6 +322,37 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_not_what_has_the_digest_is_marked() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut extraction = Extraction::new(temp.path());
+        extraction.made = true;
+        let packet = |kind: u8, fields: &[&[u8]]| {
+            let body = fields.concat();
+            [&(body.len() as u32 + 1).to_be_bytes()[..], &[kind], &body].concat()
+        };
+        let string = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
+        let (id, ok) = ([0, 0, 0, 7], [0; 4]);
+        let mut decoder =
+            Decoder::for_subsystem(0, b"sftp", &Options { contents: true, ..Options::default() }).unwrap();
+        let mut say = |way, bytes: Vec<u8>| decoder.feed(way, &bytes, &mut extraction);
+        for readings in [&[b"same"][..], &[b"once", b"then"]] {
+            say(Way::Input, packet(3, &[&id, &string(b"/f"), &[0, 0, 0, 1], &ok]));
+            say(Way::Output, packet(102, &[&id, &string(b"h")]));
+            for reading in readings {
+                say(Way::Input, packet(5, &[&id, &string(b"h"), &[0; 8], &[0, 0, 0, 9]]));
+                say(Way::Output, packet(103, &[&id, &string(*reading)]));
+            }
+            say(Way::Input, packet(4, &[&id, &string(b"h")]));
+            say(Way::Output, packet(101, &[&id, &ok, &string(b""), &string(b"")]));
+        }
+        let [same, other] = &extraction.written[..] else { panic!("{:?}", extraction.written) };
+        assert!(same.sha256.is_some() && same.differs.is_none());
+        assert_eq!(fs::read(temp.path().join(&other.file)).unwrap(), b"then");
+        assert_eq!(other.differs, Some(digest_file(&temp.path().join(&other.file)).unwrap().1));
+        assert_ne!(other.differs, other.sha256);
+    }
+
+    #[test]
     fn a_disk_that_refuses_is_told_once_and_nothing_more_is_written() {
         let folder = Path::new("/proc/nowhere");
         let mut extraction = Extraction::new(folder);
