@@ -125,7 +125,8 @@ async fn access_is_explained() {
         assert_eq!(answer["permitted"], false, "{answer}");
         assert_eq!(answer["reason"], "no grant permits it");
     }
-    let all = json!({"who": {"person": "alice"}, "target": "web-1", "logins": ["auditor"], "allow": ["shell", "replay"]});
+    let all =
+        json!({"person": "alice", "target": "web-1", "logins": ["auditor"], "allow": ["shell", "replay"]});
     api.ok("POST", "/v1/grants", all).await;
     assert_eq!(ask("auditor", "shell", NOTHING).await["permitted"], true);
     let answer = ask("auditor", "replay", NOTHING).await;

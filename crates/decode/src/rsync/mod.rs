@@ -98,13 +98,18 @@ impl Rsync {
             self.input.data += taken;
             return Ok(());
         }
-        let plain = self.setup.input_is_plain();
-        let data = if plain { self.input.plain(bytes) } else { self.input.take(bytes)? };
+        let (plain, whole) = (self.setup.input_is_plain(), *bytes);
+        let mut data = if plain { self.input.plain(bytes) } else { self.input.take(bytes)? };
         if self.asked.direction == Direction::Upload {
             return Ok(());
         }
         let new = || Requests::new(plain, self.asked.names_files, NAMES_BYTES);
-        self.requests.get_or_insert_with(new).take(data)
+        let done = self.requests.get_or_insert_with(new).take(&mut data);
+        if done.is_err() {
+            // What follows a fault does not count as read.
+            *bytes = &whole[whole.len() - bytes.len() - data.len()..];
+        }
+        done
     }
 
     /// Whether what comes are names outside of all messages, as in protocol 30 alone.

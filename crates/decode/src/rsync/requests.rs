@@ -67,28 +67,32 @@ impl Requests {
         (before - bytes.len()) as u64
     }
 
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+    /// Takes data.
+    ///
+    /// # Errors
+    /// What is not understood; what follows it is left.
+    pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<(), String> {
         while let Some((byte, rest)) = bytes.split_first() {
             match self.step {
                 Step::Length => {
                     self.buffer.push(*byte);
+                    *bytes = rest;
                     self.length()?;
-                    bytes = rest;
                 }
                 Step::Filter { left } => {
                     let skipped = bytes.len().min(left as usize);
-                    bytes = &bytes[skipped..];
+                    *bytes = &bytes[skipped..];
                     let left = left - skipped as u32;
                     self.step = if left == 0 { Step::Length } else { Step::Filter { left } };
                 }
                 Step::Names => {
                     self.name(*byte);
-                    bytes = rest;
+                    *bytes = rest;
                 }
                 Step::Requests if self.asked => break,
                 Step::Requests => {
                     self.request(*byte);
-                    bytes = rest;
+                    *bytes = rest;
                 }
             }
         }
@@ -166,7 +170,7 @@ mod tests {
             let said = [&filters[..], if has_names { names } else { b"" }, follows].concat();
             for size in 1..=said.len() {
                 let mut requests = Requests::new(long, has_names, 10_000);
-                said.chunks(size).for_each(|chunk| requests.take(chunk).unwrap());
+                said.chunks(size).for_each(|mut chunk| requests.take(&mut chunk).unwrap());
                 let expected: &[&[u8]] = if has_names { &[b"a", b"dir/b c"] } else { &[] };
                 assert_eq!(requests.names().0, expected);
                 assert_eq!(requests.asked(), asked, "{follows:?} in chunks of {size}");
@@ -178,11 +182,15 @@ mod tests {
     fn names_are_counted_when_they_are_kept_no_more() {
         let mut requests = Requests::new(false, true, 1000);
         requests
-            .take(&[&[0; 4][..], &b"name\0".repeat(1000), &[b'x'; 100_000], b"\0\0\x01"].concat())
+            .take(
+                &mut [&[0; 4][..], &b"name\0".repeat(1000), &[b'x'; 100_000], b"\0\0\x01"]
+                    .concat()
+                    .as_slice(),
+            )
             .unwrap();
         let (kept, count) = requests.names();
         assert!((1..100).contains(&kept.len()), "{}", kept.len());
         assert_eq!((count, requests.asked()), (1001, true));
-        assert!(Requests::new(false, false, 0).take(b"\xFF\xFF\xFF\xFF").is_err());
+        assert!(Requests::new(false, false, 0).take(&mut &b"\xFF\xFF\xFF\xFF"[..]).is_err());
     }
 }

@@ -241,7 +241,7 @@ fn forge(data: &Path, event: impl Fn(u64) -> String) {
     let mut bytes = fs::read(&segment).unwrap();
     let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     // Behind the header, batch by batch.
-    let (mut at, mut next) = (36, 0);
+    let (mut at, mut next) = (32, number(&bytes[8..16]));
     while bytes.get(at..at + 4) == Some(b"BZBT") {
         next = number(&bytes[at + 8..at + 16]) + number(&bytes[at + 4..at + 8]);
         at += 32 + number(&bytes[at + 16..at + 20]) as usize;

@@ -8,7 +8,7 @@ use std::thread;
 use bartizan_testkit::{Finished, run, run_with_input};
 use serde_json::Value;
 
-use crate::forwards::{ask, forwarding, free_port, shout, shouter, socks};
+use crate::forwards::{ask, forwarding, free_port, shout, shouter, socks, try_socks};
 use crate::scene::{Options, Scene, Way, list, text, ways};
 
 ways! {
@@ -90,10 +90,12 @@ fn dynamic_forwards_lead_where_rules_say(way: Way) {
     let here = free_port();
     let client = forwarding(&scene, &["-D", &format!("127.0.0.1:{here}")]);
     let (other, listener) = lonely();
-    let mut answer = String::new();
-    // OpenSSH says that it is connected before it is, and closes then.
-    let _ = socks(here, other).read_to_string(&mut answer);
-    assert_eq!(answer, "");
+    // Some versions of OpenSSH say that they are connected before they are, and close then; others close.
+    if let Ok(mut connected) = try_socks(here, other) {
+        let mut answer = String::new();
+        let _ = connected.read_to_string(&mut answer);
+        assert_eq!(answer, "");
+    }
     assert!(listener.accept().is_err(), "nobody came");
     assert_eq!(ask(socks(here, port)), "HELLO!", "the session goes on");
     server.join().unwrap();

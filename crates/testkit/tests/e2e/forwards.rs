@@ -97,18 +97,23 @@ pub(crate) fn dynamic(scene: &Scene) {
 
 /// Connects to a port of the target's by the `-D` that is here.
 pub(crate) fn socks(here: u16, port: u16) -> TcpStream {
+    try_socks(here, port).unwrap()
+}
+
+/// Likewise, where that may be refused.
+pub(crate) fn try_socks(here: u16, port: u16) -> std::io::Result<TcpStream> {
     // SOCKS 5 (RFC 1928): no authentication; CONNECT to an IPv4 address.
-    let mut socks = TcpStream::connect(("127.0.0.1", here)).unwrap();
-    socks.write_all(&[5, 1, 0]).unwrap();
+    let mut socks = TcpStream::connect(("127.0.0.1", here))?;
+    socks.write_all(&[5, 1, 0])?;
     let mut reply = [0; 2];
-    socks.read_exact(&mut reply).unwrap();
+    socks.read_exact(&mut reply)?;
     assert_eq!(reply, [5, 0]);
     let [high, low] = port.to_be_bytes();
-    socks.write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low]).unwrap();
+    socks.write_all(&[5, 1, 0, 1, 127, 0, 0, 1, high, low])?;
     let mut reply = [0; 10];
-    socks.read_exact(&mut reply).unwrap();
+    socks.read_exact(&mut reply)?;
     assert_eq!(reply[1], 0, "connected");
-    socks
+    Ok(socks)
 }
 
 fn a_remote_forward_reaches_the_client(way: Way) {

@@ -16,7 +16,7 @@ names = [
     b"@",
     b"root@",
     b"@web-1",
-    b"root@web-1@web-1",
+    b"root@web 1",
     b"+",
     b"alice+@web-1",
     b"+root@web-1",
