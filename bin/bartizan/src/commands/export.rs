@@ -22,8 +22,9 @@ pub(crate) fn run(context: &Context, args: &SessionExport) -> Result<(), Failure
     let how = format!("export {}", args.format.as_str());
     let (_, session) = recordings::open(context, &args.id, &how)?;
     let channel = recordings::channel(&session, args.channel)?;
-    channel_into_output(&session, channel, args)?;
-    recordings::whole(&session, &[channel])
+    let written = channel_into_output(&session, channel, args);
+    // That it is not whole is why something of it could not be shown, if so.
+    recordings::whole(&session, &[channel]).and(written)
 }
 
 fn channel_into_output(session: &RecordedSession, channel: u32, args: &SessionExport) -> Result<(), Failure> {
