@@ -16,7 +16,9 @@ fn rsync(tap: &Tap, arguments: &[&str]) -> Vec<Observed> {
 #[track_caller]
 fn end(seen: &[Observed]) -> &RsyncEnd {
     assert_eq!(kinds(seen), ["transfer", "rsync.end"], "{seen:#?}");
-    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else {
+        panic!("no rsync.end: {seen:?}")
+    };
     end
 }
 
@@ -99,7 +101,9 @@ fn a_server_behind_another_program_is_read_and_less_sure() {
 #[track_caller]
 fn end_alone(seen: &[Observed]) -> &RsyncEnd {
     assert_eq!(kinds(seen), ["rsync.end"], "{seen:#?}");
-    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else {
+        panic!("no rsync.end: {seen:?}")
+    };
     assert_eq!(end.status, "ok");
     end
 }
@@ -215,7 +219,9 @@ fn a_daemon_at_the_other_end_names_a_module() {
     ]));
     let seen = refused.observed();
     assert_eq!(kinds(&seen), ["rsync.end"], "{seen:#?}");
-    let Some(Body::RsyncEnd(refused)) = seen.last().map(|observed| &observed.body) else { unreachable!() };
+    let Some(Body::RsyncEnd(refused)) = seen.last().map(|observed| &observed.body) else {
+        panic!("no rsync.end: {seen:?}")
+    };
     assert_eq!((refused.direction, refused.module.as_deref()), (None, Some("nosuch")));
     assert_eq!(refused.derived.confidence, Confidence::Low);
 

@@ -100,7 +100,9 @@ async fn that_a_terminal_is_in_a_decoders_way_is_told() {
         wire.starts(0, RequestType::Exec { command }).await;
         let stops = wire.events("decode.stop").await;
         assert_eq!(stops.len(), 1, "{decoder:?}");
-        let Body::DecodeStop(DecodeStop { reason, derived, .. }) = &stops[0].body else { unreachable!() };
+        let Body::DecodeStop(DecodeStop { reason, derived, .. }) = &stops[0].body else {
+            panic!("{stops:?}")
+        };
         assert_eq!((reason.as_str(), derived.decoder), ("a terminal is in the way", decoder));
     }
     let mut wire = session().await;
@@ -124,7 +126,7 @@ async fn what_is_permitted_is_on_record_however_much_was_refused() {
     assert_eq!(events.len(), 500, "499 of the refused ones");
     wire.host.tell_unsaid();
     let told = wire.events("anomaly").await;
-    let Body::Anomaly { detail, .. } = &told[1].body else { unreachable!() };
+    let Body::Anomaly { detail, .. } = &told[1].body else { panic!("{told:?}") };
     assert_eq!((told.len(), detail.as_str()), (2, "501 requests, refused or unknown"));
     wire.host.tell_unsaid();
     assert_eq!(wire.events("anomaly").await.len(), 2, "it is said once");
