@@ -37,7 +37,10 @@ impl Hop {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let transport = Transport::client(Arc::new(ClientConfig::default()), Duration::ZERO).unwrap();
         let mut hop = Self { transport, stream, over: false };
-        assert!(matches!(hop.next(), Event::Established));
+        match hop.next() {
+            Event::Established => {}
+            other => panic!("while exchanging keys: {other:?}"),
+        }
         let mut auth = ClientAuth::new(hop.transport.session_id().unwrap(), login, credentials);
         let mut out = Vec::new();
         auth.start(&mut out);
@@ -74,7 +77,10 @@ impl Hop {
             Ok(0) => self.over = true,
             Ok(n) => self.transport.received(n),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => self.over = true,
-            Err(_) => return false,
+            // A process that was stopped and goes on, for one; the caller asks again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            Err(error) => panic!("the connection: {error}"),
         }
         true
     }

@@ -74,6 +74,12 @@ impl Server for Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What it said last; the folder is about to go.
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let last: Vec<_> = log.lines().rev().take(20).collect();
+            eprintln!("sshd:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
         for sshd in self.running.get_mut().unwrap() {
             let _ = sshd.kill();
             let _ = sshd.wait();
