@@ -31,14 +31,15 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// Connects and authenticates.
-    pub(crate) fn login(stream: TcpStream, login: &str, credentials: Vec<Credential>) -> Self {
+    /// Exchanges keys and authenticates; `None` when the server hangs up before there are keys.
+    pub(crate) fn login(stream: TcpStream, login: &str, credentials: Vec<Credential>) -> Option<Self> {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let transport = Transport::client(Arc::new(ClientConfig::default()), Duration::ZERO).unwrap();
         let mut hop = Self { transport, stream, over: false };
         match hop.next() {
             Event::Established => {}
+            Event::End => return None,
             other => panic!("while exchanging keys: {other:?}"),
         }
         let mut auth = ClientAuth::new(hop.transport.session_id().unwrap(), login, credentials);
@@ -51,7 +52,7 @@ impl Hop {
                 other => panic!("while authenticating: {other:?}"),
             };
             match auth.on_packet(&payload, &mut out).unwrap() {
-                Some(ClientEvent::Success) => return hop,
+                Some(ClientEvent::Success) => return Some(hop),
                 None => {}
                 Some(other) => panic!("while authenticating: {other:?}"),
             }
@@ -79,7 +80,9 @@ impl Hop {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => self.over = true,
             // A process that was stopped and goes on, for one; the caller asks again.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return false;
+            }
             Err(error) => panic!("the connection: {error}"),
         }
         true

@@ -59,6 +59,18 @@ impl Server for Sshd {
     }
 
     fn connect(&self) -> Hop {
+        // Seen once in thousands: an sshd that ends before there are keys. What is compared comes after the login.
+        let hop = self.start().or_else(|| {
+            eprintln!("sshd ended before there were keys:\n{}", self.said());
+            self.start()
+        });
+        hop.expect("a key exchange")
+    }
+}
+
+impl Sshd {
+    /// One sshd, and the login to it.
+    fn start(&self) -> Option<Hop> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let far = listener.accept().unwrap().0;
@@ -70,15 +82,20 @@ impl Server for Sshd {
         self.running.lock().unwrap().push(sshd.expect("package openssh-server"));
         Hop::login(near, &self.login, vec![Credential::key(self.key.clone())])
     }
+
+    /// The last that its processes said.
+    fn said(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let last: Vec<_> = log.lines().rev().take(20).collect();
+        last.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl Drop for Sshd {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // What it said last; the folder is about to go.
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            let last: Vec<_> = log.lines().rev().take(20).collect();
-            eprintln!("sshd:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            // The folder is about to go.
+            eprintln!("sshd:\n{}", self.said());
         }
         for sshd in self.running.get_mut().unwrap() {
             let _ = sshd.kill();

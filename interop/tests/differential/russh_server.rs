@@ -53,7 +53,7 @@ impl Server for RusshServer {
 
     fn connect(&self) -> Hop {
         // Without credentials the client asks for `none`.
-        Hop::login(TcpStream::connect(self.address).unwrap(), "anybody", Vec::new())
+        Hop::login(TcpStream::connect(self.address).unwrap(), "anybody", Vec::new()).expect("a key exchange")
     }
 }
 
