@@ -102,7 +102,8 @@ pub(crate) enum Command {
     /// Prove on the live installation that what passes is recorded and logged.
     ///
     /// Stock clients (ssh, scp, sftp) go through the proxy to a target of your choice, by ProxyJump and by the user name;
-    /// then log and recordings are compared with what really passed. Exits with 4 and names the gap if there is one.
+    /// then log and recordings are compared with what really passed: commands, a shell, files, and what is forwarded by -W,
+    /// -R and -A, as far as it is granted. Exits with 4 and names the gap if there is one.
     Selftest(Selftest),
     /// Print a completion script for a shell.
     Completions {

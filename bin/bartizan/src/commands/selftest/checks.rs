@@ -4,6 +4,7 @@ use std::fs;
 
 use aws_lc_rs::rand;
 
+use super::forwards::{agent, remote_forward};
 use super::stock::{Said, Stock, Way};
 
 /// Bytes that each check moves.
@@ -12,8 +13,24 @@ const SIZE: usize = 200_000;
 /// One thing to try.
 pub(super) struct Check {
     pub(super) name: &'static str,
-    /// Does it; the error says why it did not work.
-    pub(super) run: fn(&Stock, Way) -> Result<Passed, String>,
+    /// Does it.
+    pub(super) run: fn(&Stock, Way) -> Result<Passed, Missed>,
+}
+
+/// Why nothing passed, or not all of it.
+pub(super) enum Missed {
+    /// It did not work: a gap, unless policy or the target refused it.
+    Failed(String),
+    /// Unless policy refused it, the target has not what it takes.
+    Unable(String),
+    /// The target has not what it takes: nothing is said about the evidence.
+    Untried(String),
+}
+
+impl From<String> for Missed {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -24,6 +41,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "scp", run: scp },
     Check { name: "scp -O", run: old_scp },
     Check { name: "forward", run: forward },
+    Check { name: "forward -R", run: remote_forward },
+    Check { name: "agent", run: agent },
 ];
 
 /// Bytes of one direction, as far as the client knows them.
@@ -50,21 +69,29 @@ pub(super) struct Passed {
     pub(super) output: Bytes,
     /// The digest of a file that was moved, if one was, and its name.
     pub(super) file: Option<(String, Vec<u8>)>,
+    /// What the target listens on for the client, as `forward.listen` tells it.
+    pub(super) listens: Option<String>,
 }
 
 impl Passed {
     fn session(request: &'static str, input: Bytes, output: Bytes) -> Self {
         let request = Some(request);
-        Self { kind: "session", request, command: None, pty: false, exit: None, input, output, file: None }
+        Self { request, ..Self::channel("session", input, output) }
+    }
+
+    /// A channel of another type.
+    pub(super) const fn channel(kind: &'static str, input: Bytes, output: Bytes) -> Self {
+        let (request, command, exit, file, listens) = (None, None, None, None, None);
+        Self { kind, request, command, pty: false, exit, input, output, file, listens }
     }
 }
 
 /// A word that is in nothing else.
-fn mark() -> Result<String, String> {
+pub(super) fn mark() -> Result<String, String> {
     Ok(random(8)?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn random(size: usize) -> Result<Vec<u8>, String> {
+pub(super) fn random(size: usize) -> Result<Vec<u8>, String> {
     let mut bytes = vec![0; size];
     rand::fill(&mut bytes).map_err(|_| "the system gives no random bytes".to_owned())?;
     Ok(bytes)
@@ -75,94 +102,108 @@ fn ended(said: Said, code: i32) -> Result<Said, String> {
     if said.code == Some(code) { Ok(said) } else { Err(said.complaint()) }
 }
 
-fn exec(stock: &Stock, way: Way) -> Result<Passed, String> {
+fn exec(stock: &Stock, way: Way) -> Result<Passed, Missed> {
     let (content, command) = (random(SIZE)?, format!("cat; : {}; exit 7", mark()?));
     let said = ended(stock.ssh(way, &["-T"], &[&command], &content)?, 7)?;
     if said.output != content {
-        return Err("what came back is not what was sent".to_owned());
+        return Err("what came back is not what was sent".to_owned().into());
     }
     let passed = Passed::session("exec", Bytes::Exactly(content), Bytes::Exactly(said.output));
     Ok(Passed { command: Some(command), exit: Some(7), ..passed })
 }
 
-fn shell(stock: &Stock, way: Way) -> Result<Passed, String> {
+fn shell(stock: &Stock, way: Way) -> Result<Passed, Missed> {
     let input = format!("echo {}\nexit 3\n", mark()?).into_bytes();
     let said = ended(stock.ssh(way, &["-T"], &[], &input)?, 3)?;
     let passed = Passed::session("shell", Bytes::Exactly(input), Bytes::Exactly(said.output));
     Ok(Passed { exit: Some(3), ..passed })
 }
 
-fn terminal(stock: &Stock, way: Way) -> Result<Passed, String> {
+fn terminal(stock: &Stock, way: Way) -> Result<Passed, Missed> {
     let command = format!("echo {}", mark()?);
     let said = ended(stock.ssh(way, &["-tt"], &[&command], &[])?, 0)?;
     let passed = Passed::session("exec", Bytes::Some, Bytes::Exactly(said.output));
     Ok(Passed { command: Some(command), pty: true, exit: Some(0), ..passed })
 }
 
-/// Moves a file there and back; `go` and `back` run the clients.
-fn moved(
-    stock: &Stock,
-    copy: impl FnOnce(&str, &str, &str) -> Result<(), String>,
-) -> Result<(String, Vec<u8>), String> {
-    let (content, name) = (random(SIZE)?, format!("bartizan-selftest-{}", mark()?));
-    let (near, back) = (stock.path("near"), stock.path("back"));
-    let local = |error: std::io::Error| format!("cannot use the folder for temporary files: {error}");
-    fs::write(&near, &content).map_err(local)?;
-    let remote = format!("{}/{name}", stock.remote.trim_end_matches('/'));
-    copy(&near.to_string_lossy(), &remote, &back.to_string_lossy())?;
-    let found = fs::read(&back).map_err(local)?;
-    fs::remove_file(&back).map_err(local)?;
-    if found != content {
-        return Err("the file that came back is not the one that was sent".to_owned());
-    }
-    Ok((name, content))
+/// A file that goes there and back.
+struct File {
+    name: String,
+    content: Vec<u8>,
+    /// Where it is here, on the target, and here once it is back.
+    near: String,
+    remote: String,
+    back: String,
 }
 
-fn sftp(stock: &Stock, way: Way) -> Result<Passed, String> {
-    let file = moved(stock, |near, remote, back| {
-        ended(stock.sftp(way, &format!("put {near} {remote}\nget {remote} {back}\nrm {remote}\n"))?, 0)
-            .map(drop)
-    })?;
+impl File {
+    fn make(stock: &Stock) -> Result<Self, String> {
+        let (content, name) = (random(SIZE)?, format!("bartizan-selftest-{}", mark()?));
+        let path = |name| stock.path(name).to_string_lossy().into_owned();
+        let (near, back) = (path("near"), path("back"));
+        fs::write(&near, &content).map_err(local)?;
+        let remote = format!("{}/{name}", stock.remote.trim_end_matches('/'));
+        Ok(Self { name, content, near, remote, back })
+    }
+
+    /// What came back is what was sent.
+    fn returned(self) -> Result<(String, Vec<u8>), String> {
+        let found = fs::read(&self.back).map_err(local)?;
+        fs::remove_file(&self.back).map_err(local)?;
+        if found != self.content {
+            return Err("the file that came back is not the one that was sent".to_owned());
+        }
+        Ok((self.name, self.content))
+    }
+}
+
+fn local(error: std::io::Error) -> String {
+    format!("cannot use the folder for temporary files: {error}")
+}
+
+fn sftp(stock: &Stock, way: Way) -> Result<Passed, Missed> {
+    let file = File::make(stock)?;
+    let File { near, remote, back, .. } = &file;
+    let said = stock.sftp(way, &format!("put {near} {remote}\nget {remote} {back}\nrm {remote}\n"))?;
+    // The client says each command before it carries it out: what comes after the first tells that it was done.
+    let arrived = String::from_utf8_lossy(&said.output).contains("get ");
+    if said.code != Some(0) && arrived {
+        stock.remove(way, remote);
+    }
+    ended(said, 0)?;
+    let file = file.returned()?;
     let passed = Passed::session("subsystem", Bytes::AtLeast(SIZE), Bytes::AtLeast(SIZE));
     Ok(Passed { command: Some("sftp".to_owned()), exit: Some(0), file: Some(file), ..passed })
 }
 
-/// There by the protocol of `options`; removed over SFTP, since that needs no shell.
-fn copied(stock: &Stock, way: Way, options: &[&str], request: &'static str) -> Result<Passed, String> {
-    let file = moved(stock, |near, remote, back| {
-        ended(stock.scp(way, options, near, &format!(":{remote}"))?, 0)?;
-        let done = ended(stock.scp(way, options, &format!(":{remote}"), back)?, 0).map(drop);
-        // Left over where the grant permits no changes by SFTP: then scp alone cannot remove it either.
-        let _ = stock.sftp(way, &format!("rm {remote}\n"));
-        done
-    })?;
+/// There and back by the protocol of `options`.
+fn copied(stock: &Stock, way: Way, options: &[&str], request: &'static str) -> Result<Passed, Missed> {
+    let file = File::make(stock)?;
+    let there = format!(":{}", file.remote);
+    ended(stock.scp(way, options, &file.near, &there)?, 0)?;
+    let back = stock.scp(way, options, &there, &file.back).and_then(|said| ended(said, 0));
+    stock.remove(way, &file.remote);
+    back?;
+    let file = file.returned()?;
     let passed = Passed::session(request, Bytes::Some, Bytes::AtLeast(SIZE));
     let command = if request == "exec" { file.0.clone() } else { "sftp".to_owned() };
     Ok(Passed { command: Some(command), exit: Some(0), file: Some(file), ..passed })
 }
 
-fn scp(stock: &Stock, way: Way) -> Result<Passed, String> {
+fn scp(stock: &Stock, way: Way) -> Result<Passed, Missed> {
     copied(stock, way, &["-s"], "subsystem")
 }
 
-fn old_scp(stock: &Stock, way: Way) -> Result<Passed, String> {
+fn old_scp(stock: &Stock, way: Way) -> Result<Passed, Missed> {
     copied(stock, way, &["-O"], "exec")
 }
 
 /// To the target's own SSH server, which greets whoever comes.
-fn forward(stock: &Stock, way: Way) -> Result<Passed, String> {
+fn forward(stock: &Stock, way: Way) -> Result<Passed, Missed> {
     let said = stock.ssh(way, &["-W", &stock.echo], &[], b"bartizan selftest\r\n")?;
     if !said.output.starts_with(b"SSH-2.0-") {
-        return Err(said.complaint());
+        return Err(said.complaint().into());
     }
-    Ok(Passed {
-        kind: "direct-tcpip",
-        request: None,
-        command: None,
-        pty: false,
-        exit: None,
-        input: Bytes::Exactly(b"bartizan selftest\r\n".to_vec()),
-        output: Bytes::Exactly(said.output),
-        file: None,
-    })
+    let input = Bytes::Exactly(b"bartizan selftest\r\n".to_vec());
+    Ok(Passed::channel("direct-tcpip", input, Bytes::Exactly(said.output)))
 }

@@ -63,6 +63,20 @@ pub(super) fn is_transfer(event: &Value, name: &str, content: &[u8]) -> bool {
     named && is("sha256", &|found| found == hex(content))
 }
 
+/// Whether events of a session tell that the target was asked to listen for the client, and listened on `on`.
+pub(super) fn has_listened(events: &[Value], on: &str) -> Result<(), String> {
+    let has = |state: &str| events.iter().find(|event| event["state"] == state);
+    match (has("asked"), has("listening")) {
+        (None, _) => Err("no forward.listen event says that the target was asked to listen".to_owned()),
+        (_, None) => Err("no forward.listen event says that the target listens".to_owned()),
+        (_, Some(event)) if event["on"] != on => Err(format!(
+            "the forward.listen event says that the target listens on {}, and it is {on}",
+            event["on"].as_str().unwrap_or_default()
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn hex(content: &[u8]) -> String {
     digest(&SHA256, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -107,6 +121,7 @@ mod tests {
             input: Bytes::Exactly(b"in".to_vec()),
             output: Bytes::Exactly(b"output".to_vec()),
             file: None,
+            listens: None,
         }
     }
 
@@ -209,6 +224,22 @@ mod tests {
         assert_eq!(kept(&Default::default(), &keeps(0, 0), &passed()), Ok(Kept::DigestsOnly));
         // It says that it keeps them, and has them not.
         assert!(kept(&Default::default(), &keeps(0, 3), &passed()).is_err());
+    }
+
+    #[test]
+    fn a_listener_without_its_events_is_a_gap() {
+        let event = |state: &str, on: &str| json!({ "state": state, "on": on });
+        let (asked, on) = (event("asked", "127.0.0.1:0"), "127.0.0.1:4711");
+        assert_eq!(has_listened(&[event("listening", on), asked.clone()], on), Ok(()));
+        for (events, word) in [
+            (vec![], "asked"),
+            (vec![event("listening", on)], "asked"),
+            (vec![asked.clone()], "that the target listens"),
+            (vec![asked.clone(), event("failed", on)], "that the target listens"),
+            (vec![asked, event("listening", "127.0.0.1:4712")], "4712"),
+        ] {
+            assert!(has_listened(&events, on).unwrap_err().contains(word), "{events:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::Context;
 use super::super::recordings::folder;
 use super::checks::Passed;
-use super::compare::{Kept, account, is_of, is_transfer, kept};
+use super::compare::{Kept, account, has_listened, is_of, is_transfer, kept};
 use crate::args::Selftest;
 use crate::client::segment;
 use crate::failure::Failure;
@@ -55,6 +55,20 @@ impl<'a> Finder<'a> {
         Ok(page.items.iter().find_map(words))
     }
 
+    /// Whether the log has that the target refused to listen since then.
+    pub(super) async fn would_not_listen(&self, since: Timestamp) -> Result<bool, Failure> {
+        let search = EventSearch {
+            person: Some(self.person.clone()),
+            login: Some(self.login.clone()),
+            target: Some(self.target.clone()),
+            kind: Some("forward.listen".to_owned()),
+            since: Some(since),
+            ..EventSearch::default()
+        };
+        let page: Page<Value> = self.context.client.find("/v1/events", &search).await?;
+        Ok(page.items.iter().any(|event| event["state"] == "failed"))
+    }
+
     /// The ended session that has all of it; else what is missing in the one that comes nearest.
     pub(super) async fn find(
         &self,
@@ -93,8 +107,25 @@ impl<'a> Finder<'a> {
             return Ok(Err("the log has a session, and no such channel or command in it".to_owned()));
         };
         let kept = account(channel, passed).and_then(|()| self.recorded(id, channel, passed));
+        if kept.is_ok()
+            && let Some(on) = &passed.listens
+            && let Err(what) = self.listened(id, on).await?
+        {
+            return Ok(Err(what));
+        }
         let (Ok(_), Some((name, content))) = (&kept, &passed.file) else { return Ok(kept) };
         Ok(self.transferred(id, name, content).await?.and(kept))
+    }
+
+    /// Whether the log has that the target was asked to listen, and did.
+    async fn listened(&self, id: SessionId, on: &str) -> Result<Result<(), String>, Failure> {
+        let search = EventSearch {
+            kind: Some("forward.listen".to_owned()),
+            session: Some(id),
+            ..EventSearch::default()
+        };
+        let page: Page<Value> = self.context.client.find("/v1/events", &search).await?;
+        Ok(has_listened(&page.items, on))
     }
 
     /// Whether the log has the file's transfer with its digest.

@@ -7,13 +7,16 @@
 mod checks;
 mod compare;
 mod evidence;
+mod forwards;
 mod ready;
 mod stock;
 
-use bartizan_model::SessionId;
+use std::fmt::Write as _;
+
+use bartizan_model::{SessionId, Timestamp};
 use serde::Serialize;
 
-use self::checks::{CHECKS, Check};
+use self::checks::{CHECKS, Check, Missed};
 use self::compare::Kept;
 use self::evidence::Finder;
 use self::stock::{Stock, Way};
@@ -39,6 +42,11 @@ enum Verdict {
         /// In these words.
         reason: String,
     },
+    /// The target has not what it takes: nothing is said about the evidence.
+    Untried {
+        /// What is missing there.
+        why: String,
+    },
     /// It did not work, or something of it is not on record.
     Gap {
         /// What is missing.
@@ -53,6 +61,9 @@ struct Line {
     check: &'static str,
     #[serde(flatten)]
     verdict: Verdict,
+    /// Files that stayed on the target: nothing that is granted removes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<String>,
 }
 
 impl Line {
@@ -63,9 +74,16 @@ impl Line {
                 ("proven ", Look::Good, format!("{session}  digests only: no bytes are kept"))
             }
             Verdict::Refused { reason } => ("refused", Look::Normal, cell(reason)),
+            Verdict::Untried { why } => ("untried", Look::Normal, cell(why)),
             Verdict::Gap { what } => ("GAP    ", Look::Bad, cell(what)),
         };
-        format!("{} {:<10} {:<9} {detail}", paint(word, look, colour), self.way.to_string(), self.check)
+        let mut text =
+            format!("{} {:<10} {:<10} {detail}", paint(word, look, colour), self.way.to_string(), self.check);
+        for path in &self.left {
+            let _ =
+                write!(text, "\n        left on the target, as nothing granted removes it: {}", cell(path));
+        }
+        text
     }
 }
 
@@ -77,7 +95,8 @@ pub(crate) async fn run(context: &Context, command: Selftest) -> Result<(), Fail
     let mut lines = Vec::new();
     for way in Way::ALL {
         for check in CHECKS {
-            let line = Line { way, check: check.name, verdict: one(&stock, &finder, way, check).await? };
+            let verdict = one(&stock, &finder, way, check).await?;
+            let line = Line { way, check: check.name, verdict, left: stock.left() };
             if !context.out.json {
                 context.out.line(&line.text(context.out.colour))?;
             }
@@ -112,15 +131,29 @@ async fn one(stock: &Stock, finder: &Finder<'_>, way: Way, check: &Check) -> Res
     let before = finder.mark().await?;
     let passed = match (check.run)(stock, way) {
         Ok(passed) => passed,
-        Err(failed) => {
-            return Ok(match finder.refusal(before).await? {
-                Some(reason) => Verdict::Refused { reason },
-                None => Verdict::Gap { what: failed },
-            });
-        }
+        Err(missed) => return judged(finder, before, missed).await,
     };
     Ok(match finder.find(&passed, before).await? {
         Ok((session, kept)) => Verdict::Proven { session, digests_only: kept == Kept::DigestsOnly },
         Err(what) => Verdict::Gap { what },
+    })
+}
+
+/// What it means that a check did not come through.
+async fn judged(finder: &Finder<'_>, before: Timestamp, missed: Missed) -> Result<Verdict, Failure> {
+    let (why, failed) = match missed {
+        Missed::Untried(why) => return Ok(Verdict::Untried { why }),
+        Missed::Unable(why) => (why, false),
+        Missed::Failed(why) => (why, true),
+    };
+    if let Some(reason) = finder.refusal(before).await? {
+        return Ok(Verdict::Refused { reason });
+    }
+    Ok(match failed {
+        false => Verdict::Untried { why },
+        true if finder.would_not_listen(before).await? => Verdict::Untried {
+            why: "the target refused to listen; see its sshd's AllowTcpForwarding".to_owned(),
+        },
+        true => Verdict::Gap { what: why },
     })
 }

@@ -1,10 +1,11 @@
 //! The stock OpenSSH client, set up to reach one target through the proxy.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::client::segment;
 use crate::failure::Failure;
 
 /// How long one client may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the proxy is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,6 +59,10 @@ pub(super) struct Stock {
     pub(super) remote: String,
     /// The target's own SSH port: what a forward is tried with.
     pub(super) echo: String,
+    /// Whether the client has an agent for itself.
+    pub(super) has_agent: bool,
+    /// Files on the target that could not be removed.
+    left: RefCell<Vec<String>>,
 }
 
 /// What a client said.
@@ -90,7 +95,9 @@ impl Stock {
             |error: std::io::Error| Failure::failed(format!("cannot use {}: {error}", folder.display()));
         fs::create_dir(&folder).map_err(failed)?;
         let echo = format!("{}:{}", bracketed(&target.host), target.port);
-        let stock = Self { folder, remote: command.folder.clone(), echo };
+        let has_agent = command.identity.is_none() && std::env::var_os("SSH_AUTH_SOCK").is_some();
+        let (remote, left) = (command.folder.clone(), RefCell::default());
+        let stock = Self { folder, remote, echo, has_agent, left };
         let config = SshConfig { person: Some(command.person.clone()), host: bastion() };
         let parts = parts(&status, std::slice::from_ref(&target), &config);
         let login = &command.destination.login;
@@ -147,6 +154,40 @@ impl Stock {
         self.program("scp", &[options, &["-q", &place(from), &place(to)]].concat(), &[])
     }
 
+    /// Removes a file on the target by what is granted: SFTP, or a command. Where neither is, it stays and is told.
+    pub(super) fn remove(&self, way: Way, remote: &str) {
+        let done = |said: Result<Said, String>| said.is_ok_and(|said| said.code == Some(0));
+        if done(self.sftp(way, &format!("rm {remote}\n"))) {
+            return;
+        }
+        let quoted = format!("'{}'", remote.replace('\'', r"'\''"));
+        if !done(self.ssh(way, &["-T"], &[&format!("rm -f -- {quoted}")], &[])) {
+            self.left.borrow_mut().push(remote.to_owned());
+        }
+    }
+
+    /// The files that stayed on the target since this was asked last.
+    pub(super) fn left(&self) -> Vec<String> {
+        self.left.take()
+    }
+
+    /// `ssh -N OPTIONS ALIAS`, which goes on until what is given back is dropped.
+    pub(super) fn start(&self, way: Way, options: &[&str]) -> Result<Running, String> {
+        let mut command = Command::new("ssh");
+        command.arg("-F").arg(self.path("config")).args(["-N", "-T"]).args(options).arg(way.alias());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("cannot run ssh: {error}"))?;
+        let (tell, said) = mpsc::channel();
+        if let Some(stderr) = child.stderr.take() {
+            // Ends with the client, or when nobody listens any more.
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+                lines.try_for_each(|line| tell.send(line))
+            });
+        }
+        Ok(Running { child, said })
+    }
+
     /// `sftp -b - ALIAS`
     pub(super) fn sftp(&self, way: Way, batch: &str) -> Result<Said, String> {
         self.program("sftp", &["-q", "-b", "-", way.alias()], batch.as_bytes())
@@ -189,6 +230,39 @@ impl Stock {
             code: status.code(),
             errors: errors.join().map_err(gone)?,
         })
+    }
+}
+
+/// A client that goes on.
+pub(super) struct Running {
+    child: Child,
+    said: mpsc::Receiver<String>,
+}
+
+impl Running {
+    /// Waits for a line with `mark` and gives what stands after it; else the last thing it complained about.
+    pub(super) fn says(&self, mark: &str) -> Result<String, String> {
+        let mut last = "it said nothing".to_owned();
+        loop {
+            let line = match self.said.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(mpsc::RecvTimeoutError::Timeout) => return Err(format!("the client waits: {last}")),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(format!("the client ended: {last}")),
+            };
+            match line.split_once(mark) {
+                Some((_, rest)) => return Ok(rest.to_owned()),
+                None if line.trim().is_empty() => {}
+                None => last = line.trim().to_owned(),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What it did is compared afterwards; it may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
