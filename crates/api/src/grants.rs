@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::StatusCode;
-use bartizan_model::api::NewGrant;
+use bartizan_model::api::{GrantDetail, NewGrant};
 use bartizan_model::{Grant, GrantId, Grantee, PersonName, RoleName, Timestamp};
 use bartizan_store::{DirectoryStore as _, RecordKind, StoreError};
 use serde::Deserialize;
@@ -42,6 +42,16 @@ pub(crate) async fn list(
             && role.as_ref().is_none_or(|role| grant.who.is_role(role))
     };
     Ok(Json(data.grants.into_iter().filter(wanted).collect()))
+}
+
+pub(crate) async fn show(State(state): WithState, Path(prefix): Path<String>) -> Result<Json<GrantDetail>> {
+    let data = state.parts.store.snapshot().await?;
+    let grant = by_prefix(data.grants, &prefix)?;
+    let people = data.people.into_iter().filter(|person| grant.who.includes(person));
+    let people = people.map(|person| person.name).collect();
+    let targets = data.targets.into_iter().filter(|target| grant.target.covers(target));
+    let targets = targets.map(|target| target.name).collect();
+    Ok(Json(GrantDetail { grant, people, targets }))
 }
 
 pub(crate) async fn add(

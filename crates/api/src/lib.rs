@@ -99,7 +99,7 @@ fn router(state: Arc<ApiState>) -> Router {
         .route("/targets/{name}/test", post(targets::test))
         .route("/targets/{name}/labels", post(targets::label))
         .route("/grants", get(grants::list).post(grants::add))
-        .route("/grants/{id}", delete(grants::remove))
+        .route("/grants/{id}", get(grants::show).delete(grants::remove))
         .route("/cas", get(cas::list).post(cas::trust))
         .route("/cas/{fingerprint}", delete(cas::untrust))
         .route("/own-cas/{which}", get(own_cas::list))

@@ -251,6 +251,11 @@ pub(crate) enum Grant {
         #[arg(long, conflicts_with = "person")]
         role: Option<RoleName>,
     },
+    /// Show everything of a grant, and whom and what it concerns now.
+    Show {
+        /// Its id, or the start of it.
+        id: IdPrefix,
+    },
     /// Remove a grant.
     #[command(visible_alias = "rm")]
     Remove {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bartizan_model::api::NewGrant;
+use bartizan_model::api::{GrantDetail, NewGrant};
 use bartizan_model::{Grant as Record, Grantee, PermissionSet, Timestamp};
 
 use super::Context;
@@ -23,6 +23,10 @@ pub(crate) async fn run(context: &Context, command: Grant) -> Result<(), Failure
             let filter = serde_json::json!({ "person": person, "role": role });
             let grants: Vec<Record> = client.find("/v1/grants", &filter).await?;
             out.listing(&grants, || grants_table(&grants))
+        }
+        Grant::Show { id } => {
+            let found: GrantDetail = client.get(&format!("/v1/grants/{}", segment(id))).await?;
+            out.one(&found, || detail_text(&found))
         }
         Grant::Remove { id } => {
             let removed: Record = client.delete(&format!("/v1/grants/{}", segment(id))).await?;
@@ -103,6 +107,25 @@ pub(crate) fn sentence(grant: &Record) -> String {
             writeln!(text, "  break-glass: passes, loudly, also while recordings or the space for them fail");
     }
     text
+}
+
+fn detail_text(detail: &GrantDetail) -> String {
+    let GrantDetail { grant, people, targets } = detail;
+    let mut text = sentence(grant);
+    let _ = writeln!(text, "  added {} UTC", time(grant.created));
+    if grant.expires.is_some_and(|end| end <= Timestamp::now()) {
+        text.push_str("  expired: it permits nothing any more\n");
+    }
+    let _ = writeln!(text, "  people now: {}", names(people));
+    let _ = writeln!(text, "  targets now: {}", names(targets));
+    text
+}
+
+fn names(names: &[impl ToString]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
 pub(crate) fn grants_table(grants: &[Record]) -> Table {
@@ -208,6 +231,20 @@ pub(crate) mod tests {
                 .contains("not in force yet, nothing in this version asks for it: terminate,replay\n")
         );
         assert!(!sentence(&grants()[0]).contains("in force"));
+    }
+
+    #[test]
+    fn details() {
+        let mut all = grants();
+        let detail = |grant: Record, people: &[&str], targets: &[&str]| GrantDetail {
+            grant,
+            people: people.iter().map(|name| name.parse().unwrap()).collect(),
+            targets: targets.iter().map(|name| name.parse().unwrap()).collect(),
+        };
+        let expired = detail(all.pop().unwrap(), &["alice"], &[]);
+        let forwards = detail(all.pop().unwrap(), &["alice"], &["web-3"]);
+        let role = detail(all.swap_remove(2), &["alice", "bob"], &["web-1", "web-2"]);
+        insta::assert_snapshot!([expired, forwards, role].iter().map(detail_text).collect::<String>());
     }
 
     #[test]

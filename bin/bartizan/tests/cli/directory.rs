@@ -97,6 +97,15 @@ fn grants_hold_what_they_name() {
     let grant = bartizan.json(&["grant", "list"])[0].clone();
     assert_eq!(grant["logins"], Value::Null);
     assert_eq!(grant["record"], serde_json::json!({"channel_cap": 0, "input": true}));
+    let id = grant["id"].as_str().unwrap();
+    let shown = bartizan.json(&["grant", "show", id]);
+    assert_eq!((&shown["people"], &shown["targets"]), (&["alice"][..].into(), &["web-1"][..].into()));
+    for (key, value) in grant.as_object().unwrap() {
+        assert_eq!(&shown[key], value, "{key}");
+    }
+    let told = ["alice as any login on web-*", "from 10.0.0.0/8", "people now: alice", "targets now: web-1"];
+    bartizan.cli(&["grant", "show", &id[..6]]).ok().tells(&told);
+    bartizan.cli(&["grant", "show", "g-none"]).exits(1).tells(&["no grant g-none", "grant list"]);
     let check = |more: &[&str]| {
         bartizan.cli(&[&["access", "check", "alice", "root@web-1", "connect"][..], more].concat()).code()
     };

@@ -21,7 +21,9 @@ pub use apply::{
 };
 pub use authorities::{CaState, NewCas, NewOwnCa, OwnCa};
 pub use log::{EventSearch, IndexStatus, LogReading};
-pub use people::{NewGrant, NewKeys, NewPerson, NewRole, PersonDetail, RemoveOptions, RoleDetail};
+pub use people::{
+    GrantDetail, NewGrant, NewKeys, NewPerson, NewRole, PersonDetail, RemoveOptions, RoleDetail,
+};
 pub use sessions::{
     ChannelDetail, RecordingReading, SessionDetail, SessionSearch, SessionTermination, UpstreamDetail,
 };

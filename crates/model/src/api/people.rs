@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
+use crate::{TargetName, 
     AuthorizedKey, FileRules, ForwardRules, Grant, Grantee, LoginName, PermissionSet, Person, PersonName,
     Recording, Role, RoleName, SourceNetwork, TargetSelector, Timestamp,
 };
@@ -87,6 +87,18 @@ pub struct NewGrant {
     /// Whether it passes, loudly, also while recordings or the space for them fail.
     #[serde(default)]
     pub break_glass: bool,
+}
+
+/// A grant with those whom it concerns at this moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantDetail {
+    /// The grant.
+    #[serde(flatten)]
+    pub grant: Grant,
+    /// Whom it is for, by name or by the role: also those who are locked.
+    pub people: Vec<PersonName>,
+    /// The targets that its selector covers.
+    pub targets: Vec<TargetName>,
 }
 
 /// `DELETE` of a person or target: whether grants that name it go too.
