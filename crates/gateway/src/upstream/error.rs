@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bartizan_model::event::{Body, Severity};
-use bartizan_model::{Fingerprint, TargetName, escape};
-use bartizan_ssh::key::CertificateError;
+use bartizan_model::{Fingerprint, Target, TargetName, escape};
 
+use super::HostCertificateFault;
 use crate::hop::HopError;
 
 /// Why a target was not reached. The message is shown to the person, and says what to do where they can do something.
@@ -53,12 +53,14 @@ pub(crate) enum ConnectError {
         known: Vec<Fingerprint>,
     },
     /// The target showed no host certificate that its CA vouches for. No credential was sent.
-    #[error("its host certificate is not good: {error}. No credential was sent")]
+    #[error("it is known by a host CA, and {error}. No credential was sent")]
     HostCertificate {
-        /// The certified (or bare) key that was shown.
+        /// The certified (or plain) key that was shown.
         shown: Fingerprint,
-        /// Why not; `None` when it showed a bare key.
-        error: HostCertificateFault,
+        /// Why it is not believed.
+        error: Box<HostCertificateFault>,
+        /// The target's record, for advice.
+        target: Box<Target>,
     },
     /// What the directory says of the target's key cannot be used.
     #[error("what is registered as its host key cannot be read: {0}")]
@@ -140,17 +142,6 @@ pub(crate) enum ConnectError {
     },
 }
 
-/// What is wrong with a host certificate.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HostCertificateFault {
-    /// There was none.
-    #[error("it showed a bare key instead of a certificate")]
-    Missing,
-    /// It does not hold.
-    #[error(transparent)]
-    Bad(#[from] CertificateError),
-}
-
 impl ConnectError {
     /// The stage as `upstream.fail` names it.
     pub(crate) const fn stage(&self) -> &'static str {
@@ -184,8 +175,8 @@ impl ConnectError {
     }
 
     /// What an operator can do, where the message does not say so itself.
-    pub(crate) const fn advice(&self) -> Option<&'static str> {
-        match self {
+    pub(crate) fn advice(&self) -> Option<String> {
+        let fixed = match self {
             Self::Resolve { .. } => Some(
                 "check the name in `bartizan target show`, and what the machine that Bartizan runs on resolves it to",
             ),
@@ -198,9 +189,7 @@ impl ConnectError {
             Self::TimedOut { .. } | Self::Handshake(_) => Some(
                 "check that what answers there is an SSH server and not overloaded: `ssh -v` from Bartizan's machine",
             ),
-            Self::HostCertificate { .. } => Some(
-                "its HostCertificate must be of that host CA, in time, and name the address that Bartizan dials",
-            ),
+            Self::HostCertificate { error, target, .. } => return Some(error.advice(target)),
             Self::BadRecord(_) => Some("remove the target and add it again with --host-key"),
             Self::Login(_) | Self::AuthProtocol(_) => {
                 Some("the target's own log says more: journalctl -u ssh")
@@ -213,7 +202,8 @@ impl ConnectError {
             | Self::PasswordExpired { .. }
             | Self::Refused { .. }
             | Self::StoredRefused { .. } => None,
-        }
+        };
+        fixed.map(str::to_owned)
     }
 
     /// The host key that was shown, where that is what the failure is about.
@@ -225,6 +215,6 @@ impl ConnectError {
     }
 }
 
-fn list(fingerprints: &[Fingerprint]) -> String {
+pub(super) fn list(fingerprints: &[Fingerprint]) -> String {
     fingerprints.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }

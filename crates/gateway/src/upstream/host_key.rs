@@ -29,7 +29,8 @@ impl Verified {
     }
 }
 
-/// The host key algorithms to ask for, so that a server with several keys shows one that can be verified.
+/// The host key algorithms to ask for, so that a server with several keys shows one that can be verified. Those that
+/// cannot be come last: what a server shows that has nothing else is refused, and can be named.
 ///
 /// # Errors
 /// [`ConnectError::BadRecord`] when a registered key cannot be read.
@@ -42,21 +43,21 @@ pub(super) fn wanted_algorithms(
             .map(move |&signature| PublicKeyAlgorithm { signature, certificate })
             .collect::<Vec<_>>()
     };
-    Ok(match trust {
-        HostKeyTrust::FirstUse => None,
-        HostKeyTrust::Authority(_) => Some(named(true, &SignatureAlgorithm::ALL)),
+    let mut wanted: Vec<PublicKeyAlgorithm> = match trust {
+        HostKeyTrust::FirstUse => return Ok(None),
+        HostKeyTrust::Authority(_) => named(true, &SignatureAlgorithm::ALL),
         HostKeyTrust::Pinned(lines) => {
-            let mut wanted: Vec<PublicKeyAlgorithm> = Vec::new();
-            for key in keys(lines)? {
-                for algorithm in named(false, key.signature_algorithms()) {
-                    if !wanted.contains(&algorithm) {
-                        wanted.push(algorithm);
-                    }
-                }
-            }
-            Some(wanted)
+            keys(lines)?.iter().flat_map(|key| named(false, key.signature_algorithms())).collect()
         }
-    })
+    };
+    wanted.extend(named(false, &SignatureAlgorithm::ALL));
+    let mut once = Vec::with_capacity(wanted.len());
+    for algorithm in wanted {
+        if !once.contains(&algorithm) {
+            once.push(algorithm);
+        }
+    }
+    Ok(Some(once))
 }
 
 /// Verifies what a target showed against what the directory knows.
@@ -75,11 +76,15 @@ pub(super) fn verify(target: &Target, shown: &HostIdentity, now_unix: u64) -> Re
             Err(ConnectError::HostKeyChanged { shown: fingerprint(shown.key()), known })
         }
         HostKeyTrust::Authority(lines) => {
-            let fault = |error| ConnectError::HostCertificate { shown: fingerprint(shown.key()), error };
-            let HostIdentity::Certificate(certificate) = shown else {
-                return Err(fault(HostCertificateFault::Missing));
+            let fault = |error| ConnectError::HostCertificate {
+                shown: fingerprint(shown.key()),
+                error: Box::new(error),
+                target: Box::new(target.clone()),
             };
             let trusted = keys(lines)?;
+            let HostIdentity::Certificate(certificate) = shown else {
+                return Err(fault(HostCertificateFault::plain(shown.key(), &trusted)));
+            };
             let check = CertificateCheck {
                 kind: CertificateKind::Host,
                 principal: Some(&target.host),
@@ -87,7 +92,9 @@ pub(super) fn verify(target: &Target, shown: &HostIdentity, now_unix: u64) -> Re
                 trusted: &trusted,
                 known_critical_options: &[],
             };
-            certificate.check(&check).map(|()| Verified::Authority).map_err(|error| fault(error.into()))
+            let checked = certificate.check(&check).map(|()| Verified::Authority);
+            checked
+                .map_err(|error| fault(HostCertificateFault::of(certificate, &target.host, &trusted, error)))
         }
     }
 }

@@ -8,6 +8,7 @@ mod agent;
 mod credential;
 mod dial;
 mod error;
+mod host_certificate;
 mod host_key;
 mod probe;
 
@@ -27,7 +28,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(crate) use dial::tune;
-pub(crate) use error::{ConnectError, HostCertificateFault};
+pub(crate) use error::ConnectError;
+pub(crate) use host_certificate::HostCertificateFault;
 pub(crate) use probe::{Probe, test};
 
 use crate::evidence::fingerprint;

@@ -136,7 +136,7 @@ impl Steps {
 
     async fn failed(&mut self, error: &ConnectError) {
         let detail = escape(error.to_string().as_bytes());
-        self.step(error.stage(), TestOutcome::Failed, detail, error.advice().map(str::to_owned)).await;
+        self.step(error.stage(), TestOutcome::Failed, detail, error.advice()).await;
     }
 
     async fn step(&mut self, step: &str, outcome: TestOutcome, detail: String, hint: Option<String>) {

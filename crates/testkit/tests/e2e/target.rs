@@ -89,7 +89,12 @@ fn a_host_authority_vouches_for_targets(way: Way) {
     let ca = KeyPair::generate(scene.folder(), "host_ca", KeyType::Ed25519);
     register(&scene, &["--host-ca", text(&ca.public())]);
     permit_everywhere(&scene);
-    scene.exec("true").fails().says(&["host"]);
+    scene.exec("true").fails().says(&["plain host key", &scene.target.host_key().fingerprint()]);
+    let tested = |scene: &Scene| scene.bartizan().cli(&["target", "test", "web-1"]).exits(1);
+    tested(&scene).says(&["host_key failed", "ssh-keygen -s CA -I web-1 -h -n 127.0.0.1", "--host-key FILE"]);
+    scene.target.restart_with_host_certificate(&ca, "elsewhere");
+    let told = tested(&scene).text();
+    assert!(told.contains("not for `127.0.0.1` but for `elsewhere`"), "{told}");
     scene.target.restart_with_host_certificate(&ca, "127.0.0.1");
     scene.exec("true").ok();
     let connected = scene.events("upstream.connect");
