@@ -48,12 +48,14 @@ pub(crate) async fn list(
         after,
         limit,
     };
-    let page = state.parts.store.sessions(&query).await?;
+    let mut page = state.parts.store.sessions(&query).await?;
+    page.items.iter_mut().for_each(|session| live::refresh(&state, session));
     Ok(Json(Page { items: page.items, next: page.next }))
 }
 
 pub(crate) async fn show(State(state): WithState, Path(prefix): Path<String>) -> Result<Json<SessionDetail>> {
-    let session = by_prefix(&state, &prefix).await?;
+    let mut session = by_prefix(&state, &prefix).await?;
+    live::refresh(&state, &mut session);
     detail(&state, session).await.map(Json)
 }
 

@@ -25,10 +25,10 @@ const REBUILD_PATIENCE: Duration = Duration::from_secs(50);
 
 /// The sessions that are live, wherever they are carried: this room does not know.
 pub trait LiveSessions: Send + Sync {
-    /// A session that is live and that nobody has ended yet.
+    /// A session that is live and that nobody has ended yet, with the bytes that passed so far.
     fn find(&self, session: &SessionId) -> Option<SessionSummary>;
 
-    /// All that are live and that nobody has ended yet, in no order; the bytes that passed are not known here.
+    /// All that are live and that nobody has ended yet, in no order, likewise.
     fn all(&self) -> Vec<SessionSummary>;
 
     /// Ends a session and tells its person why. False when it is not live any more.

@@ -1,7 +1,7 @@
 //! The sessions that are live, for operators who end one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bartizan_model::{SessionId, SessionSummary};
@@ -9,19 +9,40 @@ use tokio::sync::{oneshot, watch};
 
 type Waiting = HashMap<SessionId, Live>;
 
+/// What changes of a session while it lives, for who looks from elsewhere. One thread writes it.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals {
+    /// Whether it passes by break-glass grants alone by now.
+    pub(crate) emergency: AtomicBool,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+impl Vitals {
+    /// So many bytes passed so far, from the client and to it.
+    pub(crate) fn passed(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.store(bytes_in, Ordering::Relaxed);
+        self.bytes_out.store(bytes_out, Ordering::Relaxed);
+    }
+}
+
 /// One of them, whom nobody has ended yet.
 #[derive(Debug)]
 struct Live {
     summary: SessionSummary,
-    /// Whether it passes by break-glass grants alone by now.
-    emergency: Arc<AtomicBool>,
+    vitals: Arc<Vitals>,
     tell: oneshot::Sender<String>,
 }
 
 impl Live {
     fn summary(&self) -> SessionSummary {
-        let break_glass = self.emergency.load(Ordering::Relaxed);
-        SessionSummary { break_glass, ..self.summary.clone() }
+        let Vitals { emergency, bytes_in, bytes_out } = &*self.vitals;
+        SessionSummary {
+            break_glass: emergency.load(Ordering::Relaxed),
+            bytes_in: bytes_in.load(Ordering::Relaxed),
+            bytes_out: bytes_out.load(Ordering::Relaxed),
+            ..self.summary.clone()
+        }
     }
 }
 
@@ -42,14 +63,24 @@ pub(crate) struct Lives {
 }
 
 impl LiveSessions {
-    /// A session that is live and that nobody has ended yet.
+    /// A session that is live and that nobody has ended yet, with the bytes that passed so far.
     pub fn find(&self, session: &SessionId) -> Option<SessionSummary> {
         self.waiting().get(session).map(Live::summary)
     }
 
-    /// All that are live and that nobody has ended yet, in no order. What passed is not counted here.
+    /// All that are live and that nobody has ended yet, in no order, likewise.
     pub fn all(&self) -> Vec<SessionSummary> {
         self.waiting().values().map(Live::summary).collect()
+    }
+
+    /// A session as a listing has it, with what passed so far while it is live.
+    pub(crate) fn refreshed(&self, session: SessionSummary) -> SessionSummary {
+        match self.find(&session.id) {
+            Some(SessionSummary { bytes_in, bytes_out, .. }) => {
+                SessionSummary { bytes_in, bytes_out, ..session }
+            }
+            None => session,
+        }
     }
 
     /// Ends a session; its person is told the reason. False when it is not live, or was ended already.
@@ -74,10 +105,10 @@ impl LiveSessions {
         let _ = self.count.subscribe().wait_for(|&count| count == 0).await;
     }
 
-    /// Takes in a session; `emergency` becomes true when it passes by break-glass grants alone.
-    pub(crate) fn enter(&self, summary: SessionSummary, emergency: Arc<AtomicBool>) -> Lives {
+    /// Takes in a session; `vitals` tell how it goes.
+    pub(crate) fn enter(&self, summary: SessionSummary, vitals: Arc<Vitals>) -> Lives {
         let ((tell, told), session) = (oneshot::channel(), summary.id);
-        self.waiting().insert(session, Live { summary, emergency, tell });
+        self.waiting().insert(session, Live { summary, vitals, tell });
         self.count.send_modify(|count| *count += 1);
         Lives { session, all: self.clone(), told }
     }
@@ -119,13 +150,15 @@ mod tests {
     #[tokio::test]
     async fn a_session_is_ended_once_and_only_while_it_lives() {
         let all = LiveSessions::default();
-        let (one, other, emergency) = (begun(), begun(), Arc::<AtomicBool>::default());
+        let (one, other, vitals) = (begun(), begun(), Arc::<Vitals>::default());
         let (first, second) = (one.id, other.id);
-        let (mut lives, gone) = (all.enter(one.clone(), emergency.clone()), all.enter(other, Arc::default()));
+        let (mut lives, gone) = (all.enter(one.clone(), vitals.clone()), all.enter(other, Arc::default()));
         drop(gone);
         assert_eq!((all.find(&first), all.find(&second)), (Some(one.clone()), None));
-        emergency.store(true, Ordering::Relaxed);
-        assert_eq!(all.all(), [SessionSummary { break_glass: true, ..one }]);
+        vitals.emergency.store(true, Ordering::Relaxed);
+        vitals.passed(5, 70_000);
+        let now = SessionSummary { break_glass: true, bytes_in: 5, bytes_out: 70_000, ..one };
+        assert_eq!((all.find(&first), all.all()), (Some(now.clone()), vec![now]));
         assert!(!all.terminate(&second, "late"));
         assert!(all.terminate(&first, "audit") && !all.terminate(&first, "again"));
         assert_eq!(lives.terminated().await, "audit");

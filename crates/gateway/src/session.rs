@@ -81,7 +81,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         trail.declare_emergency();
     }
     // The promise is kept until the end is on record; the session counts as live until its relay is over.
-    let mut lives = shared.live.enter(visit.summary(session, &grant), trail.emergency());
+    let mut lives = shared.live.enter(visit.summary(session, &grant), trail.vitals());
     let promise = Rc::new(EndPromise::new(&trail));
     let grant = match log_start(grant, &client_name, &trail).await {
         Ok(grant) => grant,

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use bartizan_audit::{Log, LogError, Logged, Pending, Urgency};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{LoginName, PersonName, SessionId, TargetName, Timestamp};
 
 use crate::counts::Counts;
+use crate::live::Vitals;
 use crate::parts::Shared;
 
 /// Writes the events of one connection or session.
@@ -19,8 +20,8 @@ pub(crate) struct Trail {
     template: Event,
     /// Of somebody who may put things right: events are logged also on a full disk.
     urgent: bool,
-    /// Set once the session passes by a break-glass grant alone; shared by all trails of the session.
-    emergency: Arc<AtomicBool>,
+    /// Whether the session passes by break-glass grants alone, and what passed; shared by all trails of the session.
+    vitals: Arc<Vitals>,
 }
 
 impl Trail {
@@ -38,7 +39,7 @@ impl Trail {
             counts: shared.counts.clone(),
             template,
             urgent: false,
-            emergency: Arc::default(),
+            vitals: Arc::default(),
         }
     }
 
@@ -67,7 +68,7 @@ impl Trail {
     pub(crate) fn in_session(mut self, session: SessionId) -> Self {
         self.template.session = Some(session);
         self.urgent = false;
-        self.emergency = Arc::default();
+        self.vitals = Arc::default();
         self
     }
 
@@ -79,17 +80,17 @@ impl Trail {
 
     /// The session passes by break-glass grants alone from now on, and its events are logged also on a full disk.
     pub(crate) fn declare_emergency(&self) {
-        self.emergency.store(true, Ordering::Relaxed);
+        self.vitals.emergency.store(true, Ordering::Relaxed);
     }
 
-    /// True once the session passes by break-glass grants alone: for who looks from elsewhere.
-    pub(crate) fn emergency(&self) -> Arc<AtomicBool> {
-        self.emergency.clone()
+    /// How the session goes, for who looks from elsewhere.
+    pub(crate) fn vitals(&self) -> Arc<Vitals> {
+        self.vitals.clone()
     }
 
     /// Whether the session passes by break-glass grants alone.
     pub(crate) fn is_emergency(&self) -> bool {
-        self.emergency.load(Ordering::Relaxed)
+        self.vitals.emergency.load(Ordering::Relaxed)
     }
 
     /// The log itself.

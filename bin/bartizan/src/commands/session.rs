@@ -143,7 +143,8 @@ fn detail_text(detail: &SessionDetail, now: Timestamp, colour: bool) -> String {
     line("target", format!("{}@{}, by {}", session.login, session.target, session.way));
     line("client", cell(&detail.client));
     line("started", format!("{} UTC, lasted {}", time(session.started), lasted(session, now)));
-    line("bytes", format!("{} in, {} out", session.bytes_in, session.bytes_out));
+    let so_far = if session.state == SessionState::Live { " so far" } else { "" };
+    line("bytes", format!("{} in, {} out{so_far}", session.bytes_in, session.bytes_out));
     if let Some(status) = session.exit_status {
         line("exit", status.to_string());
     }

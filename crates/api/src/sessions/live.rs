@@ -1,7 +1,7 @@
 //! Live sessions as those who carry them know them: also where the index cannot be written, as on a full disk.
 
 use bartizan_model::api::{Page, SessionSearch};
-use bartizan_model::{SessionId, SessionSummary};
+use bartizan_model::{SessionId, SessionState, SessionSummary};
 
 use crate::error::{ApiError, Result};
 use crate::state::ApiState;
@@ -13,6 +13,15 @@ pub(super) fn list(state: &ApiState, search: &SessionSearch) -> Page<SessionSumm
     items.sort_by_key(|session| std::cmp::Reverse(session.id));
     items.truncate(search.limit.map_or(usize::MAX, |limit| limit as usize));
     Page { items, next: None }
+}
+
+/// What passed so far, where a session is live: the index learns it at the end.
+pub(super) fn refresh(state: &ApiState, session: &mut SessionSummary) {
+    if session.state == SessionState::Live
+        && let Some(now) = state.parts.live.find(&session.id)
+    {
+        (session.bytes_in, session.bytes_out) = (now.bytes_in, now.bytes_out);
+    }
 }
 
 fn matches(session: &SessionSummary, search: &SessionSearch) -> bool {

@@ -219,6 +219,31 @@ async fn a_log_that_cannot_be_read_does_not_look_whole() {
     assert!(told.contains("from entry 256 on") && told.contains("tile/entries/001"), "{told}");
 }
 
+#[tokio::test]
+async fn a_live_session_has_the_bytes_that_passed_so_far() {
+    let api = Api::start().await;
+    let (live, over) = (session(&api, None).await, session(&api, Some(0)).await);
+    let listed = api.get("/v1/sessions").await;
+    let bytes = |listed: &Value, id: SessionId| {
+        let found = listed["items"].as_array().unwrap().iter().find(|item| item["id"] == json!(id)).unwrap();
+        (found["bytes_in"].as_u64().unwrap(), found["bytes_out"].as_u64().unwrap())
+    };
+    let ended = bytes(&listed, over);
+    assert_eq!(bytes(&listed, live), (0, 0), "nobody carries it");
+    let carried = |id: SessionId| {
+        let who = ("alice".parse().unwrap(), "root".parse().unwrap(), "web-1".parse().unwrap());
+        let source = "10.0.0.9:50000".parse().unwrap();
+        let begun = SessionSummary::begin(id, who, Way::ProxyJump, source, Timestamp::now());
+        SessionSummary { bytes_in: 41, bytes_out: 42, ..begun }
+    };
+    api.live.0.lock().unwrap().extend([carried(live), carried(over)]);
+    let listed = api.get("/v1/sessions").await;
+    assert_eq!(bytes(&listed, live), (41, 42));
+    assert_eq!(bytes(&listed, over), ended, "its end is on record, and that counts");
+    let shown = api.get(&format!("/v1/sessions/{live}")).await;
+    assert_eq!((&shown["bytes_in"], &shown["bytes_out"]), (&json!(41), &json!(42)));
+}
+
 /// As on a disk without a free block: the index gets no further.
 #[tokio::test]
 async fn live_sessions_are_found_and_ended_without_the_index() {

@@ -107,7 +107,7 @@ pub(crate) async fn serve(streams: Streams, console: Console) {
     let channel =
         Channel::new((main, error), console.terminal.is_some(), console.size.clone(), record.clone());
     // In a task of its own: should it panic, this console alone ends, and its end is on record.
-    let mut lives = console.shared.live.enter(record.summary.clone(), Arc::default());
+    let mut lives = console.shared.live.enter(record.summary.clone(), record.vitals.clone());
     let running = match console.asked {
         Asked::Sftp => {
             let root = SftpRoot::new(console, channel, servers.clone());

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bartizan_access::Authenticated;
@@ -22,6 +23,7 @@ use bartizan_record::{RecordError, SessionMeta, SessionRecorder, Stream};
 
 use super::{Console, Terminal};
 use crate::emergency::{self, EndPromise, Receipts};
+use crate::live::Vitals;
 use crate::parts::Shared;
 use crate::relay::Ended;
 use crate::session;
@@ -62,6 +64,8 @@ pub(super) struct Record {
     promise: EndPromise,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
+    /// How it goes, for who looks from elsewhere.
+    pub(super) vitals: Arc<Vitals>,
 }
 
 impl Record {
@@ -112,7 +116,7 @@ impl Record {
             }
         };
         let (bytes_in, bytes_out) = Default::default();
-        let receipts = RefCell::default();
+        let (receipts, vitals) = (RefCell::default(), trail.vitals());
         let record = Self {
             session,
             started,
@@ -124,6 +128,7 @@ impl Record {
             promise,
             bytes_in,
             bytes_out,
+            vitals,
         };
         record.open_channel(terminal.as_ref())?;
         Ok(Rc::new(record))
@@ -203,6 +208,7 @@ impl Record {
     /// Records bytes that the person sent to the console.
     pub(super) fn input(&self, bytes: &[u8]) {
         self.bytes_in.update(|sum| sum + bytes.len() as u64);
+        self.vitals.passed(self.bytes_in.get(), self.bytes_out.get());
         self.recorder.data(CHANNEL, Stream::Input, self.now(), bytes);
     }
 
@@ -227,6 +233,7 @@ impl Record {
     /// Records bytes on their way to the person. The caller has seen that there is room.
     pub(super) fn output_now(&self, stream: Stream, bytes: &[u8]) {
         self.bytes_out.update(|sum| sum + bytes.len() as u64);
+        self.vitals.passed(self.bytes_in.get(), self.bytes_out.get());
         self.recorder.data(CHANNEL, stream, self.now(), bytes);
     }
 

@@ -324,7 +324,7 @@ impl Shell {
             false => Err("the index does not keep up with the audit log".to_owned()),
         };
         let sessions = match listed {
-            Ok(page) => page.items,
+            Ok(page) => page.items.into_iter().map(|session| shared.live.refreshed(session)).collect::<Vec<_>>(),
             Err(error) => {
                 tracing::error!(%error, "a console cannot list sessions");
                 self.channel

@@ -37,6 +37,7 @@ use super::observe::Observers;
 use crate::counts::Counts;
 use crate::emergency::{EndPromise, Receipts};
 use crate::hop::now;
+use crate::live::Vitals;
 use crate::trail::Trail;
 
 /// What a client reads of what the log refused.
@@ -89,6 +90,7 @@ pub(super) struct Host {
     pub(super) exit_status: Option<u32>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    vitals: Arc<Vitals>,
     pub(super) host_keys: OwnHostKeys,
     /// Events that nothing waits for one by one.
     pub(super) receipts: Receipts,
@@ -107,6 +109,7 @@ impl Host {
         host_keys: OwnHostKeys,
         promise: Rc<EndPromise>,
     ) -> Self {
+        let vitals = trail.vitals();
         Self {
             judge,
             trail,
@@ -128,6 +131,7 @@ impl Host {
             exit_status: None,
             bytes_in: 0,
             bytes_out: 0,
+            vitals,
             host_keys,
             receipts: Receipts::default(),
             promise,
@@ -321,6 +325,7 @@ impl RelayHost for Host {
                 self.counts.bytes_out(bytes.len());
             }
         }
+        self.vitals.passed(self.bytes_in, self.bytes_out);
         self.recorder.data(ordinal(key), stream, self.now, bytes);
         self.observers.data(key, from, kind, bytes);
         self.observed();
