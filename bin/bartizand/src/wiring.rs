@@ -387,6 +387,7 @@ fn settings(config: &Config) -> Settings {
             per_second: u32::try_from(config.half_open_per_second).unwrap_or(u32::MAX),
         },
         login_grace: config.login_grace,
+        idle: config.idle,
         accept_env: config.accept_env.clone(),
         key_exchange: config.key_exchange.clone(),
         macs: config.macs.clone(),

@@ -28,6 +28,7 @@ mod gateway;
 mod grant;
 mod hop;
 mod identify;
+mod idle;
 mod keys;
 mod live;
 mod mux;

@@ -1,8 +1,9 @@
 //! The sessions that are live, for operators who end one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bartizan_model::{SessionId, SessionSummary};
 use tokio::sync::{oneshot, watch};
@@ -16,13 +17,46 @@ pub(crate) struct Vitals {
     pub(crate) emergency: AtomicBool,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    /// When something passed last, in microseconds of the transports' clock.
+    last: AtomicU64,
+    /// Sessions that this one opened and waits for: as long as there are, it is not idle.
+    busy: AtomicUsize,
 }
 
 impl Vitals {
-    /// So many bytes passed so far, from the client and to it.
-    pub(crate) fn passed(&self, bytes_in: u64, bytes_out: u64) {
+    /// So many bytes passed so far, from the client and to it; the last of them at `clock`.
+    pub(crate) fn passed(&self, bytes_in: u64, bytes_out: u64, clock: Duration) {
         self.bytes_in.store(bytes_in, Ordering::Relaxed);
         self.bytes_out.store(bytes_out, Ordering::Relaxed);
+        self.alive(clock);
+    }
+
+    /// The session is in use at `clock`.
+    pub(crate) fn alive(&self, clock: Duration) {
+        self.last.store(u64::try_from(clock.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long nothing has passed at `clock`.
+    pub(crate) fn quiet_for(&self, clock: Duration) -> Duration {
+        match self.busy.load(Ordering::Relaxed) {
+            0 => clock.saturating_sub(Duration::from_micros(self.last.load(Ordering::Relaxed))),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// It is not idle while what is given back is kept.
+    pub(crate) fn busy(&self) -> Busy<'_> {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self)
+    }
+}
+
+/// Keeps a session from being idle.
+pub(crate) struct Busy<'a>(&'a Vitals);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -36,7 +70,7 @@ struct Live {
 
 impl Live {
     fn summary(&self) -> SessionSummary {
-        let Vitals { emergency, bytes_in, bytes_out } = &*self.vitals;
+        let Vitals { emergency, bytes_in, bytes_out, .. } = &*self.vitals;
         SessionSummary {
             break_glass: emergency.load(Ordering::Relaxed),
             bytes_in: bytes_in.load(Ordering::Relaxed),
@@ -156,7 +190,7 @@ mod tests {
         drop(gone);
         assert_eq!((all.find(&first), all.find(&second)), (Some(one.clone()), None));
         vitals.emergency.store(true, Ordering::Relaxed);
-        vitals.passed(5, 70_000);
+        vitals.passed(5, 70_000, Duration::from_secs(1));
         let now = SessionSummary { break_glass: true, bytes_in: 5, bytes_out: 70_000, ..one };
         assert_eq!((all.find(&first), all.all()), (Some(now.clone()), vec![now]));
         assert!(!all.terminate(&second, "late"));

@@ -48,6 +48,8 @@ pub struct Settings {
     pub half_open: HalfOpenLimits,
     /// How long a connection may take to authenticate.
     pub login_grace: Duration,
+    /// After how long without a byte a session ends; never, if `None`.
+    pub idle: Option<Duration>,
     /// Names of environment variables that clients may set (`env` requests); `*` at the end stands for any rest.
     pub accept_env: Vec<String>,
     /// Key exchange methods offered to clients, best first; never empty.
@@ -82,6 +84,7 @@ impl Default for Settings {
         Self {
             half_open: HalfOpenLimits::default(),
             login_grace: Duration::from_secs(60),
+            idle: None,
             accept_env: ["LANG", "LC_*", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL"].map(String::from).into(),
             key_exchange: KexMethod::WITHOUT_NIST_CURVES.to_vec(),
             macs: Mac::ENCRYPT_THEN_MAC.to_vec(),
@@ -105,6 +108,11 @@ impl Current {
     pub(crate) fn new(settings: Settings, keys: &Keys) -> Self {
         let outer = Arc::new(settings.server_config(keys.host_keys.clone()));
         Self { settings: Arc::new(settings), outer }
+    }
+
+    /// What an operator has set.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 }
 
@@ -179,6 +187,11 @@ impl Shared {
     /// What an operator has set, as it is at this moment.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         self.current.borrow().settings.clone()
+    }
+
+    /// What an operator has set, as it changes.
+    pub(crate) fn current(&self) -> watch::Receiver<Current> {
+        self.current.clone()
     }
 
     /// How the listener's transport is set up.

@@ -32,7 +32,7 @@ pub(crate) struct Rig {
     publish: watch::Sender<Arc<Directory>>,
     pub(crate) stop: watch::Sender<bool>,
     _drain: watch::Sender<Option<Duration>>,
-    _current: watch::Sender<Current>,
+    current: watch::Sender<Current>,
     _folder: TempDir,
 }
 
@@ -151,7 +151,7 @@ impl Rig {
         let signals = Signals { current: follow, directory, draining, stopping };
         let shared = Arc::new(Shared::new(parts, signals));
         let policies = Policies::default();
-        Self { shared, data, policies, publish, stop, _drain: drain, _current: current, _folder: folder }
+        Self { shared, data, policies, publish, stop, _drain: drain, current, _folder: folder }
     }
 
     /// Changes the directory.
@@ -159,6 +159,11 @@ impl Rig {
         change(&mut self.data);
         self.data.generation += 1;
         self.publish.send_replace(Arc::new(Directory::build(&self.data, self.policies.clone()).unwrap()));
+    }
+
+    /// Sets what an operator can.
+    pub(crate) fn set(&self, settings: Settings) {
+        self.current.send_replace(Current::new(settings, &self.shared.keys));
     }
 
     pub(crate) fn who(&self) -> Authenticated {

@@ -45,13 +45,14 @@ pub(crate) const SECTIONS: [&str; 7] =
     ["limits", "ssh", "session", "recordings", "space", "vault", "metrics"];
 
 /// Keys whose new values SIGHUP takes; the others need a restart.
-pub(crate) const RELOADED: [&str; 10] = [
+pub(crate) const RELOADED: [&str; 11] = [
     "public_address",
     "log_level",
     "limits.login_grace",
     "limits.half_open",
     "limits.half_open_per_source",
     "limits.half_open_per_second",
+    "limits.idle",
     "ssh.key_exchange",
     "ssh.macs",
     "session.accept_env",
@@ -144,6 +145,15 @@ pub(crate) const KEYS: &[Key] = &[
         default: "20",
         consequence: "How many connections one source may open in a second, and five times as many at once; those that log in \
             are not counted. Further ones wait for 5 s at most and are then closed before any cryptography.",
+    },
+    Key {
+        name: "limits.idle",
+        kind: Kind::Duration,
+        unit: "from 1s to 720h",
+        default: "no limit",
+        consequence: "A session or console in which no byte of data passes either way for so long ends, and the person and \
+            `session.end` are told why. Keepalives do not count, so a program that says nothing for that long is ended as \
+            well, and so is a connection kept open for later (ControlPersist).",
     },
     Key {
         name: "ssh.key_exchange",

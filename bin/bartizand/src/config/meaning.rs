@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) half_open_per_source: usize,
     /// Connections a second, of one source, without those that log in.
     pub(crate) half_open_per_second: usize,
+    /// After how long without a byte a session ends, where it is written.
+    pub(crate) idle: Option<Duration>,
     /// Key exchange methods for clients; never empty.
     pub(crate) key_exchange: Vec<KexMethod>,
     /// MACs for clients; never empty.
@@ -70,6 +72,7 @@ impl Config {
             half_open: read.count("limits.half_open", 2048, 1, 1_000_000),
             half_open_per_source: read.count("limits.half_open_per_source", 128, 1, 1_000_000),
             half_open_per_second: read.count("limits.half_open_per_second", 20, 1, 1_000_000),
+            idle: read.idle(),
             key_exchange: read.key_exchange(),
             macs: read.macs(),
             accept_env: read.accept_env(),
@@ -126,6 +129,7 @@ impl Config {
             ("limits.half_open", self.half_open.to_string()),
             ("limits.half_open_per_source", self.half_open_per_source.to_string()),
             ("limits.half_open_per_second", self.half_open_per_second.to_string()),
+            ("limits.idle", self.idle.map_or("-".to_owned(), seconds)),
             ("ssh.key_exchange", methods.join(", ")),
             ("ssh.macs", macs.join(", ")),
             ("session.accept_env", self.accept_env.join(", ")),
@@ -149,6 +153,7 @@ impl Config {
             half_open: newer.half_open,
             half_open_per_source: newer.half_open_per_source,
             half_open_per_second: newer.half_open_per_second,
+            idle: newer.idle,
             key_exchange: newer.key_exchange,
             macs: newer.macs,
             accept_env: newer.accept_env,
@@ -236,6 +241,12 @@ impl Reading<'_> {
             Some(_) => Err(format!("is {}; {bounds}", shown(text))),
         };
         self.text(key, || Duration::from_secs(default), mean)
+    }
+
+    fn idle(&mut self) -> Option<Duration> {
+        let limit = self.duration("limits.idle", 0, 1, 2_592_000);
+        // Without the key it is the default, which nobody can write.
+        (!limit.is_zero()).then_some(limit)
     }
 
     /// The texts of a list with their lines, or `None` where the key is not written.

@@ -39,6 +39,7 @@ fn every_key_can_be_written_and_means_something() {
         half_open = 10
         half_open_per_source = 5
         half_open_per_second = 7
+        idle = "15m"
         [ssh]
         key_exchange = ["ecdh-sha2-nistp384", "mlkem768x25519-sha256"]
         macs = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-256"]
@@ -132,6 +133,8 @@ fn faults_name_line_and_remedy() {
         "node = \"a\nlisten = []\n",
         "node = \"a\"\nnode = \"b\"\n",
         "limits = 3\nlisten = []\n",
+        "[limits]\nidle = \"0s\"\n",
+        "[limits]\nidle = 600\n",
         "[ssh]\nkey_exchange = [\"diffie-hellman-group14-sha1\"]\n",
         "[ssh]\nkey_exchange = []\n",
         "[ssh]\nmacs = [\"hmac-sha1\"]\n",

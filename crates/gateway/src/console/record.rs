@@ -23,6 +23,7 @@ use bartizan_record::{RecordError, SessionMeta, SessionRecorder, Stream};
 
 use super::{Console, Terminal};
 use crate::emergency::{self, EndPromise, Receipts};
+use crate::hop;
 use crate::live::Vitals;
 use crate::parts::Shared;
 use crate::relay::Ended;
@@ -130,6 +131,7 @@ impl Record {
             bytes_out,
             vitals,
         };
+        record.vitals.alive(hop::now());
         record.open_channel(terminal.as_ref())?;
         Ok(Rc::new(record))
     }
@@ -208,7 +210,7 @@ impl Record {
     /// Records bytes that the person sent to the console.
     pub(super) fn input(&self, bytes: &[u8]) {
         self.bytes_in.update(|sum| sum + bytes.len() as u64);
-        self.vitals.passed(self.bytes_in.get(), self.bytes_out.get());
+        self.vitals.passed(self.bytes_in.get(), self.bytes_out.get(), hop::now());
         self.recorder.data(CHANNEL, Stream::Input, self.now(), bytes);
     }
 
@@ -233,7 +235,7 @@ impl Record {
     /// Records bytes on their way to the person. The caller has seen that there is room.
     pub(super) fn output_now(&self, stream: Stream, bytes: &[u8]) {
         self.bytes_out.update(|sum| sum + bytes.len() as u64);
-        self.vitals.passed(self.bytes_in.get(), self.bytes_out.get());
+        self.vitals.passed(self.bytes_in.get(), self.bytes_out.get(), hop::now());
         self.recorder.data(CHANNEL, stream, self.now(), bytes);
     }
 

@@ -23,6 +23,8 @@ use super::record::{Failure, Record};
 use super::remote::{self, Remote, Servers};
 use super::terminal::Channel;
 use super::{Asked, BROKEN, Console, FAREWELL};
+use crate::hop;
+use crate::idle;
 use crate::live::Lives;
 use crate::parts::Shared;
 use crate::session;
@@ -359,7 +361,14 @@ impl Shell {
             return Ok(USAGE);
         }
         let remote = Remote { login, target, command, forward_agent, terminal, feeds };
-        remote::run(remote, &self.console, &mut self.channel, &self.servers, self.look.capable).await
+        let vitals = self.channel.record.vitals.clone();
+        // What passes in that session counts there.
+        let busy = vitals.busy();
+        let status =
+            remote::run(remote, &self.console, &mut self.channel, &self.servers, self.look.capable).await;
+        vitals.alive(hop::now());
+        drop(busy);
+        status
     }
 
     /// The only login that is permitted on a target.
@@ -446,6 +455,9 @@ pub(super) async fn ended_by_us(
         },
         why = withdrawn(shared, who) => format!("access was withdrawn: {why}"),
         reason = lives.terminated() => format!("an operator ended it: {reason}"),
+        limit = idle::too_long(&record.vitals, shared, &idle::Monotonic) => {
+            format!("idle: no byte passed for {}", idle::shown(limit))
+        }
         () = shared.stopping() => "the server is stopping".to_owned(),
     }
 }

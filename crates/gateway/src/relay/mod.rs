@@ -37,7 +37,8 @@ use self::pump::{Pump, Stop};
 use self::quiet::Quiet;
 use crate::emergency::EndPromise;
 use crate::grant::Grant;
-use crate::hop::{Hop, HopError};
+use crate::hop::{Hop, HopError, now};
+use crate::idle;
 use crate::live::Lives;
 use crate::parts::Shared;
 use crate::refuse::Refusal;
@@ -110,8 +111,15 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let mut pump = Box::new(Pump::new(client, target, Relay::new(RelayLimits::default()), host, greeting));
     pump.announce_host_keys();
 
+    let vitals = trail.vitals();
+    vitals.alive(now());
     let stop = {
-        let mut ours = Quiet::new(must_end(&watch, &recorder, &trail, &mut lives, &shared));
+        let mut ours = Quiet::new(async {
+            tokio::select! {
+                stop = must_end(&watch, &recorder, &trail, &mut lives, &shared) => stop,
+                limit = idle::too_long(&vitals, &shared, &idle::Monotonic) => Stop::Idle(limit),
+            }
+        });
         let (mut draining, mut told) = (Quiet::new(shared.draining()), false);
         let mut lapse = Quiet::new(recorder.lapse());
         poll_fn(|cx| {
@@ -233,6 +241,7 @@ impl Words {
             | Stop::Failure(_)
             | Stop::Revoked(_)
             | Stop::Terminated(_)
+            | Stop::Idle(_)
             | Stop::Stopping
             | Stop::Internal(_) => DisconnectReason::ByApplication,
             Stop::Target(_) => DisconnectReason::ConnectionLost,
@@ -277,6 +286,11 @@ impl Words {
                 format!("terminated: {reason}"),
                 format!("bartizan: an operator ended this session: {reason}"),
             ),
+            Stop::Idle(limit) => {
+                let limit = idle::shown(*limit);
+                let text = format!("bartizan: this session ends because nothing passed in it for {limit}");
+                (format!("idle: no byte passed for {limit}"), text)
+            }
             Stop::Stopping => ("server stopped".to_owned(), "bartizan: the server is stopping".to_owned()),
             Stop::Internal(what) => (format!("internal error: {what}"), "bartizan: internal error".to_owned()),
         };

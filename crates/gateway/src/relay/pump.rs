@@ -46,6 +46,8 @@ pub(super) enum Stop {
     Revoked(Denied),
     /// An operator ended it, for this reason.
     Terminated(String),
+    /// Nothing passed for so long.
+    Idle(Duration),
     /// The server stops.
     Stopping,
     /// A fault of ours in driving the relay.

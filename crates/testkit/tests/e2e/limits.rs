@@ -4,11 +4,11 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use bartizan_testkit::{BartizanOptions, resident_bytes};
+use bartizan_testkit::{BartizanOptions, resident_bytes, run};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
-use crate::scene::{Options, Scene, Way};
+use crate::scene::{Client, Options, Scene, Way};
 
 /// Opens a connection from a loopback address of our choice.
 fn connect_from(source: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
@@ -89,4 +89,25 @@ fn a_login_that_takes_too_long_is_closed() {
     assert!(all.starts_with(b"SSH-2.0-"));
     // A session that stands is not touched by it.
     scene.exec("sleep 2; exit 7").exits(7);
+}
+
+/// What says nothing is ended and told why, by each way in; the clock of `idle.rs` shows what is not.
+#[test]
+fn a_session_without_a_byte_ends_where_an_operator_says_so() {
+    let bartizan = BartizanOptions::written("\n[limits]\nidle = \"2s\"\n");
+    for way in [Way::ProxyJump, Way::UserName] {
+        let scene = Scene::with(way, &Options { bartizan: bartizan.clone(), ..Options::default() });
+        scene.exec("exec sleep 1000").exits(255).says(&["nothing passed in it for 2 s"]);
+        let session = scene.ended_session();
+        let ended = (&session["reason"], &session["state"]);
+        assert_eq!(ended, (&"idle: no byte passed for 2 s".into(), &"ended".into()));
+        // A console waits for the session that it opened, and tells how that ended.
+        let command = format!("ssh {}@web-1 exec sleep 1000", scene.target.login());
+        let done = run(scene.client.ssh().args(["bastion", &command])).exits(255);
+        assert!(!done.errors().contains("this console ends"), "{done}");
+        let mut ssh = scene.client.ssh();
+        let (code, shown) = Client::start(ssh.args(["-tt", "bastion"])).outlives();
+        assert_eq!(code, 255);
+        assert!(shown.contains("this console ends: idle: no byte passed for 2 s"), "{shown}");
+    }
 }

@@ -265,6 +265,17 @@ impl Client {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
+    /// Keeps standard input open until the client has ended by itself; gives exit code and all that was said.
+    #[track_caller]
+    pub(crate) fn outlives(mut self) -> (i32, String) {
+        use std::io::Read as _;
+        let mut said = Vec::new();
+        self.child.stdout.take().unwrap().read_to_end(&mut said).unwrap();
+        self.child.stderr.take().unwrap().read_to_end(&mut said).unwrap();
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        (code, String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// Closes standard input and waits for the end; gives exit code, rest of the output, standard error.
     #[track_caller]
     pub(crate) fn finish(mut self) -> (i32, String, String) {

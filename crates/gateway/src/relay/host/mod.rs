@@ -325,7 +325,7 @@ impl RelayHost for Host {
                 self.counts.bytes_out(bytes.len());
             }
         }
-        self.vitals.passed(self.bytes_in, self.bytes_out);
+        self.vitals.passed(self.bytes_in, self.bytes_out, self.clock);
         self.recorder.data(ordinal(key), stream, self.now, bytes);
         self.observers.data(key, from, kind, bytes);
         self.observed();
