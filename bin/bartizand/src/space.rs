@@ -9,6 +9,7 @@ use bartizan_audit::{Log, Urgency};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
 use bartizan_model::{NodeId, Timestamp};
 use bartizan_record::space::{Level, Measured, Space};
+use bartizan_store::Store;
 
 /// How often it is measured.
 const EVERY: Duration = Duration::from_millis(500);
@@ -18,6 +19,8 @@ pub(crate) struct SpaceWatch {
     node: NodeId,
     log: Log,
     space: Space,
+    /// Keeps room of its own, which is filled up again when there is space.
+    store: Store,
     /// What the log knows.
     told: Level,
     /// Events that the log had had no room for when there was space last, or some again.
@@ -26,9 +29,9 @@ pub(crate) struct SpaceWatch {
 
 impl SpaceWatch {
     /// Nothing was told yet: there is enough.
-    pub(crate) fn new(node: NodeId, log: Log, space: Space) -> Self {
+    pub(crate) fn new(node: NodeId, log: Log, space: Space, store: Store) -> Self {
         let unlogged = log.stats().unlogged;
-        Self { node, log, space, told: Level::Plenty, unlogged }
+        Self { node, log, space, store, told: Level::Plenty, unlogged }
     }
 
     /// Watches as long as the server runs.
@@ -44,6 +47,11 @@ impl SpaceWatch {
         let space = self.space.clone();
         // A file system that hangs keeps a thread of the pool, and sessions see what was measured before.
         let Ok(measured) = tokio::task::spawn_blocking(move || space.measure()).await else { return };
+        if measured.level != Level::Full
+            && let Err(error) = self.store.keep_room().await
+        {
+            tracing::debug!(%error, "no room for the database's reserve yet");
+        }
         if measured.level == self.told || self.log.failure().is_some() {
             return;
         }

@@ -124,7 +124,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         policies: policies.subscribe(),
     };
     note(&log, &config.node, start_event(&config.listen)).await?;
-    let mut watch = SpaceWatch::new(config.node.clone(), log.clone(), space.clone());
+    let mut watch = SpaceWatch::new(config.node.clone(), log.clone(), space.clone(), store.clone());
     watch.look().await;
     let gateway = match bartizan_gateway::start(&config.listen, settings(config), parts).await {
         Ok(gateway) => gateway,

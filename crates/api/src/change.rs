@@ -23,12 +23,17 @@ use crate::state::ApiState;
 type Stored<T> = std::result::Result<T, StoreError>;
 
 /// One change of the directory.
-pub(crate) trait Change: Send + 'static {
+pub(crate) trait Change: Clone + Send + 'static {
     /// What the change gives back.
     type Done: Send + 'static;
 
     /// What the log says about it.
     fn describe(&self) -> Description;
+
+    /// Whether it takes access away: then it is made also on a full disk, out of the room that the store keeps.
+    fn takes_away(&self) -> bool {
+        false
+    }
 
     /// Makes it.
     fn apply(self, store: &Store) -> impl Future<Output = Stored<Self::Done>> + Send;
@@ -125,13 +130,28 @@ pub(crate) async fn record<C: Recorded>(state: &Arc<ApiState>, peer: Peer, chang
 }
 
 async fn apply<C: Change>(store: &Store, change: Logged<C>) -> Stored<C::Done> {
-    change.into_inner().apply(store).await
+    let change = change.into_inner();
+    loop {
+        match change.clone().apply(store).await {
+            // Each time less is left, so this ends.
+            Err(StoreError::Full(full)) if change.takes_away() => match store.give_room().await {
+                Ok(true) => {}
+                Ok(false) => return Err(StoreError::Full(full)),
+                Err(error) => {
+                    tracing::error!(%error, "the room that is kept for a full disk cannot be given up");
+                    return Err(StoreError::Full(full));
+                }
+            },
+            done => return done,
+        }
+    }
 }
 
 fn value(record: &impl serde::Serialize) -> Value {
     serde_json::to_value(record).unwrap_or(Value::Null)
 }
 
+#[derive(Clone)]
 pub(crate) struct AddPerson(pub(crate) Person, pub(crate) Vec<AuthorizedKey>);
 impl Change for AddPerson {
     type Done = ();
@@ -145,6 +165,7 @@ impl Change for AddPerson {
 }
 
 /// The person as they are before, and the state they get.
+#[derive(Clone)]
 pub(crate) struct SetPersonState(pub(crate) Person, pub(crate) PersonState);
 impl Change for SetPersonState {
     type Done = Person;
@@ -156,11 +177,15 @@ impl Change for SetPersonState {
         let after = Person { state: self.1, ..self.0.clone() };
         Description::new(action, "person", &self.0.name, value(&after))
     }
+    fn takes_away(&self) -> bool {
+        self.1 == PersonState::Locked
+    }
     async fn apply(self, store: &Store) -> Stored<Person> {
         store.set_person_state(&self.0.name, self.1).await
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct RemovePerson(pub(crate) RemovedPerson, pub(crate) Removal);
 impl Change for RemovePerson {
     type Done = RemovedPerson;
@@ -169,11 +194,15 @@ impl Change for RemovePerson {
         let value = json!({ "person": value(person), "keys": value(keys), "grants": value(grants) });
         Description::new("remove", "person", &person.name, value)
     }
+    fn takes_away(&self) -> bool {
+        true
+    }
     async fn apply(self, store: &Store) -> Stored<RemovedPerson> {
         store.remove_person(&self.0.person.name, self.1).await
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct AddRole(pub(crate) Role);
 impl Change for AddRole {
     type Done = ();
@@ -185,6 +214,7 @@ impl Change for AddRole {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct RemoveRole(pub(crate) RemovedRole, pub(crate) Removal);
 impl Change for RemoveRole {
     type Done = RemovedRole;
@@ -193,12 +223,16 @@ impl Change for RemoveRole {
         let value = json!({ "role": value(role), "members": value(members), "grants": value(grants) });
         Description::new("remove", "role", &role.name, value)
     }
+    fn takes_away(&self) -> bool {
+        true
+    }
     async fn apply(self, store: &Store) -> Stored<RemovedRole> {
         store.remove_role(&self.0.role.name, self.1).await
     }
 }
 
 /// A role, and the person before who gets it or loses it.
+#[derive(Clone)]
 pub(crate) struct SetMembership(pub(crate) RoleName, pub(crate) Person, pub(crate) Membership);
 impl Change for SetMembership {
     type Done = Person;
@@ -216,12 +250,16 @@ impl Change for SetMembership {
         };
         Description::new(action, "person", &self.1.name, json!({ "role": self.0, "person": value(&after) }))
     }
+    fn takes_away(&self) -> bool {
+        matches!(self.2, Membership::Outsider)
+    }
     async fn apply(self, store: &Store) -> Stored<Person> {
         store.set_membership(&self.0, &self.1.name, self.2).await
     }
 }
 
 /// The target with its labels as they will be.
+#[derive(Clone)]
 pub(crate) struct LabelTarget(pub(crate) Target);
 impl Change for LabelTarget {
     type Done = Target;
@@ -233,6 +271,7 @@ impl Change for LabelTarget {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct AddKey(pub(crate) AuthorizedKey);
 impl Change for AddKey {
     type Done = ();
@@ -244,17 +283,22 @@ impl Change for AddKey {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct RemoveKey(pub(crate) AuthorizedKey);
 impl Change for RemoveKey {
     type Done = AuthorizedKey;
     fn describe(&self) -> Description {
         Description::new("remove", "key", self.0.fingerprint, value(&self.0))
     }
+    fn takes_away(&self) -> bool {
+        true
+    }
     async fn apply(self, store: &Store) -> Stored<AuthorizedKey> {
         store.remove_key(&self.0.fingerprint).await
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct AddTarget(pub(crate) Target);
 impl Change for AddTarget {
     type Done = ();
@@ -266,6 +310,7 @@ impl Change for AddTarget {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct RemoveTarget(pub(crate) RemovedTarget, pub(crate) Removal);
 impl Change for RemoveTarget {
     type Done = RemovedTarget;
@@ -278,11 +323,15 @@ impl Change for RemoveTarget {
         let value = removed;
         Description::new("remove", "target", &target.name, value)
     }
+    fn takes_away(&self) -> bool {
+        true
+    }
     async fn apply(self, store: &Store) -> Stored<RemovedTarget> {
         store.remove_target(&self.0.target.name, self.1).await
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct AddGrant(pub(crate) Grant);
 impl Change for AddGrant {
     type Done = ();
@@ -294,17 +343,22 @@ impl Change for AddGrant {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct RemoveGrant(pub(crate) Grant);
 impl Change for RemoveGrant {
     type Done = Grant;
     fn describe(&self) -> Description {
         Description::new("remove", "grant", &self.0.id, value(&self.0))
     }
+    fn takes_away(&self) -> bool {
+        true
+    }
     async fn apply(self, store: &Store) -> Stored<Grant> {
         store.remove_grant(&self.0.id).await
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct TrustCa(pub(crate) TrustedCa);
 impl Change for TrustCa {
     type Done = ();
@@ -316,11 +370,15 @@ impl Change for TrustCa {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct UntrustCa(pub(crate) TrustedCa);
 impl Change for UntrustCa {
     type Done = TrustedCa;
     fn describe(&self) -> Description {
         Description::new("remove", "ca", self.0.fingerprint, value(&self.0))
+    }
+    fn takes_away(&self) -> bool {
+        true
     }
     async fn apply(self, store: &Store) -> Stored<TrustedCa> {
         store.remove_ca(&self.0.fingerprint).await

@@ -115,6 +115,30 @@ impl Store {
         backend!(self.answers().await)
     }
 
+    /// Fills up the room that is kept on the disk of the SQLite databases for [`Self::give_room`]; nothing, where it is whole.
+    /// A database elsewhere has a disk of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when the disk has no room for it. What was kept before is kept.
+    pub async fn keep_room(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.keep_room().await,
+            Backend::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Gives up some of that room, so that what failed with [`StoreError::Full`] can be tried again. False when nothing is
+    /// left of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when it cannot be given up.
+    pub async fn give_room(&self) -> Result<bool> {
+        match &self.backend {
+            Backend::Sqlite(store) => store.give_room().await,
+            Backend::Postgres(_) => Ok(false),
+        }
+    }
+
     /// Closes all connections, after those in use are given back.
     pub async fn close(&self) {
         backend!(self.close().await);

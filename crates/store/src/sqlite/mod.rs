@@ -19,6 +19,7 @@ mod index_file;
 mod migrate;
 mod place;
 mod records;
+mod reserve;
 mod rows;
 mod search;
 mod vault;
@@ -36,6 +37,7 @@ use crate::number::{sql, unsql};
 use file::{Durability, File};
 use index_file::IndexFile;
 use place::Place;
+use reserve::Reserve;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -49,6 +51,7 @@ pub(crate) struct Store(Arc<Inner>);
 struct Inner {
     directory: File,
     place: Place,
+    reserve: Arc<Reserve>,
     index: IndexFile,
     generation: watch::Sender<u64>,
 }
@@ -58,6 +61,8 @@ impl Store {
     pub(crate) const DIRECTORY_FILE: &str = "bartizan.db";
     /// The file of the index.
     pub(crate) const INDEX_FILE: &str = "index.db";
+    /// The file that keeps room for changes which take access away.
+    pub(crate) const RESERVE_FILE: &str = "bartizan.db.reserve";
 
     /// Opens the files in `folder`, makes those that are not there (mode 0600), and brings their schemas up to date.
     ///
@@ -73,7 +78,8 @@ impl Store {
         let place = Place::of(path).map_err(|e| StoreError::Database(e.into()))?;
         let index = IndexFile::open(folder.join(Self::INDEX_FILE)).await?;
         let generation = watch::Sender::new(generation);
-        Ok(Self(Arc::new(Inner { directory, place, index, generation })))
+        let reserve = Arc::new(Reserve::new(folder.join(Self::RESERVE_FILE)));
+        Ok(Self(Arc::new(Inner { directory, place, reserve, index, generation })))
     }
 
     /// Reads the whole file of the directory in `folder` and changes nothing. Gives the id of the master key that locks the
@@ -110,6 +116,19 @@ impl Store {
         self.0.place.check()?;
         let mut read = self.reader().await?;
         directory::generation(&mut read).await.map(drop)
+    }
+
+    pub(crate) async fn keep_room(&self) -> Result<()> {
+        let reserve = self.0.reserve.clone();
+        if reserve.is_whole() {
+            return Ok(());
+        }
+        blocking(move || reserve.fill()).await
+    }
+
+    pub(crate) async fn give_room(&self) -> Result<bool> {
+        let reserve = self.0.reserve.clone();
+        blocking(move || reserve.give()).await
     }
 
     async fn reader(&self) -> Result<Transaction<'static, Sqlite>> {
@@ -151,6 +170,14 @@ impl Store {
         });
         Ok(())
     }
+}
+
+/// Work on a file, off the threads that carry others' requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|e| StoreError::Database(e.into()))?;
+    done.map_err(|e| StoreError::Database(e.into()))
 }
 
 /// The database that the files beside this one are compiled for.

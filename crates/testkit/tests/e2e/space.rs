@@ -102,6 +102,57 @@ fn a_full_disk_ends_and_refuses_sessions_and_break_glass_passes(way: Way) {
     b.say(&["log", "verify"]);
 }
 
+/// Not a block is free, and access is taken away all the same: out of the room that is kept for it, again and again. What
+/// gives access waits.
+#[test]
+fn access_is_taken_away_on_a_full_disk() {
+    let scene = scene(Way::UserName);
+    let b = scene.bartizan();
+    let mut live = scene.start(&[], "cat");
+    live.type_in("live\n");
+    live.read_to("live\n");
+    for name in ["bob", "carol", "dave"] {
+        b.say(&["person", "add", name]);
+    }
+    let grants = b.json(&["grant", "list", "--person", "alice"]);
+    let grant = |n: usize| grants[n]["id"].as_str().unwrap().to_owned();
+    b.disk().fill(0);
+    b.cli(&["person", "add", "eve"]).exits(1).says(&["disk", "space"]);
+    b.say(&["person", "lock", "bob"]);
+    b.say(&["person", "remove", "carol"]);
+    b.say(&["grant", "remove", &grant(0)]);
+    b.say(&["grant", "remove", &grant(1)]);
+    assert_ne!(live.finish().0, 0, "nothing permits it any more");
+    // The next one has a full disk again: somebody else took what was given up.
+    b.disk().fill(0);
+    b.say(&["person", "lock", "dave"]);
+    b.disk().fill(0);
+    b.cli(&["person", "unlock", "dave"]).exits(1).says(&["disk", "space"]);
+    let people = b.json(&["person", "list"]);
+    let told: Vec<_> = people.as_array().unwrap().iter().map(|p| (&p["name"], &p["state"])).collect();
+    assert_eq!(
+        format!("{told:?}"),
+        format!(
+            "{:?}",
+            [("alice", "active"), ("bob", "locked"), ("dave", "locked")]
+                .map(|(name, state)| (serde_json::Value::from(name), serde_json::Value::from(state)))
+        )
+    );
+
+    b.disk().clear();
+    told_full_again(b);
+    b.say(&["person", "unlock", "dave"]);
+    b.say(&["log", "verify"]);
+}
+
+/// Waits until the reserve is whole again.
+fn told_full_again(b: &Bartizan) {
+    let reserve = b.data().join("bartizan.db.reserve");
+    eventually("the reserve is filled up again", || {
+        (std::fs::metadata(&reserve).ok()?.len() == 2 << 20).then_some(())
+    });
+}
+
 /// The disk is full while the session is live: it goes on, and what passed is known by its digest.
 fn break_glass_goes_on_where_the_recording_ends(way: Way) {
     let mut scene = scene(way);
