@@ -52,6 +52,7 @@ pub struct StoredCredential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
     /// When it was stored.
+    #[serde(rename = "created", alias = "added")]
     pub added: Timestamp,
 }
 

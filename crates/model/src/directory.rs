@@ -78,6 +78,7 @@ pub struct AuthorizedKey {
     /// A remark, usually the comment of the key file.
     pub comment: String,
     /// When it was added.
+    #[serde(rename = "created", alias = "added")]
     pub added: Timestamp,
 }
 
@@ -400,6 +401,7 @@ pub struct TrustedCa {
     /// A remark.
     pub comment: String,
     /// When it was added.
+    #[serde(rename = "created", alias = "added")]
     pub added: Timestamp,
 }
 

@@ -101,6 +101,9 @@ struct Listed {
     comment: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     activates: Option<Timestamp>,
+    /// When a trusted one was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Timestamp>,
 }
 
 impl Listed {
@@ -109,12 +112,13 @@ impl Listed {
         let key = [words.next().unwrap_or_default(), words.next().unwrap_or_default()].join(" ");
         let comment = words.next().unwrap_or_default().to_owned();
         let (state, activates) = (ca.state.to_string(), ca.activates);
-        Self { ca: word(which), state, key, fingerprint: ca.fingerprint, comment, activates }
+        Self { ca: word(which), state, key, fingerprint: ca.fingerprint, comment, activates, created: None }
     }
 
     fn trusted(ca: TrustedCa) -> Self {
-        let TrustedCa { key, fingerprint, comment, .. } = ca;
-        Self { ca: "trusted", state: "active".into(), key, fingerprint, comment, activates: None }
+        let TrustedCa { key, fingerprint, comment, added } = ca;
+        let (state, activates, created) = ("active".into(), None, Some(added));
+        Self { ca: "trusted", state, key, fingerprint, comment, activates, created }
     }
 }
 
@@ -140,16 +144,32 @@ fn cas_table(cas: &[Listed]) -> Table {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::super::key::tests::keys;
     use super::*;
 
+    /// The JSON of one that is trusted and of one of Bartizan's own.
+    pub(crate) fn listed() -> Vec<serde_json::Value> {
+        let key = keys().remove(0);
+        let own = Own {
+            key: format!("{} bartizan user CA", key.key),
+            fingerprint: key.fingerprint,
+            state: bartizan_model::api::CaState::Next,
+            activates: Some("2026-12-31T18:00:00Z".parse().unwrap()),
+        };
+        [Listed::own(OwnCa::User, own), Listed::trusted(trusted(key))]
+            .iter()
+            .map(|ca| serde_json::to_value(ca).unwrap())
+            .collect()
+    }
+
+    fn trusted(k: bartizan_model::AuthorizedKey) -> TrustedCa {
+        TrustedCa { key: k.key, fingerprint: k.fingerprint, comment: k.comment, added: k.added }
+    }
+
     #[test]
     fn listing() {
-        let mut cas: Vec<_> = (keys().into_iter())
-            .map(|k| TrustedCa { key: k.key, fingerprint: k.fingerprint, comment: k.comment, added: k.added })
-            .map(Listed::trusted)
-            .collect();
+        let mut cas: Vec<_> = (keys().into_iter()).map(|key| Listed::trusted(trusted(key))).collect();
         cas[0].activates = Some("2026-12-31T18:00:00Z".parse().unwrap());
         insta::assert_snapshot!(cas_table(&cas).render(Some(80), false));
     }

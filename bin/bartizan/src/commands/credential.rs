@@ -147,14 +147,13 @@ fn credentials_table(stored: &[StoredCredential]) -> Table {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bartizan_model::Fingerprint;
 
     use super::super::person::tests::at;
     use super::*;
 
-    #[test]
-    fn listing() {
+    pub(crate) fn credentials() -> Vec<StoredCredential> {
         let stored = |target: &str, kind, fingerprint| StoredCredential {
             target: target.parse().unwrap(),
             login: "root".parse().unwrap(),
@@ -163,11 +162,15 @@ mod tests {
             fingerprint,
             added: at(0),
         };
-        let stored = [
+        vec![
             stored("web-1", CredentialKind::Password, None),
             stored("db", CredentialKind::Key, Some(Fingerprint::from_sha256([4; 32]))),
-        ];
-        insta::assert_snapshot!(credentials_table(&stored).render(Some(80), false));
+        ]
+    }
+
+    #[test]
+    fn listing() {
+        insta::assert_snapshot!(credentials_table(&credentials()).render(Some(80), false));
         insta::assert_snapshot!(credentials_table(&[]).render(Some(80), false));
     }
 }

@@ -6,6 +6,8 @@ mod ca;
 mod credential;
 mod export;
 mod grant;
+#[cfg(test)]
+mod json;
 mod key;
 mod log;
 mod person;

@@ -116,7 +116,7 @@ pub(crate) mod tests {
         Timestamp::from_unix_micros(1_795_854_600_000_000 + minutes * 60_000_000)
     }
 
-    fn people() -> Vec<Record> {
+    pub(crate) fn people() -> Vec<Record> {
         let long = "a-person-with-quite-a-long-name-that-nobody-would-choose-really";
         [("alice", PersonState::Active), ("Zoë", PersonState::Locked), (long, PersonState::Active)]
             .map(|(name, state)| Record {

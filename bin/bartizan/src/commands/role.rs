@@ -105,14 +105,14 @@ fn detail_text(detail: &RoleDetail, width: Option<usize>, colour: bool) -> Strin
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bartizan_model::Role as Record;
 
     use super::super::grant::tests::grants;
     use super::super::person::tests::at;
     use super::*;
 
-    fn roles() -> Vec<RoleDetail> {
+    pub(crate) fn roles() -> Vec<RoleDetail> {
         let role = |name: &str, members: &[&str]| RoleDetail {
             role: Record { name: name.parse().unwrap(), created: at(0) },
             members: members.iter().map(|name| name.parse().unwrap()).collect(),

@@ -208,7 +208,7 @@ fn digest_text(name: &str, ChannelDigest { bytes: passed, kept, sha256 }: Channe
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bartizan_model::api::UpstreamDetail;
     use bartizan_model::{
         Fingerprint, LoginName, PersonName, Recording, RecordingFile, SessionId, Sha256Hex, TargetName, Way,
@@ -217,7 +217,7 @@ mod tests {
     use super::super::person::tests::at;
     use super::*;
 
-    fn sessions() -> Vec<SessionSummary> {
+    pub(crate) fn sessions() -> Vec<SessionSummary> {
         let session = |id: &str, minutes: u64| SessionSummary {
             id: id.parse::<SessionId>().unwrap(),
             person: PersonName::new("alice").unwrap(),

@@ -173,14 +173,14 @@ fn detail_text(detail: &TargetDetail, width: Option<usize>, colour: bool) -> Str
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bartizan_model::{Fingerprint, TargetName};
 
     use super::super::grant::tests::grants;
     use super::super::person::tests::at;
     use super::*;
 
-    fn targets() -> Vec<Record> {
+    pub(crate) fn targets() -> Vec<Record> {
         let key = |n: u8| format!("ssh-ed25519 AAAA{n}");
         [
             ("web-1", "10.0.0.5", 22, HostKeyTrust::FirstUse),

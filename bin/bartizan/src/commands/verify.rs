@@ -30,6 +30,7 @@ use crate::progress::Progress;
 #[derive(Debug, Serialize)]
 struct Removed {
     session: SessionId,
+    #[serde(rename = "time")]
     at: Timestamp,
     reason: String,
 }

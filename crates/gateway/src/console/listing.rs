@@ -81,7 +81,7 @@ pub(super) fn targets_json(places: &[Place]) -> String {
         /// `null` is any login.
         login: Option<&'a str>,
         allow: &'a bartizan_model::PermissionSet,
-        until: Option<Timestamp>,
+        expires: Option<Timestamp>,
     }
     let items: Vec<Item<'_>> = places
         .iter()
@@ -89,7 +89,7 @@ pub(super) fn targets_json(places: &[Place]) -> String {
             target: place.target.as_str(),
             login: place.login.as_ref().map(|login| login.as_str()),
             allow: &place.allow,
-            until: place.until,
+            expires: place.until,
         })
         .collect();
     json(&items)
@@ -120,6 +120,7 @@ pub(super) struct Whoami<'a> {
     pub(super) client: &'a str,
     pub(super) node: &'a str,
     pub(super) session: SessionId,
+    #[serde(rename = "started")]
     pub(super) since: Timestamp,
     /// Whether the client forwards an agent.
     pub(super) agent: bool,

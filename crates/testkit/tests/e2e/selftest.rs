@@ -17,7 +17,7 @@ fn selftest(scene: &Scene) -> Finished {
 fn results(done: &Finished) -> Vec<(String, String, String)> {
     let lines: Vec<Value> = serde_json::from_str(&done.text()).unwrap_or_else(|_| panic!("{done}"));
     let word = |line: &Value, key| line[key].as_str().unwrap().to_owned();
-    lines.iter().map(|line| (word(line, "way"), word(line, "check"), word(line, "result"))).collect()
+    lines.iter().map(|line| (word(line, "way"), word(line, "check"), word(line, "outcome"))).collect()
 }
 
 #[test]
@@ -97,11 +97,11 @@ fn a_grant_that_keeps_digests_only_is_told_so() {
     let done = selftest(&scene).ok();
     let lines: Vec<Value> = serde_json::from_str(&done.text()).unwrap();
     for line in lines.iter().filter(|line| line["check"] == "exec") {
-        assert_eq!((&line["result"], &line["digests_only"]), (&"proven".into(), &true.into()), "{done}");
+        assert_eq!((&line["outcome"], &line["digests_only"]), (&"proven".into(), &true.into()), "{done}");
     }
     // What a terminal showed is kept all the same.
     for line in lines.iter().filter(|line| line["check"] == "terminal") {
-        assert_eq!((&line["result"], &line["digests_only"]), (&"proven".into(), &false.into()), "{done}");
+        assert_eq!((&line["outcome"], &line["digests_only"]), (&"proven".into(), &false.into()), "{done}");
     }
 }
 

@@ -28,7 +28,7 @@ use crate::table::{Look, paint};
 
 /// How a check went.
 #[derive(Debug, Serialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 enum Verdict {
     /// It worked, and all of it is on record.
     Proven {
