@@ -34,6 +34,7 @@ pub(super) const COMMANDS: [Entry; 6] = [
         details: "-A  forward your agent (needs ssh -A to here, and a grant of agent)\n\
                   -T  no terminal on the target\n\
                   -l LOGIN  the same as LOGIN@TARGET\n\
+                  Options may also stand behind the destination.\n\
                   COMMAND is passed on as it is written. Ctrl-C gives up while connecting.",
     },
     Entry {
@@ -113,7 +114,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, Fault> {
         b"sessions" => only_json("sessions", rest).map(|json| Command::Sessions { json }),
         b"whoami" => only_json("whoami", rest).map(|json| Command::Whoami { json }),
         b"help" | b"?" | b"--help" => help(rest),
-        b"exit" | b"logout" | b"quit" => no_more("exit", rest).map(|()| Command::Exit),
+        b"exit" | b"logout" | b"quit" | b"bye" => no_more("exit", rest).map(|()| Command::Exit),
         _ => Err(unknown(name)),
     }
 }
@@ -156,10 +157,14 @@ fn unknown(name: &[u8]) -> Fault {
         b"ls" | b"list" | b"hosts" | b"target" => Some("targets"),
         b"connect" | b"sftp" | b"scp" | b"telnet" => Some("ssh"),
         b"who" | b"id" => Some("whoami"),
+        b"w" | b"ps" | b"last" => Some("sessions"),
+        b"q" | b":q" | b"disconnect" => Some("exit"),
+        b"man" => Some("help"),
         _ => None,
     };
     let close = || {
-        let distance = |entry: &Entry| strsim::osa_distance(&shown, entry.name);
+        let lower = shown.to_ascii_lowercase();
+        let distance = |entry: &Entry| strsim::osa_distance(&lower, entry.name);
         COMMANDS.iter().filter(|&entry| distance(entry) <= TYPOS).min_by_key(|&entry| distance(entry))
     };
     let suggestion = known.or_else(|| close().map(|entry| entry.name));
@@ -200,30 +205,51 @@ fn help(rest: &[u8]) -> Result<Command, Fault> {
     found.map(|entry| Command::Help(Some(entry.name))).ok_or_else(|| unknown(name))
 }
 
-fn ssh(mut rest: &[u8]) -> Result<Destination, Fault> {
-    let missing = || usage("ssh", "ssh: which login on which target?".into());
-    let (mut forward_agent, mut terminal, mut login) = (false, true, None);
-    let destination = loop {
-        let (first, more) = word(rest).ok_or_else(missing)?;
-        rest = more;
-        let Some(options) = first.strip_prefix(b"-") else { break first };
-        match options {
-            b"l" => {
-                let (name, more) = word(rest).ok_or_else(missing)?;
-                rest = more;
-                login = Some(name);
+/// Options of `ssh` so far.
+struct Options<'a> {
+    forward_agent: bool,
+    terminal: bool,
+    login: Option<&'a [u8]>,
+}
+
+impl<'a> Options<'a> {
+    /// Reads options up to the first word that is none; gives it and what follows.
+    fn read(&mut self, mut rest: &'a [u8]) -> Result<&'a [u8], Fault> {
+        while let Some((first, more)) = word(rest) {
+            let Some(options) = first.strip_prefix(b"-") else { break };
+            rest = more;
+            match options {
+                b"l" => {
+                    let (name, more) = word(rest).ok_or_else(missing)?;
+                    rest = more;
+                    self.login = Some(name);
+                }
+                // -t is what we do anyway.
+                _ if !options.is_empty() && options.iter().all(|o| b"AatT".contains(o)) => {
+                    options.iter().for_each(|option| match option {
+                        b'A' => self.forward_agent = true,
+                        b'a' => self.forward_agent = false,
+                        option => self.terminal = *option == b't',
+                    });
+                }
+                _ => return Err(usage("ssh", format!("ssh: the option {} is not known here", shown(first)))),
             }
-            // -t is what we do anyway.
-            _ if !options.is_empty() && options.iter().all(|o| b"AatT".contains(o)) => {
-                options.iter().for_each(|option| match option {
-                    b'A' => forward_agent = true,
-                    b'a' => forward_agent = false,
-                    option => terminal = *option == b't',
-                });
-            }
-            _ => return Err(usage("ssh", format!("ssh: the option {} is not known here", shown(first)))),
         }
-    };
+        Ok(rest)
+    }
+}
+
+fn missing() -> Fault {
+    usage("ssh", "ssh: which login on which target?".into())
+}
+
+fn ssh(mut rest: &[u8]) -> Result<Destination, Fault> {
+    let mut options = Options { forward_agent: false, terminal: true, login: None };
+    rest = options.read(rest)?;
+    let (destination, more) = word(rest).ok_or_else(missing)?;
+    // No command begins so, and a stock client takes them here, too.
+    rest = options.read(more)?;
+    let Options { forward_agent, terminal, login } = options;
     let invalid = |why: String| usage("ssh", format!("ssh: {why}"));
     let text = std::str::from_utf8(destination)
         .map_err(|_| invalid(format!("{} is no name", shown(destination))))?;
@@ -286,6 +312,7 @@ mod tests {
             ("ssh web-1", Command::Ssh(to(None, "web-1"))),
             ("ssh -l root web-1", Command::Ssh(to(Some("root"), "web-1"))),
             ("ssh -tA a@b@", Command::Nothing),
+            ("bye", Command::Exit),
         ] {
             match command {
                 Command::Nothing if line.starts_with("ssh") => assert!(parse(line.as_bytes()).is_err()),
@@ -303,11 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn options_may_stand_behind_the_destination() {
+        let line = b"ssh web-1 -l root -T -A -- ls";
+        let error = parse(line).unwrap_err().to_string();
+        assert!(error.contains("the option -- is not known"), "{error}");
+        let Ok(Command::Ssh(destination)) = parse(b"ssh web-1 -l root -T -A ls -l") else {
+            panic!("it is ssh")
+        };
+        assert_eq!(destination.login.unwrap().as_str(), "root");
+        assert!(destination.forward_agent && !destination.terminal);
+        assert_eq!(destination.command.unwrap(), b"ls -l");
+    }
+
+    #[test]
     fn faults_say_what_to_write_instead() {
         for (line, said) in [
             (&b"target"[..], "did you mean: targets"),
             (b"tragets", "did you mean: targets"),
             (b"ls -l", "did you mean: targets"),
+            (b"SESSIONS", "did you mean: sessions"),
+            (b":q", "did you mean: exit"),
             (b"shs root@web-1", "did you mean: ssh"),
             (b"rm -rf /", "this is no shell"),
             (b"\x1b[2J", "unknown command: \\x1b[2J"),

@@ -24,8 +24,12 @@ pub(super) struct Pager {
 impl Pager {
     /// `rows` of 0 is a terminal of 24.
     pub(super) fn new(lines: Vec<String>, rows: u32, capable: bool) -> Self {
-        let rows = if rows == 0 { 24 } else { usize::try_from(rows).unwrap_or(24) };
-        Self { lines, shown: 0, rows: rows.saturating_sub(1).max(1), capable }
+        Self { lines, shown: 0, rows: screenful(rows), capable }
+    }
+
+    /// The terminal has another height from now on.
+    pub(super) fn resize(&mut self, rows: u32) {
+        self.rows = screenful(rows);
     }
 
     /// The first screenful; a listing that fits is over with it.
@@ -68,6 +72,12 @@ impl Pager {
     }
 }
 
+/// Lines of a terminal of so many rows, without the one that asks.
+fn screenful(rows: u32) -> usize {
+    let rows = if rows == 0 { 24 } else { usize::try_from(rows).unwrap_or(24) };
+    rows.saturating_sub(1).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +90,15 @@ mod tests {
     fn what_fits_is_shown_at_once() {
         assert_eq!(pager(3, 4).begin(), Step::Over("0\n1\n2\n".into()));
         assert_eq!(pager(0, 4).begin(), Step::Over(String::new()));
+    }
+
+    #[test]
+    fn a_terminal_that_grows_shows_more_at_once() {
+        let mut long = pager(9, 3);
+        assert!(matches!(long.begin(), Step::Wait(_)));
+        long.resize(5);
+        let Some(Step::Wait(text)) = long.key(Key::Char(' ')) else { panic!("there is more") };
+        assert!(text.ends_with("5\n-- 6 of 9: space, enter, q --"), "{text}");
     }
 
     #[test]

@@ -35,6 +35,10 @@ const PROMPT: &str = "bartizan> ";
 const SCRIPT_LINE: usize = 64 * 1024;
 /// What is drawn is written at the latest when it is so long, in bytes.
 const DRAWN: usize = 16 * 1024;
+/// Edits by which the name of a target may differ from one that is suggested for it.
+const TYPOS: usize = 2;
+/// Longest name that is compared with others, in bytes.
+const COMPARED: usize = 40;
 /// Sessions that one listing shows.
 const SESSIONS: u32 = 1000;
 /// How long a list of sessions waits for the index to hold what has just happened.
@@ -250,6 +254,7 @@ impl Shell {
             }
             step = loop {
                 let Some(byte) = self.channel.next_byte().await? else { return Ok(0) };
+                pager.resize(self.channel.cols_and_rows().1);
                 if let Some(step) = keys.feed(byte).and_then(|key| pager.key(key)) {
                     break step;
                 }
@@ -326,7 +331,9 @@ impl Shell {
             false => Err("the index does not keep up with the audit log".to_owned()),
         };
         let sessions = match listed {
-            Ok(page) => page.items.into_iter().map(|session| shared.live.refreshed(session)).collect::<Vec<_>>(),
+            Ok(page) => {
+                page.items.into_iter().map(|session| shared.live.refreshed(session)).collect::<Vec<_>>()
+            }
             Err(error) => {
                 tracing::error!(%error, "a console cannot list sessions");
                 self.channel
@@ -360,6 +367,14 @@ impl Shell {
             self.channel.complain(text).await?;
             return Ok(USAGE);
         }
+        let Some(target) = self.console.shared.directory().target(&target).cloned() else {
+            let reason = "no such target".to_owned();
+            self.channel.record.denied("connect", format!("to {login}@{target}"), reason)?;
+            let near = self.near(&target).await;
+            let text = format!("bartizan: there is no target named {target}; {near}");
+            self.channel.complain(&text).await?;
+            return Ok(BROKEN);
+        };
         let remote = Remote { login, target, command, forward_agent, terminal, feeds };
         let vitals = self.channel.record.vitals.clone();
         // What passes in that session counts there.
@@ -380,11 +395,31 @@ impl Shell {
         let mut named = places.iter().filter_map(|place| place.login.clone());
         match (named.next(), named.next()) {
             (Some(only), None) if places.len() == 1 => Ok(only),
-            _ if places.is_empty() => Err(format!("no grant lets you reach {target} now; see: targets")),
+            _ if places.is_empty() => {
+                Err(format!("no grant lets you reach {target} now; {}", self.near(target).await))
+            }
             _ => {
                 let addresses: Vec<String> = places.iter().map(Place::address).collect();
                 Err(format!("as whom? You may: ssh {}", addresses.join(", ssh ").replace("*@", "LOGIN@")))
             }
+        }
+    }
+
+    /// What to write instead of a target that cannot be reached: a name much like it that can, if there is one.
+    async fn near(&self, target: &bartizan_model::TargetName) -> String {
+        let typed = target.as_str();
+        let distance = |name: &str| strsim::osa_distance(name, typed);
+        // Cheap first: there may be thousands, and others wait for the thread.
+        let close = |name: &str| {
+            name != typed
+                && typed.len() <= COMPARED
+                && name.len().abs_diff(typed.len()) <= TYPOS
+                && distance(name) <= TYPOS
+        };
+        let places = self.judge().places(|name| close(name.as_str())).await;
+        match places.iter().min_by_key(|place| distance(place.target.as_str())) {
+            Some(place) => format!("did you mean: {}", place.target),
+            None => "see: targets".to_owned(),
         }
     }
 
@@ -397,6 +432,7 @@ impl Shell {
         let mut candidates = match words[..] {
             [] | ["help"] => names(),
             ["targets" | "sessions" | "whoami", ..] if typed.starts_with('-') => vec!["--json ".to_owned()],
+            ["targets"] => self.destinations(typed).await,
             ["ssh", ref options @ ..] if options.iter().all(|option| option.starts_with('-')) => {
                 self.destinations(typed).await
             }

@@ -204,11 +204,14 @@ fn what_is_not_permitted_is_refused_with_the_reason() {
     let login = scene.target.login().to_owned();
     command(&scene, "ssh nobody@web-1 true").exits(255).says(&["access to nobody@web-1 denied"]);
     command(&scene, "ssh root@elsewhere true").exits(255).says(&["there is no target named elsewhere"]);
+    command(&scene, "ssh root@web1 true").exits(255).says(&["no target named web1; did you mean: web-1"]);
+    command(&scene, "ssh wbe-1 true").exits(3).says(&["did you mean: web-1"]);
     command(&scene, &format!("ssh {login}@web-1")).fails().says(&["no grant permits shell"]);
     command(&scene, "ssh -A web-1 true").exits(2).says(&["forwards no agent"]);
     command(&scene, "ssh web-1 exit 3").exits(3);
+    command(&scene, "ssh web-1 -T exit 4").exits(4);
     let reasons: Vec<_> = scene.denied().iter().map(|event| event["reason"].clone()).collect();
-    assert_eq!(reasons.len(), 3, "{reasons:#?}");
+    assert_eq!(reasons.len(), 5, "{reasons:#?}");
     // Subsystems and forwards of other kinds stay refused.
     run(scene.client.ssh().args(["-s", "bastion", "netconf"])).fails().says(&["subsystem request failed"]);
 }

@@ -154,7 +154,8 @@ impl Editor {
         } else if candidates.len() == 1 || grows {
             self.line.erase_back(typed.len());
             self.line.insert_str(common);
-            self.tabbed = false;
+            // The next one lists what it can be, as in a shell.
+            self.tabbed = candidates.len() > 1;
         } else if self.tabbed {
             self.list(candidates, out);
         } else {

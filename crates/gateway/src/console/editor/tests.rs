@@ -148,6 +148,22 @@ fn a_long_line_moves_under_the_cursor() {
     assert_eq!((row.text().as_str(), row.cursor), ("bartizan> abcdefghijklmnopqrs", PROMPT.len()));
 }
 
+#[test]
+fn after_a_tab_that_went_on_the_next_one_lists() {
+    let (mut editor, mut out) = (editor(true, 40), Vec::new());
+    editor.show(&mut out);
+    b"ro".iter().for_each(|&byte| assert_eq!(editor.feed(byte, &mut out), None));
+    for replaces in [2, 9] {
+        assert_eq!(editor.feed(b'\t', &mut out), Some(Input::Complete));
+        let candidates = ["root@web-1 ", "root@web-2 "].map(str::to_owned).into();
+        editor.complete(&Completion { replaces, candidates }, &mut out);
+    }
+    let mut row = Row::new();
+    row.show(&out);
+    assert_eq!(editor.line.text(), "root@web-");
+    assert_eq!(row.above.last().unwrap(), "root@web-1   root@web-2");
+}
+
 fn complete(typed: &[u8], tabs: usize, replaces: usize, candidates: &[&str]) -> (Row, String) {
     let (mut editor, mut out) = (editor(true, 40), Vec::new());
     editor.show(&mut out);

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bartizan_model::{LoginName, Target, TargetName, Way, escape};
+use bartizan_model::{LoginName, Target, Way, escape};
 use bartizan_ssh::connection::endpoint::EndpointConfig;
 use bartizan_ssh::transport::DisconnectReason;
 use bartizan_ssh::wire::connection::WindowSize;
@@ -58,7 +58,7 @@ const RESET: &[u8] =
 /// One session to open.
 pub(super) struct Remote {
     pub(super) login: LoginName,
-    pub(super) target: TargetName,
+    pub(super) target: Target,
     /// `None` is a shell.
     pub(super) command: Option<Vec<u8>>,
     pub(super) forward_agent: bool,
@@ -111,14 +111,9 @@ pub(super) async fn run(
     capable: bool,
 ) -> Result<u32, Stop> {
     let Remote { login, target, command, forward_agent, terminal, feeds } = remote;
-    let Some(found) = console.shared.directory().target(&target).cloned() else {
-        let reason = "no such target".to_owned();
-        channel.record.denied("connect", format!("to {login}@{target}"), reason)?;
-        channel.complain(&format!("bartizan: there is no target named {target}; see: targets")).await?;
-        return Ok(BROKEN);
-    };
-    channel.record.mark(&format!("ssh {login}@{target}"));
-    let (over, hop) = match connect(console, servers, &login, found).await {
+    let name = target.name.clone();
+    channel.record.mark(&format!("ssh {login}@{name}"));
+    let (over, hop) = match connect(console, servers, &login, target).await {
         Ok(connected) => connected,
         Err(error) => {
             channel.complain(&format!("bartizan: {}", escape(error.to_string().as_bytes()))).await?;
@@ -144,7 +139,7 @@ pub(super) async fn run(
         // Its end is on record before the prompt returns, unless that takes too long.
         let _ = timeout(GOODBYE, over).await;
     }
-    tell(&outcome, &format!("{login}@{target}"), channel, capable && raw).await
+    tell(&outcome, &format!("{login}@{name}"), channel, capable && raw).await
 }
 
 /// Connects to our own inner server for a target, as a login there. The receiver hears when that is over.
