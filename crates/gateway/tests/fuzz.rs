@@ -62,6 +62,7 @@ targets! {
     decode_rsync = "../../../fuzz/fuzz_targets/decode_rsync.rs",
     decode_scp = "../../../fuzz/fuzz_targets/decode_scp.rs",
     decode_sftp = "../../../fuzz/fuzz_targets/decode_sftp.rs",
+    decode_unknown = "../../../fuzz/fuzz_targets/decode_unknown.rs",
     endpoint = "../../../fuzz/fuzz_targets/endpoint.rs",
     identification = "../../../fuzz/fuzz_targets/identification.rs",
     known_hosts = "../../../fuzz/fuzz_targets/known_hosts.rs",
