@@ -92,23 +92,24 @@ impl Spent {
     }
 }
 
-/// Tells of what was not written one by one, until the server stops and once more then.
+/// Tells of what was not written one by one, until the server stops. What is refused while it stops, [`tell_rest`] tells.
 pub(crate) async fn tell(shared: Arc<Shared>) {
     loop {
-        let stops = tokio::select! {
-            () = tokio::time::sleep(TOLD_EACH) => false,
-            () = shared.stopping() => true,
-        };
-        for Untold { source, count } in shared.budget.untold() {
-            let reason = "without a login; too many to be told one by one".to_owned();
-            let trail = Trail::new(&shared, source.map(|source| (source, 0).into()));
-            let body = Body::ConnectionRefuse { reason, count: Some(count) };
-            if let Err(error) = trail.failed(Severity::Notice, body) {
-                tracing::error!(%error, count, "cannot log that connections were refused");
-            }
+        tokio::select! {
+            () = tokio::time::sleep(TOLD_EACH) => tell_rest(&shared),
+            () = shared.stopping() => return,
         }
-        if stops {
-            return;
+    }
+}
+
+/// Tells of what was not written one by one since it was told last.
+pub(crate) fn tell_rest(shared: &Arc<Shared>) {
+    for Untold { source, count } in shared.budget.untold() {
+        let reason = "without a login; too many to be told one by one".to_owned();
+        let trail = Trail::new(shared, source.map(|source| (source, 0).into()));
+        let body = Body::ConnectionRefuse { reason, count: Some(count) };
+        if let Err(error) = trail.failed(Severity::Notice, body) {
+            tracing::error!(%error, count, "cannot log that connections were refused");
         }
     }
 }

@@ -117,6 +117,8 @@ impl Fixture {
     /// Stops the gateway and gives every event that was logged.
     pub(crate) fn stop(mut self) -> Vec<Event> {
         self.gateway.take().unwrap().stop();
+        // As the server does: what was submitted last is there then.
+        self.log.clone().close().unwrap();
         let entries = self.log.reader().read(0, 10_000).unwrap();
         entries.iter().map(|entry| serde_json::from_slice(&entry.bytes).unwrap()).collect()
     }
