@@ -142,6 +142,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         log: log.clone(),
         index: index.clone(),
         policies: policies.subscribe(),
+        in_force: gateway.in_force(),
         live: Arc::new(Live(gateway.sessions())),
         parse_key: key_parser(),
         parse_private_key: private_key_parser(),

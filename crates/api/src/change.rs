@@ -39,8 +39,8 @@ pub(crate) trait Change: Clone + Send + 'static {
     fn apply(self, store: &Store) -> impl Future<Output = Stored<Self::Done>> + Send;
 }
 
-/// Logs a change and makes it. Goes on to the end even when the caller hangs up, so that no change
-/// is on record that was neither made nor marked as failed.
+/// Logs a change and makes it; returns when sessions are judged by it. Goes on to the end even when the caller hangs up, so
+/// that no change is on record that was neither made nor marked as failed.
 pub(crate) async fn make<C: Change>(state: &Arc<ApiState>, peer: Peer, change: C) -> Result<C::Done> {
     let state = state.clone();
     let whole = tokio::spawn(async move {
@@ -59,7 +59,7 @@ pub(crate) async fn make<C: Change>(state: &Arc<ApiState>, peer: Peer, change: C
             }
         };
         match apply(&state.parts.store, logged).await {
-            Ok(done) => Ok(done),
+            Ok(done) => state.in_force().await.map(|()| done),
             Err(error) => {
                 description.failed(&state, peer, json!({ "error": error.to_string() })).await?;
                 Err(error.into())

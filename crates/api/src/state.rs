@@ -12,7 +12,7 @@ use bartizan_model::metric::Meter;
 use bartizan_model::{LoginName, NodeId, SessionId, SessionSummary, Target, Timestamp};
 use bartizan_record::Gauge;
 use bartizan_record::space::Space;
-use bartizan_store::{IndexProgress, Store, Vault};
+use bartizan_store::{DirectoryStore as _, IndexProgress, Store, Vault};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 use crate::error::{ApiError, Result};
@@ -20,6 +20,8 @@ use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
 
 /// How long a query waits for the index to reach what was durable when it came.
 const INDEX_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a change of the directory waits until sessions are judged by it.
+const FORCE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request waits for the old index to be gone.
 const REBUILD_PATIENCE: Duration = Duration::from_secs(50);
 
@@ -62,6 +64,8 @@ pub struct Parts {
     pub index: IndexProgress,
     /// Operators' own policies, the same as the gateway judges by.
     pub policies: watch::Receiver<Policies>,
+    /// The directory's generation that sessions are judged by.
+    pub in_force: watch::Receiver<u64>,
     /// The sessions that are live.
     pub live: Arc<dyn LiveSessions>,
     /// Reads keys.
@@ -135,6 +139,24 @@ impl ApiState {
     pub(crate) async fn append(&self, event: Event) -> Result<()> {
         self.parts.log.submit_as(event, Urgency::Emergency)?.await?;
         Ok(())
+    }
+
+    /// Waits until sessions are judged by the directory as it is stored now: who was told that a person is locked may rely on it.
+    ///
+    /// # Errors
+    /// When that takes too long. What is stored stays so.
+    pub(crate) async fn in_force(&self) -> Result<()> {
+        let stored = *self.parts.store.changes().borrow();
+        let mut judged_by = self.parts.in_force.clone();
+        let force = judged_by.wait_for(|&generation| generation >= stored);
+        match tokio::time::timeout(FORCE_PATIENCE, force).await {
+            // Without a gateway, as while the server stops, nothing is judged.
+            Ok(_) => Ok(()),
+            Err(_) => {
+                Err(ApiError::unavailable("the change is stored, but sessions are not judged by it yet")
+                    .hint("the server tries again by itself; its log says why it could not"))
+            }
+        }
     }
 
     /// How far the index is.

@@ -67,6 +67,8 @@ pub struct GatewayHandle {
     threads: Vec<JoinHandle<()>>,
     meter: GatewayMeter,
     tests: TargetTests,
+    in_force: watch::Receiver<u64>,
+    shared: Arc<Shared>,
 }
 
 /// Tries targets for operators.
@@ -120,6 +122,7 @@ pub async fn start(
     let mut policies = parts.policies.clone();
     let first = policies.borrow_and_update().clone();
     let directory = build_directory(&parts.store, first).await.map_err(StartError::Directory)?;
+    let (force, in_force) = watch::channel(directory.generation());
     let (publish, directory) = watch::channel(Arc::new(directory));
     let store = parts.store.clone();
     let admission = Admission::new(settings.half_open);
@@ -148,11 +151,12 @@ pub async fn start(
         threads.push(thread(format!("relay-{number}"), move || work(arrivals, shared, live))?);
     }
     let (tests, wanted) = mpsc::channel(TESTS);
+    let rest = shared.clone();
     threads.push(thread("accept".into(), move || async move {
         let mut tasks = JoinSet::new();
         tasks.spawn_local(test_targets(wanted, shared.clone()));
         tasks.spawn_local(budget::tell(shared.clone()));
-        tasks.spawn_local(follow_directory(store, policies, publish, stopping.clone()));
+        tasks.spawn_local(follow_directory(store, policies, publish, force, stopping.clone()));
         for listener in listeners {
             tasks.spawn_local(accept(listener, queues.clone(), admission.clone(), shared.clone()));
         }
@@ -163,7 +167,18 @@ pub async fn start(
         });
         while tasks.join_next().await.is_some() {}
     })?);
-    Ok(GatewayHandle { addresses, stop, drain, current, keys, threads, meter, tests: TargetTests(tests) })
+    Ok(GatewayHandle {
+        addresses,
+        stop,
+        drain,
+        current,
+        keys,
+        threads,
+        meter,
+        tests: TargetTests(tests),
+        in_force,
+        shared: rest,
+    })
 }
 
 impl GatewayHandle {
@@ -185,6 +200,11 @@ impl GatewayHandle {
     /// Reads what the gateway counts.
     pub fn meter(&self) -> GatewayMeter {
         self.meter.clone()
+    }
+
+    /// The directory's generation that sessions are judged by, as it changes. Ends when the gateway stops.
+    pub fn in_force(&self) -> watch::Receiver<u64> {
+        self.in_force.clone()
     }
 
     /// Tries targets.
@@ -219,6 +239,8 @@ impl GatewayHandle {
                 tracing::error!("a worker ended by a panic");
             }
         }
+        // Now nobody is refused any more.
+        budget::tell_rest(&self.shared);
     }
 }
 
@@ -354,6 +376,7 @@ async fn follow_directory(
     store: Store,
     mut policies: watch::Receiver<Policies>,
     publish: watch::Sender<Arc<Directory>>,
+    in_force: watch::Sender<u64>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut changes = store.changes();
@@ -368,7 +391,9 @@ async fn follow_directory(
             match next_directory(&store, &before, next).await {
                 Ok(directory) => {
                     anew = false;
+                    let generation = directory.generation();
                     publish.send_replace(Arc::new(directory));
+                    in_force.send_replace(generation);
                 }
                 // The old snapshot still denies what it denied; the change is not in force, and that must be seen.
                 Err(error) => {

@@ -207,7 +207,7 @@ async fn make(
         failed(error.to_string()).await?;
         return Err(error.into());
     }
-    Ok(())
+    state.in_force().await
 }
 
 async fn log_each(state: &ApiState, peer: Peer, plan: &Plan, teller: &Teller) -> Result<()> {

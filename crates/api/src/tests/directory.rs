@@ -1,5 +1,8 @@
 //! The directory by the API, and what the log says about its changes.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bartizan_model::PersonState;
 use bartizan_model::event::{Body, Outcome, Severity};
 use bartizan_store::DirectoryStore as _;
@@ -58,6 +61,23 @@ async fn a_persons_life() {
     let Body::DirectoryChange { value, by, .. } = &api.events()[5].body else { panic!() };
     assert_eq!(value["keys"].as_array().unwrap().len(), 2, "what was removed is on record");
     assert_eq!(*by, format!("uid {}", rustix::process::geteuid().as_raw()));
+}
+
+#[tokio::test]
+async fn a_change_is_answered_once_sessions_are_judged_by_it() {
+    let api = Api::start().await;
+    api.in_force.send_replace(0);
+    let mut stored = api.store.changes();
+    let mut answer =
+        pin!(api.ok("POST", "/v1/people", json!({"name": "alice", "keys": ["ssh-ed25519 AAAA"]})));
+    tokio::select! {
+        answer = &mut answer => panic!("nobody is judged by it yet: {answer}"),
+        stored = stored.wait_for(|&generation| generation == 1) => drop(stored.unwrap()),
+    }
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+    assert!(early.is_err(), "nobody is judged by it yet: {early:?}");
+    api.in_force.send_replace(1);
+    assert_eq!(answer.await["name"], "alice");
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ struct Api {
     /// Where `/metrics` answers over TCP.
     open: SocketAddr,
     draining: watch::Sender<bool>,
+    /// What sessions are judged by; unless a test says otherwise, everything that is stored.
+    in_force: watch::Sender<u64>,
     _stop_metrics: oneshot::Sender<()>,
     store: Store,
     log: Log,
@@ -132,6 +134,7 @@ impl Api {
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
         let (draining, live) = (watch::Sender::new(false), Pretended::default());
+        let in_force = watch::Sender::new(u64::MAX);
         let parts = || Parts {
             store: store.clone(),
             vault: vault.clone(),
@@ -139,6 +142,7 @@ impl Api {
             log: log.clone(),
             index: index.clone(),
             policies: watch::channel(Policies::default()).1,
+            in_force: in_force.subscribe(),
             live: Arc::new(live.clone()),
             parse_key: key_parser(),
             parse_private_key: vault::private_key_parser(),
@@ -166,6 +170,7 @@ impl Api {
             socket,
             open,
             draining,
+            in_force,
             _stop_metrics: stop_metrics.0,
             store,
             log,
