@@ -21,6 +21,8 @@ use crate::trail::Trail;
 const METHODS: [AuthMethod; 1] = [AuthMethod::PublicKey];
 /// Most bytes of a peer's text in an event, before escaping.
 const TEXT_BYTES: usize = 256;
+/// Most reasons in an event, each once.
+const REASONS: usize = 4;
 
 /// A client whose person is known.
 pub(crate) struct Identified {
@@ -91,21 +93,22 @@ impl Unidentified {
     }
 }
 
-/// What was tried last, for `auth.reject`.
+/// What was tried, for `auth.reject`: the last user name and key, and why nothing was enough. Clients try a certificate first
+/// and then its key by itself, so the last reason alone would tell nothing of the certificate.
 #[derive(Default)]
 pub(crate) struct Attempt {
     user: Option<String>,
     key: Option<Fingerprint>,
-    why: Option<String>,
+    whys: Vec<String>,
 }
 
 impl Attempt {
     /// The event of a connection on which nobody was identified; `None` when nothing was tried.
     pub(crate) fn event(self, error: &Unidentified, client: String) -> Option<Body> {
         let user = self.user?;
-        let reason = match self.why {
-            Some(why) => format!("{why} ({error})"),
-            None => error.to_string(),
+        let reason = match &*self.whys {
+            [] => error.to_string(),
+            whys => format!("{} ({error})", whys.join("; ")),
         };
         Some(Body::AuthReject { user, key: self.key, reason, client })
     }
@@ -223,7 +226,9 @@ pub(crate) async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn refuse(asked: &mut Asked, attempt: &mut Attempt, why: String) -> Result<(), AuthError> {
-    attempt.why = Some(why);
+    if attempt.whys.len() < REASONS && !attempt.whys.contains(&why) {
+        attempt.whys.push(why);
+    }
     asked.reject()
 }
 
