@@ -95,6 +95,7 @@ fn data() -> DirectoryData {
             })
             .collect(),
         cas: vec![],
+        revocations: vec![],
         targets: (0..TARGETS)
             .map(|n| Target {
                 name: format!("host-{n}").parse().unwrap(),

@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bartizan_model::{
-    DirectoryData, Fingerprint, Grant, GrantId, Grantee, LoginName, Person, PersonName, RoleName, Target,
-    TargetName, TargetSelector,
+    DirectoryData, Fingerprint, Grant, GrantId, Grantee, LoginName, Person, PersonName, RevokedCertificates,
+    RoleName, Target, TargetName, TargetSelector,
 };
 use cedar_policy::{Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, RestrictedExpression};
 
+use crate::CertificateEvidence;
 use crate::policy::{Names, Policies, compile};
 
 /// An immutable snapshot of the directory. A change of the directory makes another.
@@ -18,6 +19,9 @@ pub struct Directory {
     people: HashMap<PersonName, Entry>,
     holders: HashMap<Fingerprint, PersonName>,
     authorities: HashSet<Fingerprint>,
+    /// The keys of Bartizan's own people CA.
+    own_authorities: HashSet<Fingerprint>,
+    revoked: HashSet<RevokedCertificates>,
     /// Where something is stored to log in with.
     stored: HashSet<(TargetName, LoginName)>,
     targets: HashMap<TargetName, Target>,
@@ -126,6 +130,8 @@ impl Directory {
             people,
             holders,
             authorities: data.cas.iter().map(|ca| ca.fingerprint).collect(),
+            own_authorities: HashSet::new(),
+            revoked: data.revocations.iter().map(|revocation| revocation.what.clone()).collect(),
             targets: data.targets.iter().map(|t| (t.name.clone(), t.clone())).collect(),
             stored: data.credentials.iter().map(|c| (c.target.clone(), c.login.clone())).collect(),
             entities: entities(data, &names).map_err(broken)?,
@@ -133,6 +139,13 @@ impl Directory {
             names,
             operators,
         })
+    }
+
+    /// The same snapshot in which the certificates of these keys, Bartizan's own people CA's, prove to be people, too.
+    /// Without it they prove nothing.
+    #[must_use]
+    pub fn with_people_ca(self, keys: impl IntoIterator<Item = Fingerprint>) -> Self {
+        Self { own_authorities: keys.into_iter().collect(), ..self }
     }
 
     /// The directory's generation that this is a snapshot of.
@@ -185,7 +198,26 @@ impl Directory {
 
     /// Whether a CA's user certificates prove to be people.
     pub fn trusts(&self, ca: &Fingerprint) -> bool {
-        self.authorities.contains(ca)
+        self.authorities.contains(ca) || self.is_own(ca)
+    }
+
+    /// Whether a CA is Bartizan's own people CA.
+    pub(crate) fn is_own(&self, ca: &Fingerprint) -> bool {
+        self.own_authorities.contains(ca)
+    }
+
+    /// Whether a certificate is revoked.
+    pub(crate) fn is_revoked(&self, certificate: &CertificateEvidence) -> bool {
+        let CertificateEvidence { ca, key, key_id, serial, .. } = certificate;
+        let ways = || {
+            [
+                RevokedCertificates::Serial { ca: *ca, serial: *serial },
+                RevokedCertificates::Key { key: *key },
+                RevokedCertificates::KeyId { ca: *ca, key_id: key_id.clone() },
+            ]
+        };
+        // Mostly nothing is revoked, and then no keys for the look-up are made.
+        !self.revoked.is_empty() && ways().iter().any(|way| self.revoked.contains(way))
     }
 
     /// Whose key this is.

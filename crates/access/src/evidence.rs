@@ -168,6 +168,9 @@ pub enum Rejected {
     /// The certificate's CA is not listed.
     #[error("the certificate is signed by an authority that is not trusted")]
     UnknownAuthority,
+    /// The certificate is revoked, or all of its key or its key id are.
+    #[error("the certificate is revoked")]
+    Revoked,
     /// The certificate is not valid yet.
     #[error("the certificate is not valid yet")]
     NotYetValid,
@@ -177,6 +180,9 @@ pub enum Rejected {
     /// The certificate may not be used from this address.
     #[error("the certificate may not be used from this address")]
     SourceRefused,
+    /// Bartizan issued the certificate to somebody of that name who was removed since.
+    #[error("the certificate was issued before this person was added")]
+    OlderThanPerson,
     /// The certificate lists no principals.
     #[error("the certificate lists no principals")]
     NoPrincipals,
@@ -197,6 +203,8 @@ impl Rejected {
             Self::UnknownPerson => "unknown_person",
             Self::PersonLocked => "person_locked",
             Self::UnknownAuthority => "unknown_authority",
+            Self::Revoked => "certificate_revoked",
+            Self::OlderThanPerson => "certificate_older_than_person",
             Self::NotYetValid => "certificate_not_yet_valid",
             Self::Expired => "certificate_expired",
             Self::SourceRefused => "certificate_source",
@@ -210,10 +218,10 @@ impl Rejected {
 impl Directory {
     /// Concludes from proven evidence who somebody is.
     ///
-    /// A plain key proves to be the person it is registered to. A certificate of a listed CA proves to be the
-    /// person whose **name is one of its principals**: the person named in the user name if there is one, else
+    /// A plain key proves to be the person it is registered to. A certificate of Bartizan's people CA or of a listed CA,
+    /// unless it is revoked, proves to be the person whose **name is one of its principals**: the person named in the user name if there is one, else
     /// the only principal that is a known person. Either way a person named in the user name is the one
-    /// proven, or nobody is.
+    /// proven, or nobody is. A certificate of Bartizan's own from before the person was added was somebody else's.
     ///
     /// # Errors
     /// Why the evidence is not enough.
@@ -244,7 +252,7 @@ impl Directory {
     /// Tells whether somebody who proved who they are is still known by it: what keeps a console open. Permits nothing.
     ///
     /// # Errors
-    /// Why not: locked, removed, key or CA withdrawn.
+    /// Why not: locked, removed, key or CA withdrawn, certificate revoked.
     pub fn recognizes(&self, who: &Authenticated, now: Timestamp) -> Result<(), Rejected> {
         self.still_proven(who, false, now)
     }
@@ -262,11 +270,13 @@ impl Directory {
                 return Err(Rejected::UnknownKey);
             }
             Evidence::PublicKey { .. } => {}
-            Evidence::Certificate(certificate) if !self.trusts(&certificate.ca) => {
-                return Err(Rejected::UnknownAuthority);
+            Evidence::Certificate(certificate) => {
+                self.check_standing(certificate)?;
+                if fresh {
+                    certificate.check_time(now)?;
+                }
+                self.check_age(certificate, &who.person)?;
             }
-            Evidence::Certificate(certificate) if fresh => certificate.check_time(now)?,
-            Evidence::Certificate(_) => {}
         }
         self.active(&who.person).map(drop)
     }
@@ -286,13 +296,33 @@ impl Directory {
                 self.active(holder)
             }
             Evidence::Certificate(certificate) => {
-                if !self.trusts(&certificate.ca) {
-                    return Err(Rejected::UnknownAuthority);
-                }
+                self.check_standing(certificate)?;
                 certificate.check_time(now)?;
                 certificate.check_source(attempt.source)?;
-                self.principal(certificate, attempt.named)
+                let person = self.principal(certificate, attempt.named)?;
+                self.check_age(certificate, person)?;
+                Ok(person)
             }
+        }
+    }
+
+    /// Refuses a certificate of a CA that is not trusted, or one that is revoked.
+    fn check_standing(&self, certificate: &CertificateEvidence) -> Result<(), Rejected> {
+        if !self.trusts(&certificate.ca) {
+            return Err(Rejected::UnknownAuthority);
+        }
+        if self.is_revoked(certificate) { Err(Rejected::Revoked) } else { Ok(()) }
+    }
+
+    /// Refuses a certificate of Bartizan's own that was issued before this person was added: to another of that name. What
+    /// other CAs sign says nothing of when people are added here.
+    fn check_age(&self, certificate: &CertificateEvidence, person: &PersonName) -> Result<(), Rejected> {
+        let added = self.person(person).map(|person| person.created.unix_seconds());
+        match added {
+            Some(added) if self.is_own(&certificate.ca) && certificate.valid_after < added => {
+                Err(Rejected::OlderThanPerson)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -123,6 +123,7 @@ fn listing(record: RecordKind) -> &'static str {
         RecordKind::Target => "`bartizan target list` shows those there are",
         RecordKind::Grant => "`bartizan grant list` shows those there are",
         RecordKind::Credential => "`bartizan target credential list` shows those there are",
+        RecordKind::Certificate | RecordKind::Revocation => "`bartizan cert list` shows those there are",
         RecordKind::Session => "`bartizan session list` shows those there are",
     }
 }

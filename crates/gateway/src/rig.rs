@@ -107,6 +107,7 @@ fn data(grants: Vec<Rule>) -> DirectoryData {
         people: vec![person],
         keys: vec![key],
         cas: Vec::new(),
+        revocations: Vec::new(),
         targets: vec![target],
         grants,
         credentials: Vec::new(),

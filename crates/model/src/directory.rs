@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FileRules, Fingerprint, ForwardRules, Labels, LoginName, PermissionSet, PersonName, RoleName,
+    FileRules, Fingerprint, ForwardRules, Labels, LoginName, PermissionSet, PersonName, Revocation, RoleName,
     StoredCredential, TargetName, TargetSelector, Timestamp,
 };
 
@@ -419,6 +419,9 @@ pub struct DirectoryData {
     pub keys: Vec<AuthorizedKey>,
     /// Trusted certificate authorities, by time.
     pub cas: Vec<TrustedCa>,
+    /// User certificates that are refused for good, by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revocations: Vec<Revocation>,
     /// Targets, by name.
     pub targets: Vec<Target>,
     /// Grants, by id.

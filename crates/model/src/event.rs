@@ -13,8 +13,8 @@ use crate::observation::{
     RsyncEnd, ScpEnd, SftpEnd, Transfer,
 };
 use crate::{
-    ChannelDigest, CredentialKind, Fingerprint, GrantId, LoginName, NodeId, PermissionSet, PersonName,
-    RecordingFile, SessionId, Sha256Hex, TargetName, Timestamp, Way,
+    CertificatePermit, ChannelDigest, CredentialKind, Fingerprint, GrantId, LoginName, NodeId, PermissionSet,
+    PersonName, RecordingFile, SessionId, Sha256Hex, SourceNetwork, TargetName, Timestamp, Way,
 };
 
 /// Longest event, in bytes of JSON: what an entry bundle can hold (C2SP tlog-tiles).
@@ -473,9 +473,10 @@ pub enum Body {
     /// A key of one of Bartizan's own CAs was made, began to sign, or is trusted no more.
     #[serde(rename = "ca.change")]
     CaChange {
-        /// `user` or `host`.
+        /// `user`, `host` or `people`.
         ca: String,
-        /// `rotate` (a next key), `activate` (it signs now) or `retire` (the old key is dropped).
+        /// `rotate` (a next key), `activate` (it signs now), `cancel` (the next key is dropped), `retire` (the old one
+        /// is), or `create` (the CA's first key, in a data folder that had none).
         action: String,
         /// The key.
         key: Fingerprint,
@@ -485,7 +486,60 @@ pub enum Body {
         /// Why it was not done, where it was not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Who: `uid N` of the socket's peer, or `schedule`.
+        /// Who: `uid N` of the socket's peer, `schedule`, or `start`.
+        by: String,
+    },
+    /// The people CA signs a user certificate.
+    #[serde(rename = "certificate.issue")]
+    CertificateIssue {
+        /// Whom it stands for.
+        holder: PersonName,
+        /// The key that it certifies.
+        key: Fingerprint,
+        /// The key of the people CA that signs it.
+        ca: Fingerprint,
+        /// Its serial number.
+        serial: u64,
+        /// Its key id.
+        key_id: String,
+        /// Valid from this time on.
+        valid_after: Timestamp,
+        /// Valid before this time.
+        valid_before: Timestamp,
+        /// From which networks only; empty is anywhere.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sources: Vec<SourceNetwork>,
+        /// What it does not hold back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        permits: Vec<CertificatePermit>,
+        /// Why it was not issued, where it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who issued it: `uid N` of the socket's peer.
+        by: String,
+    },
+    /// User certificates are refused from now on, and sessions that began with one end.
+    #[serde(rename = "certificate.revoke")]
+    CertificateRevoke {
+        /// The CA that signed them; none where every CA's are meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca: Option<Fingerprint>,
+        /// The serial number of the one that is revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<u64>,
+        /// The key id of all that are, escaped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_id: Option<String>,
+        /// The key that they certify.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Fingerprint>,
+        /// Whom it stands for, where Bartizan issued it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<PersonName>,
+        /// Why it was not done, where it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who revoked them: `uid N` of the socket's peer.
         by: String,
     },
     /// The vault's data key is wrapped by another master key.
@@ -634,7 +688,7 @@ impl Event {
 
 impl Body {
     /// Every type that [`Self::kind`] names.
-    pub const KINDS: [&str; 53] = [
+    pub const KINDS: [&str; 55] = [
         "server.start",
         "server.stop",
         "connection.refuse",
@@ -668,6 +722,8 @@ impl Body {
         "directory.change",
         "credential.change",
         "ca.change",
+        "certificate.issue",
+        "certificate.revoke",
         "vault.rotate",
         "transfer",
         "sftp.rename",
@@ -726,6 +782,8 @@ impl Body {
             Self::DirectoryChange { .. } => "directory.change",
             Self::CredentialChange { .. } => "credential.change",
             Self::CaChange { .. } => "ca.change",
+            Self::CertificateIssue { .. } => "certificate.issue",
+            Self::CertificateRevoke { .. } => "certificate.revoke",
             Self::VaultRotate { .. } => "vault.rotate",
             Self::Transfer(_) => "transfer",
             Self::SftpRename(_) => "sftp.rename",

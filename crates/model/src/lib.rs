@@ -5,6 +5,7 @@
 //! caller does not belong here; nothing here does I/O or knows another room.
 
 pub mod api;
+mod certificate;
 mod credential;
 mod digest;
 mod directory;
@@ -23,6 +24,7 @@ mod selector;
 mod session;
 mod time;
 
+pub use certificate::{CertificatePermit, IssuedCertificate, Revocation, RevokedCertificates};
 pub use credential::{CredentialKind, SecretText, StoredCredential};
 pub use digest::{Beside, BoxedDigest, Digesting, LongDigest};
 pub use directory::{

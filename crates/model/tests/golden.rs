@@ -16,8 +16,8 @@ use bartizan_model::observation::{
     GitEnd, GitRef, PathChange, PathPair, RsyncEnd, ScpEnd, SftpEnd, Transfer,
 };
 use bartizan_model::{
-    ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet, RecordingFile, Sha256Hex,
-    Timestamp, Way,
+    CertificatePermit, ChannelDigest, CredentialKind, Fingerprint, GrantId, NodeId, PermissionSet,
+    RecordingFile, Sha256Hex, Timestamp, Way,
 };
 
 fn folder() -> PathBuf {
@@ -315,6 +315,28 @@ fn administration() -> Vec<Event> {
             action: text("rotate"),
             key: key(8),
             at: Some(Timestamp::from_unix_micros(1_795_941_000_000_000)),
+            reason: None,
+            by: text("uid 1000"),
+        }),
+        least(Body::CertificateIssue {
+            holder: "alice".parse().unwrap(),
+            key: key(9),
+            ca: key(8),
+            serial: 4_503_599_627_370_497,
+            key_id: text("bartizan person=alice serial=4503599627370497"),
+            valid_after: Timestamp::from_unix_micros(1_795_941_000_000_000),
+            valid_before: Timestamp::from_unix_micros(1_795_969_800_000_000),
+            sources: vec!["10.0.0.0/8".parse().unwrap()],
+            permits: vec![CertificatePermit::AgentForwarding, CertificatePermit::X11Forwarding],
+            reason: None,
+            by: text("uid 1000"),
+        }),
+        least(Body::CertificateRevoke {
+            ca: Some(key(8)),
+            serial: Some(4_503_599_627_370_497),
+            key_id: None,
+            key: None,
+            holder: Some("alice".parse().unwrap()),
             reason: None,
             by: text("uid 1000"),
         }),
@@ -627,6 +649,28 @@ fn least_events() -> Vec<Event> {
             record: text("person"),
             name: text("alice"),
             value: serde_json::Value::Null,
+            by: text("uid 0"),
+        }),
+        least(Body::CertificateIssue {
+            holder: "alice".parse().unwrap(),
+            key: key(9),
+            ca: key(8),
+            serial: 7,
+            key_id: text("bartizan person=alice serial=7"),
+            valid_after: Timestamp::from_unix_micros(1_795_941_000_000_000),
+            valid_before: Timestamp::from_unix_micros(1_795_969_800_000_000),
+            sources: vec![],
+            permits: vec![],
+            reason: None,
+            by: text("uid 0"),
+        }),
+        least(Body::CertificateRevoke {
+            ca: None,
+            serial: None,
+            key_id: None,
+            key: Some(key(9)),
+            holder: None,
+            reason: None,
             by: text("uid 0"),
         }),
         least(Body::CaChange {

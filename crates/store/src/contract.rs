@@ -10,11 +10,13 @@
     reason = "a suite of tests fails by panicking"
 )]
 
+mod certificates;
 mod directory;
 mod index;
 mod sessions;
 mod vault;
 
+pub use certificates::*;
 pub use directory::*;
 pub use index::*;
 pub use sessions::*;
@@ -71,6 +73,9 @@ macro_rules! contract_tests {
             a_login_has_one_credential
             a_credential_comes_with_its_target
             credentials_go_with_their_target
+            issued_certificates_read_back
+            revocations_are_of_the_directory
+            what_expired_long_ago_is_forgotten
         }
     };
     (@each ($fresh:path) $($promise:ident)*) => {

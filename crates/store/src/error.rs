@@ -163,6 +163,10 @@ pub enum RecordKind {
     Session,
     /// A stored credential.
     Credential,
+    /// A certificate that Bartizan issued.
+    Certificate,
+    /// A revocation of certificates.
+    Revocation,
 }
 
 impl fmt::Display for RecordKind {
@@ -176,6 +180,8 @@ impl fmt::Display for RecordKind {
             Self::Grant => "grant",
             Self::Session => "session",
             Self::Credential => "credential",
+            Self::Certificate => "certificate",
+            Self::Revocation => "revocation",
         })
     }
 }

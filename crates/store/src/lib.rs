@@ -1,4 +1,4 @@
-//! Mutable state: the directory (roles, people, keys, trusted CAs, targets, grants), the vault (what Bartizan logs in to
+//! Mutable state: the directory (roles, people, keys, their certificates, trusted CAs, targets, grants), the vault (what Bartizan logs in to
 //! targets with) and the index of the audit log.
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //!   Vault ── VaultStore ──────┘    (sealed: the database never sees a secret)
 //! ```
 //!
-//! [`DirectoryStore`], [`IndexStore`] and [`VaultStore`] are the contract; [`Store`] fulfils it with an
+//! [`DirectoryStore`], [`CertificateStore`], [`IndexStore`] and [`VaultStore`] are the contract; [`Store`] fulfils it with an
 //! embedded SQLite or with PostgreSQL, out of the same SQL. Each passes the same suite (`contract`).
 //!
 //! The index is a projection: all of it can be rebuilt from the audit log, and it is never evidence.
@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod certificates;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod directory;
@@ -33,6 +34,7 @@ mod vault;
 mod words;
 
 pub use bartizan_model::DirectoryData;
+pub use certificates::CertificateStore;
 pub use directory::{
     DirectoryStore, Membership, PinOutcome, Removal, RemovedPerson, RemovedRole, RemovedTarget, Write,
 };

@@ -3,23 +3,23 @@
 use std::path::Path;
 
 use bartizan_model::{
-    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, Labels, LoginName, Person,
-    PersonName, PersonState, Role, RoleName, SessionId, SessionSummary, StoredCredential, Target, TargetName,
-    TrustedCa,
+    AuthorizedKey, DirectoryData, Fingerprint, Grant, GrantId, HostKeyTrust, IssuedCertificate, Labels,
+    LoginName, Person, PersonName, PersonState, Revocation, Role, RoleName, SessionId, SessionSummary,
+    StoredCredential, Target, TargetName, TrustedCa,
 };
 use tokio::sync::watch;
 
 use crate::{
-    DirectoryStore, EventQuery, IndexEntry, IndexStore, IndexedEvent, Membership, Page, PinOutcome,
-    PostgresOptions, Removal, RemovedPerson, RemovedRole, RemovedTarget, Sealed, SessionQuery, StoreError,
-    VaultStore, WrappedKey, Write, postgres, sqlite,
+    CertificateStore, DirectoryStore, EventQuery, IndexEntry, IndexStore, IndexedEvent, Membership, Page,
+    PinOutcome, PostgresOptions, Removal, RemovedPerson, RemovedRole, RemovedTarget, Sealed, SessionQuery,
+    StoreError, VaultStore, WrappedKey, Write, postgres, sqlite,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// The directory, the vault and the index, in SQLite or PostgreSQL. Clones share it.
 ///
-/// Implements [`DirectoryStore`], [`IndexStore`] and [`VaultStore`].
+/// Implements [`DirectoryStore`], [`CertificateStore`], [`IndexStore`] and [`VaultStore`].
 #[derive(Clone, Debug)]
 pub struct Store {
     backend: Backend,
@@ -229,6 +229,20 @@ impl DirectoryStore for Store {
 
     async fn remove_grant(&self, id: &GrantId) -> Result<Grant> {
         backend!(self.remove_grant(id).await)
+    }
+}
+
+impl CertificateStore for Store {
+    async fn add_certificate(&self, issued: &IssuedCertificate) -> Result<()> {
+        backend!(self.add_certificate(issued).await)
+    }
+
+    async fn certificates(&self) -> Result<Vec<IssuedCertificate>> {
+        backend!(self.certificates().await)
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<()> {
+        backend!(self.revoke(revocation).await)
     }
 }
 

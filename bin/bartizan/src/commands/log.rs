@@ -321,6 +321,19 @@ fn particular(body: &Body) -> String {
             let at = at.map(|at| format!(", signs from {} UTC", time(at))).unwrap_or_default();
             format!("{action} {ca} CA {key}{at} by {by}{}", refused(reason))
         }
+        Body::CertificateIssue { holder, key, serial, valid_before, reason, by, .. } => {
+            let until = time(*valid_before);
+            format!("serial {serial} to {holder} for {key} until {until} UTC by {by}{}", refused(reason))
+        }
+        Body::CertificateRevoke { ca, serial, key_id, key, holder, reason, by } => {
+            let serial = serial.map(|serial| format!("serial {serial}"));
+            let key_id = key_id.as_ref().map(|key_id| format!("key id {key_id}"));
+            let key = key.map(|key| format!("key {key}"));
+            let what: Vec<_> = [serial, key_id, key].into_iter().flatten().collect();
+            let ca = ca.map(|ca| format!(" of CA {ca}")).unwrap_or_default();
+            let holder = holder.as_ref().map(|holder| format!(" ({holder}'s)")).unwrap_or_default();
+            format!("{}{holder}{ca} by {by}{}", what.join(", "), refused(reason))
+        }
         Body::VaultRotate { from, to, reason, by } => {
             format!("master key {from} → {to} by {by}{}", refused(reason))
         }

@@ -103,6 +103,7 @@ pub(crate) fn data(grants: Vec<Grant>) -> DirectoryData {
             comment: String::new(),
             added: seconds(0),
         }],
+        revocations: vec![],
         targets: ["web-1", "web-2", "db-1"].map(target).into(),
         grants,
         credentials: Vec::new(),

@@ -43,8 +43,18 @@ pub(super) fn plan(
     if !faults.is_empty() {
         return Err(faults);
     }
-    let DirectoryData { generation: _, roles, people, keys: _, cas, targets, grants, credentials: _ } =
-        &after;
+    // Revocations are in no file, and no file takes one back.
+    let DirectoryData {
+        generation: _,
+        roles,
+        people,
+        keys: _,
+        cas,
+        revocations: _,
+        targets,
+        grants,
+        credentials: _,
+    } = &after;
     let records = roles.len() + people.len() + cas.len() + targets.len() + grants.len();
     Ok(Plan {
         changes: changes(before, &after),

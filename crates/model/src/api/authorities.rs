@@ -11,7 +11,7 @@ pub struct NewCas {
     pub keys: String,
 }
 
-/// `GET /v1/own-cas/user` and `/v1/own-cas/host` list these: a key of a CA of Bartizan's own. All of them must be
+/// `GET /v1/own-cas/user`, `…/host` and `…/people` list these: a key of a CA of Bartizan's own. All of them must be
 /// trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnCa {

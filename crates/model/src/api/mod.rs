@@ -5,6 +5,7 @@
 
 mod apply;
 mod authorities;
+mod certificates;
 mod log;
 mod people;
 mod sessions;
@@ -20,6 +21,10 @@ pub use apply::{
     ApplyLine, ApplyOptions, ApplyProgress, ApplyReport, DiffOp, FieldDiff, FileFault, RecordDiff,
 };
 pub use authorities::{CaState, NewCas, NewOwnCa, OwnCa};
+pub use certificates::{
+    CertificateIssued, CertificateListed, CertificateSearch, CertificatesRevoked, NewCertificate,
+    NewRevocation, RevokeWhat,
+};
 pub use log::{EventSearch, IndexStatus, LogReading};
 pub use people::{
     GrantDetail, NewGrant, NewKeys, NewPerson, NewRole, PersonDetail, RemoveOptions, RoleDetail,

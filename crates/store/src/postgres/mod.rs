@@ -9,6 +9,9 @@
 
 // The same rows and statements over another database: sqlx has no type for "either" that keeps prepared statements.
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
+#[path = "../sqlite/certificates.rs"]
+mod certificates;
+#[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]
 #[path = "../sqlite/directory.rs"]
 mod directory;
 #[expect(clippy::duplicate_mod, reason = "the same SQL, compiled for another database")]

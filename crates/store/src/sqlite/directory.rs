@@ -6,6 +6,7 @@ use bartizan_model::{
 };
 use tokio::sync::watch;
 
+use super::certificates::revocations;
 use super::records::{
     absent, add_member, check_free, check_unused, delete, delete_person, delete_role, delete_target, put_ca,
     put_grant, put_key, put_person, put_role, put_target, word, write,
@@ -41,6 +42,7 @@ impl DirectoryStore for Store {
             people: people(&mut read).await?,
             keys: keys(&mut read, None).await?,
             cas: cas(&mut read).await?,
+            revocations: revocations(&mut read).await?,
             targets: targets(&mut read).await?,
             grants: grants(&mut read, Named::All).await?,
             credentials: credentials(&mut read, None).await?,

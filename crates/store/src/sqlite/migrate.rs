@@ -10,7 +10,7 @@ use crate::StoreError;
 /// The steps, oldest first; the schema's version is how many were taken. A step that was released never changes.
 /// PostgreSQL takes the same steps, with other words for two types. What one database alone understands stands beside
 /// them, in `migrations/sqlite` and `migrations/postgres`.
-pub(crate) const STEPS: [&str; 9] = [
+pub(crate) const STEPS: [&str; 10] = [
     include_str!("../../migrations/0001_directory.sql"),
     include_str!("../../migrations/0002_index.sql"),
     include_str!("../../migrations/0003_vault.sql"),
@@ -20,6 +20,7 @@ pub(crate) const STEPS: [&str; 9] = [
     SEARCH,
     INDEX_FILE,
     include_str!("../../migrations/0009_forward_rules.sql"),
+    include_str!("../../migrations/0010_certificates.sql"),
 ];
 pub(crate) const SEARCH: &str = include_str!("../../migrations/0007_search.sql");
 const INDEX_FILE: &str = include_str!("../../migrations/0008_index_file.sql");

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! One connection writes to each, a few read: a pool of writers is how "unable to open database file" and lock
-//! timeouts came about elsewhere. The SQL of `directory`, `events`, `index`, `rows` and `vault` is kept to what PostgreSQL
+//! timeouts came about elsewhere. The SQL of `certificates`, `directory`, `events`, `index`, `rows` and `vault` is kept to what PostgreSQL
 //! understands too (`$1` parameters, BIGINT, TEXT and BLOB, `ON CONFLICT`, `RETURNING`), because they are compiled for it
 //! as well (`crate::postgres`); what is SQLite's own stays in this file, in `file`, `index_file` and `search`.
 
+mod certificates;
 mod directory;
 mod events;
 mod file;
@@ -43,7 +44,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 
 /// Directory, vault and index in the files of a folder. Clones share it.
 ///
-/// Implements [`crate::DirectoryStore`], [`crate::IndexStore`] and [`crate::VaultStore`].
+/// Implements [`crate::DirectoryStore`], [`crate::CertificateStore`], [`crate::IndexStore`] and [`crate::VaultStore`].
 #[derive(Clone, Debug)]
 pub(crate) struct Store(Arc<Inner>);
 

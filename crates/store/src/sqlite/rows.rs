@@ -213,13 +213,13 @@ fn grant(row: GrantRow) -> Result<Grant> {
     read().map_err(|e| corrupt(RecordKind::Grant, &id, e))
 }
 
-type Read<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type Read<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 pub(super) fn time(micros: i64) -> Timestamp {
     Timestamp::from_unix_micros(unsql(micros))
 }
 
-fn unjson<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+pub(super) fn unjson<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     serde_json::from_str(text)
 }
 
