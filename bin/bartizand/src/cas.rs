@@ -18,14 +18,15 @@ use std::sync::{Arc, Mutex};
 
 use bartizan_api::{CaKeeper, CaStep};
 use bartizan_gateway::CaKey;
-use bartizan_model::Timestamp;
 use bartizan_model::api::{CaState, OwnCa};
+use bartizan_model::{Fingerprint, Timestamp};
 use bartizan_ssh::key::{KeyKind, PrivateKey, PublicKey};
+use tokio::sync::watch;
 
 use crate::adapters::fingerprint;
 use crate::keys::{read_key, write_whole};
 
-pub(crate) use schedule::{activate_in_time, own_cas};
+pub(crate) use schedule::{activate_in_time, for_api, own_cas, people_ca_created};
 
 /// One of Bartizan's own CAs.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ struct Inner {
     signing: CaKey,
     /// Held by each step's effect, so that two steps do not mix.
     busy: Mutex<()>,
+    /// Its keys, for those who must know of each step.
+    keys: watch::Sender<Vec<Fingerprint>>,
 }
 
 type Told<T> = Result<T, String>;
@@ -46,7 +49,23 @@ impl CaFiles {
     /// The CA whose files in `dir` begin with `name`; `signing` is replaced when another key is activated.
     pub(crate) fn new(dir: &Path, name: &'static str, comment: &str, signing: CaKey) -> Self {
         let (dir, comment) = (dir.to_owned(), comment.to_owned());
-        Self(Arc::new(Inner { dir, name, comment, signing, busy: Mutex::new(()) }))
+        let (busy, keys) = (Mutex::new(()), watch::Sender::new(Vec::new()));
+        Self(Arc::new(Inner { dir, name, comment, signing, busy, keys }))
+    }
+
+    /// The fingerprints of [all its keys](CaKeeper::list), now and after each step.
+    ///
+    /// # Errors
+    /// When a key cannot be read.
+    pub(crate) fn follow(&self) -> Told<watch::Receiver<Vec<Fingerprint>>> {
+        self.tell()?;
+        Ok(self.0.keys.subscribe())
+    }
+
+    fn tell(&self) -> Told<()> {
+        let keys = self.list()?.into_iter().map(|ca| ca.fingerprint).collect();
+        self.0.keys.send_replace(keys);
+        Ok(())
     }
 
     /// When the next key is to be activated by itself.
@@ -137,7 +156,8 @@ impl CaFiles {
         let this = self.clone();
         let effect = move || {
             let _alone = this.0.busy.lock().map_err(|_| "a step before broke off".to_owned())?;
-            effect(&this)
+            effect(&this)?;
+            this.tell()
         };
         CaStep { key: fingerprint(key), at, effect: Box::new(effect) }
     }
@@ -257,6 +277,19 @@ mod tests {
         assert!(ca.rotate(None).is_err(), "one rotation at a time");
         done(ca.retire());
         assert_eq!((states(&ca), states(&reopened(&temp))), (vec![Active], vec![Active]));
+    }
+
+    #[test]
+    fn each_step_is_told_to_those_who_follow() {
+        let (_temp, ca) = fresh();
+        let keys = ca.follow().unwrap();
+        let first = keys.borrow().clone();
+        done(ca.rotate(None));
+        done(ca.activate());
+        let both = keys.borrow().clone();
+        assert_eq!((first.len(), both.len(), both[1]), (1, 2, first[0]));
+        done(ca.retire());
+        assert_eq!(*keys.borrow(), both[..1], "the former key counts no more at once");
     }
 
     #[test]

@@ -85,6 +85,9 @@ fn own_keys(folder: &Folder) -> Result<(String, ()), Failure> {
     }
     let _ = writeln!(text, "  host CA   {}", keys.host_ca.current().public_key().fingerprint());
     let _ = writeln!(text, "  user CA   {}", keys.user_ca.current().public_key().fingerprint());
+    let people =
+        keys::people_ca(&folder.keys())?.map(|ca| ca.current().public_key().fingerprint().to_string());
+    let _ = writeln!(text, "  people CA {}", people.unwrap_or_else(|| "is made at the next start".into()));
     Ok((text, ()))
 }
 

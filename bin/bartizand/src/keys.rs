@@ -4,13 +4,14 @@
 //!   keys/host_ed25519, host_rsa               what Bartizan itself shows to clients; host_ecdsa too, where it is there
 //!   keys/host_ca                              signs the host certificates that it shows for targets
 //!   keys/user_ca                              signs the user certificates that targets see
+//!   keys/people_ca                            signs the user certificates that people log in with
 //!   keys/*_ca.next, *_ca.old.pub              during a rotation (`cas`)
 //!   keys/target_seed                          keys for single targets are derived from it
 //!   keys/master                               wraps the key that the vault's secrets are sealed with
 //!   keys/log_seed, log.vkey                   signs the audit log's checkpoints; what auditors check them with
 //! ```
 //!
-//! Each private key has its public half beside it in `.pub`.
+//! Each private key has its public half beside it in `.pub`. Folders of versions without a people CA get one at the next start.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -33,6 +34,7 @@ const HOST_KEYS: [(&str, KeyKind); 2] = [("host_ed25519", KeyKind::Ed25519), ("h
 const ECDSA_HOST_KEY: &str = "host_ecdsa";
 pub(crate) const HOST_CA: &str = "host_ca";
 pub(crate) const USER_CA: &str = "user_ca";
+pub(crate) const PEOPLE_CA: &str = "people_ca";
 const TARGET_SEED: &str = "target_seed";
 const LOG_SEED: &str = "log_seed";
 /// The public half of the log's key; also the command line reads it there.
@@ -50,6 +52,7 @@ pub(crate) fn create(dir: &Path, node: &str, origin: &Origin) -> Result<(), Fail
     }
     create_key(dir, HOST_CA, KeyKind::Ed25519, &format!("bartizan host CA {node}"))?;
     create_key(dir, USER_CA, KeyKind::Ed25519, &format!("bartizan user CA {node}"))?;
+    create_key(dir, PEOPLE_CA, KeyKind::Ed25519, &people_ca_comment(node))?;
     create_seed(dir, TARGET_SEED)?;
     create_seed(dir, MASTER)?;
     let seed = create_seed(dir, LOG_SEED)?;
@@ -64,6 +67,53 @@ fn create_key(dir: &Path, name: &str, kind: KeyKind, comment: &str) -> Result<()
     write_new(&dir.join(name), 0o600, key.to_openssh(comment).map_err(broken)?.as_bytes())?;
     let line = format!("{}\n", key.public_key().to_openssh(comment));
     write_new(&dir.join(format!("{name}.pub")), 0o644, line.as_bytes())
+}
+
+fn people_ca_comment(node: &str) -> String {
+    format!("bartizan people CA {node}")
+}
+
+/// Reads the key of the people CA, if the folder has one.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn people_ca(dir: &Path) -> Result<Option<CaKey>, Failure> {
+    if !dir.join(PEOPLE_CA).exists() {
+        return Ok(None);
+    }
+    read_key(dir, PEOPLE_CA).map(|key| Some(CaKey::new(key)))
+}
+
+/// Reads the key of the people CA, or makes it where the folder is of a version that had none; tells whether it did. Nobody but
+/// Bartizan trusts it, so a new one locks nobody out of anything.
+///
+/// # Errors
+/// As [`load`], and when it cannot be written.
+///
+/// # Durability
+/// A key that was made survives a power failure.
+pub(crate) fn people_ca_or_new(dir: &Path, node: &str) -> Result<(CaKey, bool), Failure> {
+    if let Some(key) = people_ca(dir)? {
+        return Ok((key, false));
+    }
+    let broken =
+        |e: bartizan_ssh::key::KeyError| Failure::new(format!("cannot make the key {PEOPLE_CA}: {e}"));
+    let (key, comment) = (PrivateKey::generate(KeyKind::Ed25519).map_err(broken)?, people_ca_comment(node));
+    let private = key.to_openssh(&comment).map_err(broken)?;
+    let line = format!("{}\n", key.public_key().to_openssh(&comment));
+    // The private half last: it says that there is one.
+    let written = write_whole(&dir.join(format!("{PEOPLE_CA}.pub")), 0o644, line.as_bytes())
+        .and_then(|()| write_whole(&dir.join(PEOPLE_CA), 0o600, private.as_bytes()));
+    written.map_err(|failure| {
+        failure.hint(format!(
+            "this version needs a people CA; where the folder cannot be written, put one there: ssh-keygen -t ed25519 -N '' \
+             -f {}",
+            dir.join(PEOPLE_CA).display()
+        ))
+    })?;
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|e| Failure::new(format!("cannot sync {}: {e}", dir.display())))?;
+    Ok((CaKey::new(key), true))
 }
 
 fn create_seed(dir: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, Failure> {
@@ -230,6 +280,34 @@ mod tests {
             let mode = entry.metadata().unwrap().mode() & 0o777;
             assert_eq!(mode, if public { 0o644 } else { 0o600 }, "{:?}", entry.path());
         }
+    }
+
+    #[test]
+    fn a_folder_without_a_people_ca_gets_one_and_keeps_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("keys");
+        create(&dir, "n", &"test/keys".parse().unwrap()).unwrap();
+        let public = |ca: &CaKey| ca.current().public_key().clone();
+        let made = public(&people_ca(&dir).unwrap().unwrap());
+        let keys = load(&dir).unwrap();
+        assert!(made != public(&keys.user_ca) && made != public(&keys.host_ca), "targets must not trust it");
+        let (same, new) = people_ca_or_new(&dir, "n").unwrap();
+        assert_eq!((public(&same), new), (made.clone(), false));
+
+        // As a version without it left the folder.
+        fs::remove_file(dir.join(PEOPLE_CA)).unwrap();
+        fs::remove_file(dir.join("people_ca.pub")).unwrap();
+        assert!(people_ca(&dir).unwrap().is_none() && load(&dir).is_ok());
+        let (other, new) = people_ca_or_new(&dir, "n").unwrap();
+        assert!(new && public(&other) != made);
+        assert_eq!(public(&people_ca(&dir).unwrap().unwrap()), public(&other));
+        let mode = |name: &str| fs::metadata(dir.join(name)).unwrap().mode() & 0o777;
+        assert_eq!((mode(PEOPLE_CA), mode("people_ca.pub")), (0o600, 0o644));
+
+        // One that is there and cannot be read is not replaced.
+        fs::write(dir.join(PEOPLE_CA), "nonsense").unwrap();
+        assert!(people_ca_or_new(&dir, "n").err().unwrap().to_string().contains("people_ca"));
+        assert_eq!(fs::read_to_string(dir.join(PEOPLE_CA)).unwrap(), "nonsense");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::Policies;
-use bartizan_api::{ApiState, OwnCas};
+use bartizan_api::ApiState;
 use bartizan_audit::{Log, LogOptions, Opened, Reader, Recovery, Urgency};
 use bartizan_gateway::{GatewayHandle, HalfOpenLimits, Settings};
 use bartizan_model::event::{Body, Event, Outcome, Severity};
@@ -30,8 +30,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::adapters::{Live, Tester, key_parser, line, private_key_parser};
-use crate::cas::{activate_in_time, own_cas};
+use crate::adapters::{Issuer, Live, Tester, key_parser, line, private_key_parser};
+use crate::cas::{activate_in_time, for_api, own_cas, people_ca_created};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::folder::Folder;
@@ -60,6 +60,7 @@ pub(crate) struct Server {
     config: Config,
     log_level: LogLevel,
     public_address: watch::Sender<String>,
+    longest_certificate: watch::Sender<Duration>,
     draining: watch::Sender<bool>,
     metrics: JoinHandle<()>,
     api: JoinHandle<std::io::Result<()>>,
@@ -81,6 +82,9 @@ pub(crate) type LogLevel = Box<dyn Fn(&str) + Send + Sync>;
 /// The first part that cannot be had; nothing runs then.
 pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel) -> Result<Server, Failure> {
     let keys = keys::load(&folder.keys())?;
+    let (people_ca, new_people_ca) = keys::people_ca_or_new(&folder.keys(), &config.node.0)?;
+    let cas = own_cas(folder, &keys, &people_ca);
+    let people_keys = cas[2].1.follow().map_err(Failure::new)?;
     let policies = watch::Sender::new(PolicyFiles::read(&folder.policies())?.policies);
     let admin = bind_admin(folder)?;
     let metrics = bind_metrics(&config.metrics_listen).await?;
@@ -93,6 +97,9 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
     let options = Options { beside: Some(bartizan_gateway::DIGESTS), ..Options::default() };
     let recordings = Recordings::open(folder.recordings(), options).map_err(Failure::new)?;
     unsigned::tell(&log, &config.node, &recordings, &recovery).await?;
+    if new_people_ca {
+        note(&log, &config.node, people_ca_created(&people_ca)).await?;
+    }
 
     let follower = IndexFollower::start(store.clone(), &log).await.map_err(Failure::new)?;
     let (indexed, stop_follower) = (follower.indexed(), watch::Sender::new(false));
@@ -122,6 +129,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         space: space.clone(),
         keys: keys.clone(),
         policies: policies.subscribe(),
+        people_ca: people_keys,
     };
     note(&log, &config.node, start_event(&config.listen)).await?;
     let mut watch = SpaceWatch::new(config.node.clone(), log.clone(), space.clone(), store.clone());
@@ -133,8 +141,8 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
             return Err(Failure::new(error));
         }
     };
-    let cas = own_cas(folder, &keys);
     let (public_address, draining) = (watch::Sender::new(config.public_address()), watch::Sender::new(false));
+    let longest_certificate = watch::Sender::new(config.longest_certificate);
     let state = Arc::new(ApiState::new(bartizan_api::Parts {
         store: store.clone(),
         vault,
@@ -146,7 +154,9 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         live: Arc::new(Live(gateway.sessions())),
         parse_key: key_parser(),
         parse_private_key: private_key_parser(),
-        own_cas: OwnCas { user: Arc::new(cas[0].1.clone()), host: Arc::new(cas[1].1.clone()) },
+        own_cas: for_api(&cas),
+        issuer: Arc::new(Issuer(people_ca)),
+        longest_certificate: longest_certificate.subscribe(),
         host_keys: keys.host_keys.iter().map(|key| line(key.public_key(), "")).collect(),
         node: config.node.clone(),
         listen: gateway.addresses().to_vec(),
@@ -183,6 +193,7 @@ pub(crate) async fn build(folder: &Folder, config: &Config, log_level: LogLevel)
         config: config.clone(),
         log_level,
         public_address,
+        longest_certificate,
         draining,
         metrics,
         api,
@@ -257,6 +268,7 @@ impl Server {
         self.policies.send_replace(files.policies);
         self.gateway.reload(settings(&taken));
         self.public_address.send_replace(taken.public_address());
+        self.longest_certificate.send_replace(taken.longest_certificate);
         (self.log_level)(&taken.log_level);
         self.config = taken;
         if !restart.is_empty() {

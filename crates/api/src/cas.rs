@@ -13,6 +13,7 @@ use crate::change::{self, TrustCa, UntrustCa};
 use crate::error::Result;
 use crate::keys::{ParsedKey, fingerprint_of};
 use crate::lines::{self, Lines};
+use crate::own_cas;
 use crate::peer::Peer;
 use crate::state::ApiState;
 
@@ -31,6 +32,7 @@ pub(crate) async fn trust(
     let added = Timestamp::now();
     let ca = |ParsedKey { key, fingerprint, comment }| TrustedCa { key, fingerprint, comment, added };
     let cas: Vec<_> = lines::read(&state.parts.parse_key, &keys, Lines::Plain)?.into_iter().map(ca).collect();
+    own_cas::refuse_own(&state, cas.iter().map(|ca| ca.fingerprint))?;
     let known = state.parts.store.snapshot().await?.cas;
     // Checked before the first is added, so that a file is taken whole or not at all.
     if let Some(ca) = cas.iter().find(|ca| known.iter().any(|known| known.fingerprint == ca.fingerprint)) {

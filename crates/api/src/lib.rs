@@ -17,6 +17,7 @@
 mod access;
 mod apply;
 mod cas;
+mod certificates;
 mod change;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ mod open;
 mod own_cas;
 mod peer;
 mod people;
+mod revocations;
 mod roles;
 mod sessions;
 mod state;
@@ -49,6 +51,7 @@ use axum::middleware;
 use axum::routing::{delete, get, post, put};
 use tokio::net::UnixListener;
 
+pub use certificates::{CertificateIssuer, CertificateOrder, UnsignedCertificate};
 pub use keys::{KeyParser, ParsedKey};
 pub use open::serve_metrics;
 pub use own_cas::{CaKeeper, CaStep};
@@ -102,6 +105,8 @@ fn router(state: Arc<ApiState>) -> Router {
         .route("/grants/{id}", get(grants::show).delete(grants::remove))
         .route("/cas", get(cas::list).post(cas::trust))
         .route("/cas/{fingerprint}", delete(cas::untrust))
+        .route("/certificates", get(certificates::list).post(certificates::issue))
+        .route("/revocations", post(revocations::revoke))
         .route("/own-cas/{which}", get(own_cas::list))
         .route("/own-cas/{which}/rotate", post(own_cas::rotate))
         .route("/own-cas/{which}/activate", post(own_cas::activate))

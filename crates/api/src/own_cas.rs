@@ -135,7 +135,8 @@ fn keeper<'a>(state: &'a ApiState, which: &str) -> Result<&'a Arc<dyn CaKeeper>>
     match which {
         "user" => Ok(&state.parts.own_cas.user),
         "host" => Ok(&state.parts.own_cas.host),
-        _ => Err(ApiError::not_found("there are two CAs of Bartizan's own: user and host")),
+        "people" => Ok(&state.parts.own_cas.people),
+        _ => Err(ApiError::not_found("there are three CAs of Bartizan's own: user, host and people")),
     }
 }
 
@@ -144,6 +145,33 @@ pub(crate) fn listed(state: &ApiState, which: &str) -> Result<Vec<OwnCa>> {
     keeper(state, which)?
         .list()
         .map_err(|why| ApiError::unavailable(format!("its keys cannot be read: {why}")))
+}
+
+/// Why a CA of Bartizan's own cannot be trusted to say who people are.
+const NOT_FOR_PEOPLE: [(&str, &str); 3] = [
+    (
+        "user",
+        "its certificates name logins on targets, so one for `root` would prove to be a person of that name",
+    ),
+    ("host", "it signs for hosts, and clients believe it to"),
+    ("people", "what it signs is accepted without that"),
+];
+
+/// Refuses CAs to be trusted that are Bartizan's own.
+pub(crate) fn refuse_own(state: &ApiState, cas: impl IntoIterator<Item = Fingerprint>) -> Result<()> {
+    let cas: Vec<_> = cas.into_iter().collect();
+    if cas.is_empty() {
+        return Ok(());
+    }
+    for (which, why) in NOT_FOR_PEOPLE {
+        if let Some(own) = listed(state, which)?.into_iter().find(|own| cas.contains(&own.fingerprint)) {
+            let what = format!("{} is a key of Bartizan's own {which} CA: {why}", own.fingerprint);
+            return Err(ApiError::invalid(what).hint(
+                "`bartizan cert issue` gives a person a certificate; trust only CAs that are kept elsewhere",
+            ));
+        }
+    }
+    Ok(())
 }
 
 struct Step {

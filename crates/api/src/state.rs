@@ -16,7 +16,7 @@ use bartizan_store::{DirectoryStore as _, IndexProgress, Store, Vault};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 use crate::error::{ApiError, Result};
-use crate::{CaKeeper, KeyParser, MasterKeyFile, PrivateKeyParser};
+use crate::{CaKeeper, CertificateIssuer, KeyParser, MasterKeyFile, PrivateKeyParser};
 
 /// How long a query waits for the index to reach what was durable when it came.
 const INDEX_PATIENCE: Duration = Duration::from_secs(10);
@@ -74,6 +74,10 @@ pub struct Parts {
     pub parse_private_key: PrivateKeyParser,
     /// Bartizan's own CAs.
     pub own_cas: OwnCas,
+    /// Signs people's certificates.
+    pub issuer: Arc<dyn CertificateIssuer>,
+    /// For how long a person's certificate may be valid, now.
+    pub longest_certificate: watch::Receiver<Duration>,
     /// The host keys that clients see, as in `authorized_keys`.
     pub host_keys: Vec<String>,
     /// The node's name.
@@ -103,6 +107,8 @@ pub struct OwnCas {
     pub user: Arc<dyn CaKeeper>,
     /// Signs the host certificates that clients see.
     pub host: Arc<dyn CaKeeper>,
+    /// Signs the user certificates that people log in to Bartizan with.
+    pub people: Arc<dyn CaKeeper>,
 }
 
 /// What every request shares.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bartizan_access::{Directory, Policies};
 use bartizan_model::api::TargetTestStep;
 use bartizan_model::event::Body;
-use bartizan_model::{LoginName, Target};
+use bartizan_model::{Fingerprint, LoginName, Target};
 use bartizan_store::{DirectoryStore, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -119,9 +119,8 @@ pub async fn start(
 
     let (stop, stopping) = watch::channel(false);
     let (drain, draining) = watch::channel(None);
-    let mut policies = parts.policies.clone();
-    let first = policies.borrow_and_update().clone();
-    let directory = build_directory(&parts.store, first).await.map_err(StartError::Directory)?;
+    let mut rules = Rules { policies: parts.policies.clone(), people_ca: parts.people_ca.clone() };
+    let directory = build_directory(&parts.store, rules.take()).await.map_err(StartError::Directory)?;
     let (force, in_force) = watch::channel(directory.generation());
     let (publish, directory) = watch::channel(Arc::new(directory));
     let store = parts.store.clone();
@@ -156,7 +155,7 @@ pub async fn start(
         let mut tasks = JoinSet::new();
         tasks.spawn_local(test_targets(wanted, shared.clone()));
         tasks.spawn_local(budget::tell(shared.clone()));
-        tasks.spawn_local(follow_directory(store, policies, publish, force, stopping.clone()));
+        tasks.spawn_local(follow_directory(store, rules, publish, force, stopping.clone()));
         for listener in listeners {
             tasks.spawn_local(accept(listener, queues.clone(), admission.clone(), shared.clone()));
         }
@@ -371,10 +370,34 @@ async fn accept(
     }
 }
 
-/// Rebuilds the snapshot that sessions are judged by whenever the directory or operators' policies change.
+/// What a snapshot is built from besides the directory, as it changes.
+struct Rules {
+    policies: watch::Receiver<Policies>,
+    people_ca: watch::Receiver<Vec<Fingerprint>>,
+}
+
+impl Rules {
+    /// Both as they are now.
+    fn take(&mut self) -> (Policies, Vec<Fingerprint>) {
+        (self.policies.borrow_and_update().clone(), self.people_ca.borrow_and_update().clone())
+    }
+
+    /// Waits until one of them is another.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    async fn changed(&mut self) {
+        tokio::select! {
+            () = next(&mut self.policies) => {}
+            () = next(&mut self.people_ca) => {}
+        }
+    }
+}
+
+/// Rebuilds the snapshot that sessions are judged by whenever the directory, operators' policies or the people CA change.
 async fn follow_directory(
     store: Store,
-    mut policies: watch::Receiver<Policies>,
+    mut rules: Rules,
     publish: watch::Sender<Arc<Directory>>,
     in_force: watch::Sender<u64>,
     mut stopping: watch::Receiver<bool>,
@@ -387,8 +410,7 @@ async fn follow_directory(
         let before = publish.borrow().clone();
         let mut retry = false;
         if anew || changed > before.generation() {
-            let next = policies.borrow_and_update().clone();
-            match next_directory(&store, &before, next).await {
+            match next_directory(&store, &before, rules.take()).await {
                 Ok(directory) => {
                     anew = false;
                     let generation = directory.generation();
@@ -404,26 +426,35 @@ async fn follow_directory(
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
-            () = next_policies(&mut policies) => anew = true,
+            () = rules.changed() => anew = true,
             () = tokio::time::sleep(DIRECTORY_RETRY), if retry => {}
             _ = stopping.wait_for(|&stopping| stopping) => return,
         }
     }
 }
 
-/// Waits for other policies; forever when nobody can give any.
-async fn next_policies(policies: &mut watch::Receiver<Policies>) {
-    if policies.changed().await.is_err() {
+/// Waits for another value; forever when nobody can give any.
+async fn next<T>(value: &mut watch::Receiver<T>) {
+    if value.changed().await.is_err() {
         std::future::pending().await
     }
 }
 
-async fn next_directory(store: &Store, before: &Directory, policies: Policies) -> Result<Directory, String> {
+async fn next_directory(
+    store: &Store,
+    before: &Directory,
+    (policies, people_ca): (Policies, Vec<Fingerprint>),
+) -> Result<Directory, String> {
     let data = store.snapshot().await.map_err(|error| error.to_string())?;
-    before.rebuild(&data, policies).map_err(|error| error.to_string())
+    let directory = before.rebuild(&data, policies).map_err(|error| error.to_string())?;
+    Ok(directory.with_people_ca(people_ca))
 }
 
-async fn build_directory(store: &Store, policies: Policies) -> Result<Directory, String> {
+async fn build_directory(
+    store: &Store,
+    (policies, people_ca): (Policies, Vec<Fingerprint>),
+) -> Result<Directory, String> {
     let data = store.snapshot().await.map_err(|error| error.to_string())?;
-    Directory::build(&data, policies).map_err(|error| error.to_string())
+    let directory = Directory::build(&data, policies).map_err(|error| error.to_string())?;
+    Ok(directory.with_people_ca(people_ca))
 }

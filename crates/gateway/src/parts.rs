@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bartizan_access::{Directory, Policies};
 use bartizan_audit::Log;
-use bartizan_model::NodeId;
+use bartizan_model::{Fingerprint, NodeId};
 use bartizan_record::Recordings;
 use bartizan_record::space::Space;
 use bartizan_ssh::key::{HostKey, PublicKeyAlgorithm};
@@ -39,6 +39,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Operators' own policies; live sessions are judged again when they change.
     pub policies: watch::Receiver<Policies>,
+    /// The keys of the people CA, whose certificates prove to be people; live sessions are judged again when they change.
+    pub people_ca: watch::Receiver<Vec<Fingerprint>>,
 }
 
 /// What an operator can set about the live path. Every value has a default that works.
@@ -158,7 +160,8 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(parts: Parts, signals: Signals) -> Self {
         let Signals { current, directory, draining, stopping } = signals;
-        let Parts { node, log, store, index, vault, recordings, space, keys, policies: _ } = parts;
+        let Parts { node, log, store, index, vault, recordings, space, keys, policies: _, people_ca: _ } =
+            parts;
         Self {
             node,
             log,

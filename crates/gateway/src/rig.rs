@@ -132,8 +132,9 @@ async fn parts(folder: &TempDir, options: LogOptions) -> Parts {
     let space = Space::watch(folder.path(), Watermarks { low: never, full: never }).unwrap();
     let index = IndexFilling { next: watch::Sender::new(u64::MAX), ..IndexFilling::default() }.progress();
     let policies = watch::channel(Policies::default()).1;
+    let people_ca = watch::channel(Vec::new()).1;
     let node = NodeId("node".into());
-    Parts { node, log, store, index, vault, recordings, space, keys: keys(), policies }
+    Parts { node, log, store, index, vault, recordings, space, keys: keys(), policies, people_ca }
 }
 
 impl Rig {

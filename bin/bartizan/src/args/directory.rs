@@ -356,10 +356,11 @@ impl ForwardLimits {
 pub(crate) enum Ca {
     /// Print the public keys of one of Bartizan's own CAs: all that must be trusted, during a rotation both.
     Show {
-        /// `user`: targets trust it (TrustedUserCAKeys). `host`: clients trust it (@cert-authority).
+        /// `user`: targets trust it (TrustedUserCAKeys). `host`: clients trust it (@cert-authority). `people`: signs what
+        /// `cert issue` gives; only Bartizan trusts it, never let a target do so.
         which: OwnCa,
     },
-    /// Accept user certificates that the keys in a file have signed.
+    /// Accept user certificates that the keys in a file have signed. Bartizan's own CAs are refused.
     Trust {
         /// Public keys, lines as in authorized_keys without options; `-` is standard input.
         file: PathBuf,
@@ -402,6 +403,7 @@ pub(crate) enum Ca {
 pub(crate) enum OwnCa {
     User,
     Host,
+    People,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! The command tree: `bartizan NOUN VERB`.
 
+mod certificates;
 mod directory;
 mod evidence;
 mod values;
@@ -9,9 +10,10 @@ use std::path::{Path, PathBuf};
 use bartizan_model::{PersonName, TargetName};
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use certificates::*;
 pub(crate) use directory::*;
 pub(crate) use evidence::*;
-pub(crate) use values::{IdPrefix, LabelEdit, LoginAt};
+pub(crate) use values::{IdPrefix, KeyOrPrint, LabelEdit, LoginAt};
 
 /// Administer and audit Bartizan, the SSH access proxy.
 ///
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     /// People's public keys.
     #[command(subcommand)]
     Key(Key),
+    /// People's user certificates, issued by Bartizan; and revoking those of other CAs.
+    #[command(subcommand)]
+    Cert(Cert),
     /// SSH servers that people reach.
     #[command(subcommand)]
     Target(Target),

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use bartizan_model::event::Body;
 use bartizan_model::{
-    FileRules, Label, LoginName, Recording, SourceNetwork, Target, TargetName, Timestamp, escape,
+    FileRules, Fingerprint, Label, LoginName, Recording, SourceNetwork, Target, TargetName, Timestamp, escape,
 };
 use clap::builder::PossibleValuesParser;
 
@@ -108,6 +109,28 @@ impl FromStr for IdPrefix {
 impl fmt::Display for IdPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+/// A public key: by its file, or by its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyOrPrint {
+    /// The file; `-` is standard input.
+    File(PathBuf),
+    /// The fingerprint.
+    Print(Fingerprint),
+}
+
+impl FromStr for KeyOrPrint {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(fingerprint) => Ok(Self::Print(fingerprint)),
+            Err(_) if text.starts_with("SHA256:") => {
+                Err("not a fingerprint: expected SHA256: and 43 base64 characters".into())
+            }
+            Err(_) => Ok(Self::File(text.into())),
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
                 let place = match which {
                     OwnCa::User => "on every target (TrustedUserCAKeys)",
                     OwnCa::Host => "with every client (bartizan ssh-config prints its lines)",
+                    // Only Bartizan trusts it, and knows of it already.
+                    OwnCa::People => return format!("{}nothing is to be installed; {then}\n", told(&keys)),
                 };
                 format!("{}install what `bartizan ca show {word}` prints {place}; {then}\n", told(&keys))
             })
@@ -44,7 +46,11 @@ pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
         Ca::Cancel { which } => {
             let keys: Vec<Own> = client.post(&path(which, "/cancel"), &()).await?;
             out.one(&keys, || {
-                format!("{}the next key is gone; where it is installed already, remove it\n", told(&keys))
+                let remove = match which {
+                    OwnCa::People => "",
+                    OwnCa::User | OwnCa::Host => "; where it is installed already, remove it",
+                };
+                format!("{}the next key is gone{remove}\n", told(&keys))
             })
         }
         Ca::Retire { which } => {
@@ -61,7 +67,7 @@ pub(crate) async fn run(context: &Context, command: Ca) -> Result<(), Failure> {
         }
         Ca::List => {
             let mut all = Vec::new();
-            for which in [OwnCa::User, OwnCa::Host] {
+            for which in [OwnCa::User, OwnCa::Host, OwnCa::People] {
                 let keys: Vec<Own> = client.get(&path(which, "")).await?;
                 all.extend(keys.into_iter().map(|ca| Listed::own(which, ca)));
             }
@@ -76,6 +82,7 @@ fn word(which: OwnCa) -> &'static str {
     match which {
         OwnCa::User => "user",
         OwnCa::Host => "host",
+        OwnCa::People => "people",
     }
 }
 
@@ -93,7 +100,7 @@ fn told(keys: &[Own]) -> String {
 /// A key of the listing: whose, and what it does.
 #[derive(Debug, Serialize)]
 struct Listed {
-    /// `user` and `host` are Bartizan's own; people's certificates are signed by `trusted` ones.
+    /// `user`, `host` and `people` are Bartizan's own; people's certificates are signed by `people` and `trusted` ones.
     ca: &'static str,
     state: String,
     key: String,

@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod ca;
+mod cert;
 mod credential;
 mod export;
 mod grant;
@@ -65,6 +66,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Vault(command) => wait(credential::vault(&context, command)),
         Command::Target(command) => wait(target::run(&context, command)),
         Command::Grant(command) => wait(grant::run(&context, command)),
+        Command::Cert(command) => wait(cert::run(&context, command)),
         Command::Ca(command) => wait(ca::run(&context, command)),
         Command::Access(command) => wait(access::run(&context, command)),
         Command::Selftest(command) => wait(selftest::run(&context, command)),

@@ -141,10 +141,10 @@ fn host_keys_and_cas_come_from_files() {
     let names =
         |cas: &[Value]| cas.iter().map(|ca| ca["ca"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let cas = listed();
-    assert_eq!(names(&cas), ["user", "host", "trusted"]);
+    assert_eq!(names(&cas), ["user", "host", "people", "trusted"]);
     bartizan.cli(&["ca", "trust", text(&key)]).exits(1).tells(&["exists already"]);
-    bartizan.say(&["ca", "untrust", cas[2]["fingerprint"].as_str().unwrap()]);
-    assert_eq!(names(&listed()), ["user", "host"]);
+    bartizan.say(&["ca", "untrust", cas[3]["fingerprint"].as_str().unwrap()]);
+    assert_eq!(names(&listed()), ["user", "host", "people"]);
 }
 
 #[test]

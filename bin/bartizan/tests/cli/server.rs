@@ -38,6 +38,7 @@ fn init_makes_a_private_folder_once_and_prints_the_next_steps() {
         "index.db",
         "keys/host_ed25519",
         "keys/user_ca",
+        "keys/people_ca",
         "keys/target_seed",
         "log/log.json",
     ] {
@@ -50,6 +51,7 @@ fn init_makes_a_private_folder_once_and_prints_the_next_steps() {
     program("bartizand", &["check", "--data", text(&data)]).ok().tells(&[
         "127.0.0.1:2222",
         "host key",
+        "people CA SHA256:",
         key.trim(),
     ]);
     program("bartizan", &["-D", text(&data), "log", "verify"]).ok().tells(&["verifies: 0 events"]);

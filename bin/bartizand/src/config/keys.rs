@@ -41,11 +41,11 @@ pub(crate) struct Key {
 }
 
 /// The sections that keys stand in.
-pub(crate) const SECTIONS: [&str; 7] =
-    ["limits", "ssh", "session", "recordings", "space", "vault", "metrics"];
+pub(crate) const SECTIONS: [&str; 8] =
+    ["limits", "ssh", "session", "certificates", "recordings", "space", "vault", "metrics"];
 
 /// Keys whose new values SIGHUP takes; the others need a restart.
-pub(crate) const RELOADED: [&str; 11] = [
+pub(crate) const RELOADED: [&str; 12] = [
     "public_address",
     "log_level",
     "limits.login_grace",
@@ -57,6 +57,7 @@ pub(crate) const RELOADED: [&str; 11] = [
     "ssh.macs",
     "session.accept_env",
     "session.drain",
+    "certificates.longest",
 ];
 
 /// All keys, in the order of the reference page.
@@ -192,6 +193,14 @@ pub(crate) const KEYS: &[Key] = &[
         consequence: "When the server is told to stop (SIGTERM), nothing new begins, `/readyz` says so, people at \
             terminals are told, and live sessions get so long to end by themselves; then they are ended, each with \
             its end on record. A second signal, half a second later or more, cuts it short. systemd's `TimeoutStopSec` must be longer by 20 s.",
+    },
+    Key {
+        name: "certificates.longest",
+        kind: Kind::Duration,
+        unit: "from 1m to 8760h",
+        default: "\"24h\"",
+        consequence: "For how long a certificate may be valid that `bartizan cert issue` gives a person. Those that \
+            are out already, and those of other CAs, stay as they are.",
     },
     Key {
         name: "recordings.keep",

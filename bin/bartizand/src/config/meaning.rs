@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) accept_env: Vec<String>,
     /// How long live sessions are waited for when the server stops.
     pub(crate) drain: Duration,
+    /// For how long a person's certificate may be valid.
+    pub(crate) longest_certificate: Duration,
     /// Which recordings are kept.
     pub(crate) retention: Rules,
     /// Below which free space somebody should act, and new sessions are refused.
@@ -77,6 +79,7 @@ impl Config {
             macs: read.macs(),
             accept_env: read.accept_env(),
             drain: read.duration("session.drain", 30, 0, 86_400),
+            longest_certificate: read.duration("certificates.longest", 86_400, 60, 8760 * 3600),
             retention: Rules {
                 keep: read.text("recordings.keep", || None, |text| days(text).map(Some)),
                 keep_size: read.text("recordings.keep_size", || None, |text| size(text).map(Some)),
@@ -134,6 +137,7 @@ impl Config {
             ("ssh.macs", macs.join(", ")),
             ("session.accept_env", self.accept_env.join(", ")),
             ("session.drain", seconds(self.drain)),
+            ("certificates.longest", seconds(self.longest_certificate)),
             ("recordings.keep", written(self.retention.keep.as_ref().map(|(written, _)| written))),
             ("recordings.keep_size", written(self.retention.keep_size.as_ref().map(|(written, _)| written))),
             ("space.low", self.watermarks.low.to_string()),
@@ -158,6 +162,7 @@ impl Config {
             macs: newer.macs,
             accept_env: newer.accept_env,
             drain: newer.drain,
+            longest_certificate: newer.longest_certificate,
             ..self.clone()
         }
     }

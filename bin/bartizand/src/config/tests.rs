@@ -92,6 +92,8 @@ fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
         [session]
         accept_env = ["LANG"]
         drain = "5m"
+        [certificates]
+        longest = "1h"
         [recordings]
         keep = "400d"
         keep_size = "500GiB"

@@ -30,7 +30,7 @@ use bartizan_audit::{Logged, Pending, Urgency};
 use bartizan_model::api::{
     ApplyLine, ApplyOptions, ApplyProgress, ApplyReport, DiffOp, FileFault, RecordDiff,
 };
-use bartizan_model::{DirectoryData, Timestamp};
+use bartizan_model::{DirectoryData, Fingerprint, Timestamp};
 use bartizan_store::{DirectoryStore as _, Store, StoreError, Write};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -42,6 +42,7 @@ use self::plan::Plan;
 use crate::error::{ApiError, Result};
 use crate::events::ChannelBody;
 use crate::evidence::{Description, unmade};
+use crate::own_cas;
 use crate::peer::Peer;
 use crate::state::ApiState;
 
@@ -121,6 +122,7 @@ async fn run(
         Ok(plan) => plan?,
         Err(faults) => return Ok(ApplyLine::Refused(faults)),
     };
+    own_cas::refuse_own(state, plan.writes.iter().filter_map(new_ca))?;
     let count = |op| plan.changes.iter().filter(|change| change.diff.op == op).count() as u64;
     let mut report = ApplyReport {
         dry_run: options.dry_run,
@@ -135,6 +137,14 @@ async fn run(
     }
     report.changes = plan.changes.into_iter().map(|change| change.diff).collect();
     Ok(ApplyLine::Done(report))
+}
+
+/// The CA that is trusted from then on.
+const fn new_ca(write: &Write) -> Option<Fingerprint> {
+    match write {
+        Write::Ca(ca) => Some(ca.fingerprint),
+        _ => None,
+    }
 }
 
 /// Reads and plans: work for a thread of its own.

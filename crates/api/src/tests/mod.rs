@@ -1,5 +1,6 @@
 //! The API over a real Unix socket, with a real store, log and index.
 
+mod certificates;
 mod directory;
 mod log;
 mod monitoring;
@@ -80,6 +81,8 @@ struct Api {
     draining: watch::Sender<bool>,
     /// What sessions are judged by; unless a test says otherwise, everything that is stored.
     in_force: watch::Sender<u64>,
+    /// For how long a certificate may be valid.
+    longest: watch::Sender<std::time::Duration>,
     _stop_metrics: oneshot::Sender<()>,
     store: Store,
     log: Log,
@@ -129,7 +132,8 @@ impl Api {
         tokio::spawn(follower.run(stop_index.subscribe()));
 
         let ca = |name: &str| Arc::new(own_cas::InMemory::new(name));
-        let (user_ca, host_ca) = (ca("user"), ca("host"));
+        let (user_ca, host_ca, people_ca) = (ca("user"), ca("host"), ca("people"));
+        let longest = watch::Sender::new(std::time::Duration::from_secs(24 * 3600));
         let master = MasterKey::generate().unwrap();
         let vault = Vault::open(store.clone(), &master).await.unwrap();
         let recordings = Recordings::open(folder.path().join("recordings"), Options::default()).unwrap();
@@ -146,7 +150,9 @@ impl Api {
             live: Arc::new(live.clone()),
             parse_key: key_parser(),
             parse_private_key: vault::private_key_parser(),
-            own_cas: OwnCas { user: user_ca.clone(), host: host_ca.clone() },
+            own_cas: OwnCas { user: user_ca.clone(), host: host_ca.clone(), people: people_ca.clone() },
+            issuer: Arc::new(certificates::Counting::default()),
+            longest_certificate: longest.subscribe(),
             host_keys: vec!["ssh-ed25519 HHHH".into()],
             node: NodeId("node-1".into()),
             listen: vec!["127.0.0.1:2222".parse().unwrap()],
@@ -171,6 +177,7 @@ impl Api {
             open,
             draining,
             in_force,
+            longest,
             _stop_metrics: stop_metrics.0,
             store,
             log,

@@ -76,6 +76,7 @@ impl Fixture {
         let master = MasterKey::generate().unwrap();
         let vault = runtime.block_on(Vault::open(store.clone(), &master)).unwrap();
         let policies = tokio::sync::watch::channel(bartizan_access::Policies::default()).1;
+        let people_ca = tokio::sync::watch::channel(Vec::new()).1;
         // However little the machine has: these tests are not about space.
         let never = Mark { percent: 0, bytes: 0 };
         let space = Space::watch(folder.path(), Watermarks { low: never, full: never }).unwrap();
@@ -93,6 +94,7 @@ impl Fixture {
             space,
             keys,
             policies,
+            people_ca,
         };
         let listen = ["127.0.0.1:0".parse().unwrap()];
         let gateway = runtime.block_on(start(&listen, settings, parts)).unwrap();

@@ -9,6 +9,7 @@ mod scene;
 
 mod agent;
 mod algorithms;
+mod certificates;
 mod channels;
 mod clients;
 mod console;
