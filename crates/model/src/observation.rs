@@ -73,8 +73,8 @@ pub struct Transfer {
     /// The file's own name where the protocol gives it apart and `path` may be that of its folder, escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Bytes of the file that passed. Of rsync, which does not send files one by one, those of all its data, with lists and
-    /// differences.
+    /// Bytes of the file that passed. Of rsync those of its contents that the other end did not have, with `-z` compressed; where
+    /// files are not told apart, those of all data that are not of one that is.
     pub bytes: u64,
     /// The file's length as announced, where the protocol announces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -243,6 +243,18 @@ pub struct RsyncEnd {
     /// The protocol version both ends agreed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
+    /// Entries of the list of files: files, folders, links. None where the list was not read, or not all that followed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<u64>,
+    /// Bytes of all files and links in the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_size: Option<u64>,
+    /// Files whose contents passed, or what of them the other end did not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<u64>,
+    /// Bytes of contents that passed; with `-z` compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_bytes: Option<u64>,
     /// Files and folders that the target said it deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,

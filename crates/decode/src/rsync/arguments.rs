@@ -2,6 +2,7 @@
 
 use bartizan_model::observation::Direction;
 
+use super::carried::Carried;
 use super::options::{Argument, Arguments};
 
 /// What a server is asked for.
@@ -27,6 +28,8 @@ pub(super) struct Asked {
     pub(super) idle: bool,
     /// Whether the names of the files come inside the stream (`--files-from=-`).
     pub(super) names_files: bool,
+    /// What the list carries, and what passes of contents.
+    pub(super) carried: Carried,
     /// How often compression is asked for, and whether it is named.
     compress: u32,
     compression: bool,
@@ -47,6 +50,7 @@ impl Asked {
             uncertain: false,
             idle: false,
             names_files: false,
+            carried: Carried::default(),
             compress: 0,
             compression: false,
         };
@@ -67,6 +71,7 @@ impl Asked {
                 Argument::Operand(path) => self.paths.push(path.to_vec()),
                 Argument::Long(name) => self.option(name, words),
                 Argument::Letters(letters) => {
+                    self.carried.letters(letters);
                     self.secluded |= letters.contains(&b's');
                     self.idle |= letters.contains(&b'n');
                     self.compress += letters.iter().filter(|letter| **letter == b'z').count() as u32;
@@ -87,13 +92,20 @@ impl Asked {
         server
     }
 
+    /// Whether contents are to be compressed.
+    pub(super) const fn compresses(&self) -> bool {
+        self.compress > 0
+    }
+
     fn option(&mut self, name: &[u8], words: &[Vec<u8>]) {
+        let value = match words {
+            [word] => word.splitn(2, |byte| *byte == b'=').nth(1),
+            words => words.last().map(Vec::as_slice),
+        };
+        self.carried.long(name, value);
         match name {
             b"dry-run" | b"list-only" => self.idle = true,
-            b"files-from" => {
-                let value = words.last().and_then(|word| word.rsplit(|byte| *byte == b'=').next());
-                self.names_files = value == Some(b"-");
-            }
+            b"files-from" => self.names_files = value == Some(b"-"),
             b"checksum-choice" | b"cc" => self.names_checksum = false,
             b"compress" => self.compress += 1,
             b"no-compress" | b"no-z" => (self.compress, self.compression) = (0, false),

@@ -1,24 +1,45 @@
-//! rsync over SSH: what the command line asks for, what both ends agree on, and how much passed.
+//! rsync over SSH: what the command line asks for, what both ends agree on, which files moved, and how much.
 //!
+//! ```text
+//!  command line ──► arguments ─┐
+//!  both streams ──► setup ─────┴─► mux ──► sent: lists, what moves, contents ──► files ──► transfer
+//!                                   └────► requests of a client that fetches
+//! ```
 //! Source: the rsync 3.0 to 3.5 protocol, versions 27 to 32. The setup is read in both directions (arguments sent
-//! inside the stream, version, flags, names of checksums, seed), then the multiplexed stream is cut into messages:
-//! data are counted, errors and deletions too. Of the data only what a client says that fetches is read: the names that it gives,
-//! and whether it asks for a file at all. The list of files is not, nor which parts of which file follow: a receiver that has a
-//! file already gets differences, of which no digest of the file can be made.
+//! inside the stream, version, flags, names of algorithms, seed), then the multiplexed stream is cut into messages:
+//! data are counted, errors and deletions too. The end that has the files says all that is needed to tell which of them moved:
+//! a list, then each file that differs, with its number, its contents and their digest. A receiver that has a file already gets
+//! differences, of which no digest of the file can be made. Of the other direction only the names are read that a client gives
+//! that fetches.
 
 mod arguments;
+mod carried;
+mod entry;
+mod extras;
+mod files;
+mod index;
+mod list;
 mod mux;
 mod options;
+mod order;
+mod pieces;
+mod place;
 mod requests;
+mod sent;
 mod setup;
+mod tokens;
+mod wire;
 
 use bartizan_model::event::Body;
-use bartizan_model::observation::{Confidence, Decoder, Direction, RsyncEnd, Transfer};
+use bartizan_model::observation::{Confidence, Decoder, Direction, RsyncEnd};
 
 use self::arguments::Asked;
+use self::entry::Form;
+use self::files::{Files, Teller};
 use self::mux::Mux;
 use self::requests::Requests;
-use self::setup::Setup;
+use self::sent::{Agreed, Limits, Sent, Totals};
+use self::setup::{EARLY, Setup};
 use crate::command::Line;
 use crate::observed::{Observed, Origin, Sink};
 use crate::{Options, Stream, text};
@@ -29,6 +50,12 @@ const SAID: usize = 64;
 const SAID_BYTES: usize = 24 << 10;
 /// Bytes of the names that a client gives, in the same event.
 const NAMES_BYTES: usize = 6 << 10;
+/// The newest protocol of which lists are read.
+const NEWEST: u32 = 32;
+/// What both ends can do: lists of folders one after the other, fewer attributes, names of the owner 0.
+const INCREMENTAL: u32 = 1;
+const ALL_ATTRIBUTES: u32 = 1 << 4;
+const ROOT_NAMES: u32 = 1 << 8;
 
 /// Decodes one rsync.
 pub(crate) struct Rsync {
@@ -39,6 +66,10 @@ pub(crate) struct Rsync {
     output: Mux,
     /// What a client asks for that fetches, once it does.
     requests: Option<Requests>,
+    /// What the end says that has the files, once it does.
+    sent: Option<Sent>,
+    files: Files,
+    limits: Limits,
     passed: (u64, u64),
 }
 
@@ -51,6 +82,9 @@ impl Rsync {
             (false, false) => Confidence::Medium,
             (false, true) => Confidence::High,
         };
+        // A part of the names are those of files that wait for the end.
+        let waiting = options.names_bytes / 4;
+        let names = options.names_bytes - waiting;
         Some(Self {
             origin: Origin::new(channel, Decoder::Rsync, confidence),
             setup: Setup::new(&asked, options.names_bytes),
@@ -58,6 +92,9 @@ impl Rsync {
             input: Mux::default(),
             output: Mux::default(),
             requests: None,
+            sent: None,
+            files: Files::new(waiting),
+            limits: Limits { digest: options.digest, beside: options.beside, names },
             passed: (0, 0),
         })
     }
@@ -69,7 +106,7 @@ impl Rsync {
         }
         while !self.origin.stopped && !bytes.is_empty() {
             let before = bytes.len();
-            let done = self.take(stream, &mut bytes);
+            let done = self.take(stream, &mut bytes, sink);
             match stream {
                 Stream::Input => self.origin.bytes_in += (before - bytes.len()) as u64,
                 Stream::Output => self.origin.bytes_out += (before - bytes.len()) as u64,
@@ -80,7 +117,7 @@ impl Rsync {
         }
     }
 
-    fn take(&mut self, stream: Stream, bytes: &mut &[u8]) -> Result<(), String> {
+    fn take(&mut self, stream: Stream, bytes: &mut &[u8], sink: &mut dyn Sink) -> Result<(), String> {
         if !self.setup.done(stream)? {
             let done = self.setup.take(stream, bytes, &mut self.asked);
             if self.asked.uncertain {
@@ -88,28 +125,65 @@ impl Rsync {
             }
             return done;
         }
-        if stream == Stream::Output {
-            return self.output.take(bytes).map(drop);
-        }
-        if self.names_are_apart()
+        if stream == Stream::Input
+            && self.names_are_apart()
             && let Some(requests) = &mut self.requests
         {
-            let taken = requests.take_names(bytes);
-            self.input.data += taken;
+            self.input.data += requests.take_names(bytes);
             return Ok(());
         }
-        let (plain, whole) = (self.setup.input_is_plain(), *bytes);
-        let mut data = if plain { self.input.plain(bytes) } else { self.input.take(bytes)? };
-        if self.asked.direction == Direction::Upload {
-            return Ok(());
-        }
-        let new = || Requests::new(plain, self.asked.names_files, NAMES_BYTES);
-        let done = self.requests.get_or_insert_with(new).take(&mut data);
+        let (plain, whole) = (stream == Stream::Input && self.setup.input_is_plain(), *bytes);
+        let mux = self.mux(stream);
+        let mut data = if plain { mux.plain(bytes) } else { mux.take(bytes)? };
+        let done = self.data(stream, &mut data, sink);
         if done.is_err() {
             // What follows a fault does not count as read.
             *bytes = &whole[whole.len() - bytes.len() - data.len()..];
+            self.mux(stream).data -= data.len() as u64;
         }
         done
+    }
+
+    const fn mux(&mut self, stream: Stream) -> &mut Mux {
+        match stream {
+            Stream::Input => &mut self.input,
+            Stream::Output => &mut self.output,
+        }
+    }
+
+    /// Takes data of one direction.
+    fn data(&mut self, stream: Stream, data: &mut &[u8], sink: &mut dyn Sink) -> Result<(), String> {
+        match (stream, self.asked.direction) {
+            (Stream::Input, Direction::Upload) | (Stream::Output, Direction::Download) => {
+                self.sent(data, sink)
+            }
+            (Stream::Input, Direction::Download) => {
+                let new = || Requests::new(self.asked.names_files, NAMES_BYTES);
+                self.requests.get_or_insert_with(new).take(data)
+            }
+            (Stream::Output, Direction::Upload) if !self.setup.arguments_known() => Err(EARLY.to_owned()),
+            (Stream::Output, Direction::Upload) => Ok(()),
+        }
+    }
+
+    /// Takes data of the end that has the files.
+    fn sent(&mut self, data: &mut &[u8], sink: &mut dyn Sink) -> Result<(), String> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let sent = match &mut self.sent {
+            Some(sent) => sent,
+            None => {
+                let sent = Sent::new(agreed(&self.asked, &self.setup)?, self.limits);
+                self.sent.insert(sent)
+            }
+        };
+        while let Some(moved) = sent.take(data)? {
+            let listed = sent.totals().listed;
+            let teller = Teller { origin: &self.origin, asked: &self.asked, listed };
+            self.files.add(moved, &teller, sink);
+        }
+        Ok(())
     }
 
     /// Whether what comes are names outside of all messages, as in protocol 30 alone.
@@ -117,56 +191,44 @@ impl Rsync {
         self.setup.version() == Some(30) && self.requests.as_ref().is_some_and(Requests::in_names)
     }
 
-    /// Whether a file was to be moved, unless it is certain that none was: a trial, a listing, a client that has all of it.
-    fn moves(&self, done: bool) -> bool {
-        let asked = self.requests.as_ref().is_some_and(Requests::asked);
-        // Of what failed nobody knows how far it had come.
-        let listed = done && self.asked.direction == Direction::Download && !asked;
-        // A line that holds more than the one command may move files by another.
+    /// Whether files may have moved that are not told: where not all was understood, or where the line may start more than the
+    /// one program, and what this one sent did not come to its end.
+    fn moves_more(&self) -> bool {
+        let ended = self.sent.as_ref().is_some_and(Sent::ended);
         let certain = self.origin.confidence == Confidence::High;
-        self.setup.arguments_known() && !(certain && (self.asked.idle || listed))
+        self.setup.arguments_known() && !certain && (self.origin.stopped || !ended)
     }
 
-    pub(crate) fn finish(self, exit_status: Option<u32>, sink: &mut dyn Sink) {
+    pub(crate) fn finish(mut self, exit_status: Option<u32>, sink: &mut dyn Sink) {
         let status = match exit_status {
             Some(0) => text::OK.to_owned(),
             Some(status) => format!("exit status {status}"),
             None => "not ended".to_owned(),
         };
         let done = status == text::OK && !self.origin.stopped;
-        let paths = said(&self.asked.paths, SAID_BYTES, 0);
-        if self.moves(done) {
-            let transfer = self.transfer(&paths, &status, exit_status.is_none());
-            sink.observed(Observed::new(done, Body::Transfer(transfer)));
+        let (cut, totals) = match &mut self.sent {
+            Some(sent) => (sent.cut(), sent.totals()),
+            None => (None, Totals::default()),
+        };
+        let files = std::mem::replace(&mut self.files, Files::new(0));
+        let teller = Teller { origin: &self.origin, asked: &self.asked, listed: totals.listed };
+        files.finish(cut, &status, &teller, sink);
+        if self.moves_more() {
+            let data = match self.asked.direction {
+                Direction::Upload => self.input.data,
+                Direction::Download => self.output.data,
+            };
+            let more = data.saturating_sub(totals.contents);
+            let mut rest = teller.rest(more, &status, "what moved was not read");
+            rest.partial = exit_status.is_none();
+            sink.observed(Observed::new(done, Body::Transfer(rest)));
         }
-        let end = self.end(paths, status);
+        let read = self.sent.is_some() && !self.origin.stopped;
+        let end = self.end(status, read.then_some(totals));
         sink.observed(Observed::new(done, Body::RsyncEnd(end)));
     }
 
-    fn transfer(&self, paths: &[String], status: &str, partial: bool) -> Transfer {
-        let direction = self.asked.direction;
-        let bytes = if direction == Direction::Upload { self.input.data } else { self.output.data };
-        Transfer {
-            channel: self.origin.channel,
-            direction,
-            path: paths.join(" "),
-            name: None,
-            bytes,
-            size: None,
-            sha256: None,
-            no_sha256: Some("rsync sends differences".to_owned()),
-            mode: None,
-            mtime: None,
-            atime: None,
-            files: None,
-            refused: None,
-            status: status.to_owned(),
-            partial,
-            derived: self.origin.derived(Confidence::High),
-        }
-    }
-
-    fn end(&self, paths: Vec<String>, status: String) -> RsyncEnd {
+    fn end(&self, status: String, totals: Option<Totals>) -> RsyncEnd {
         let (names, count) = self.requests.as_ref().map_or((&[][..], 0), Requests::names);
         let deleted = self.input.deleted + self.output.deleted;
         let known = self.setup.arguments_known();
@@ -174,10 +236,14 @@ impl Rsync {
             channel: self.origin.channel,
             direction: known.then_some(self.asked.direction),
             module: self.asked.module.as_deref().map(text::message),
-            paths,
+            paths: said(&self.asked.paths, SAID_BYTES, 0),
             options: said(&self.asked.options, SAID_BYTES, 0),
             files_from: said(names, NAMES_BYTES, count.saturating_sub(names.len() as u64)),
             version: self.setup.version(),
+            listed: totals.map(|totals| totals.listed),
+            total_size: totals.map(|totals| totals.size),
+            transferred: totals.map(|totals| totals.transferred),
+            content_bytes: totals.map(|totals| totals.contents),
             deleted: (deleted > 0).then_some(deleted),
             bytes_in: self.passed.0,
             bytes_out: self.passed.1,
@@ -186,6 +252,27 @@ impl Rsync {
             derived: self.origin.derived(if known { Confidence::High } else { Confidence::Low }),
         }
     }
+}
+
+/// What both ends agree on, as far as it changes what the one sends that has the files.
+fn agreed(asked: &Asked, setup: &Setup) -> Result<Agreed, String> {
+    let version = setup.version().ok_or(EARLY)?;
+    if version > NEWEST || !setup.arguments_known() {
+        return Err(if version > NEWEST { format!("rsync protocol {version}") } else { EARLY.to_owned() });
+    }
+    let (carried, flags, uploads) = (&asked.carried, setup.flags(), asked.direction == Direction::Upload);
+    let (sum, listed_sum) = carried.sums(setup.checksum()?)?;
+    Ok(Agreed {
+        incremental: flags & INCREMENTAL != 0,
+        root_names: flags & ROOT_NAMES != 0,
+        fewer_attributes: version >= 31 && flags & ALL_ATTRIBUTES == 0,
+        compressed: carried.compressed(asked.compresses(), setup.compression()?),
+        sum,
+        idle: asked.idle || carried.batch_only,
+        filters: uploads && carried.filters(version),
+        statistics: !uploads,
+        form: Form { version, varint_flags: setup.by_name(), carried: carried.clone(), sum: listed_sum },
+    })
 }
 
 /// As many words as fit, escaped; the last says that there are more, with those that were not kept.

@@ -1,9 +1,9 @@
-//! What a client that fetches says, after the setup: filters, names of files, and what it wants of the list.
+//! What a client that fetches says, after the setup: filters, names of files. What it then asks for, the target answers.
 //!
 //! ```text
 //!  [length filter]… 0   [name\0]… \0   requests
 //! ```
-//! Source: `send_filter_list`, `forward_filesfrom_data` and `write_ndx` of rsync 3.0 to 3.5.
+//! Source: `send_filter_list` and `forward_filesfrom_data` of rsync 3.0 to 3.5.
 
 use crate::text;
 
@@ -17,14 +17,11 @@ pub(super) struct Requests {
     step: Step,
     /// What of a number or a name has come, as far as it is kept.
     buffer: Vec<u8>,
-    /// Whether numbers have four bytes each, as before protocol 30.
-    long: bool,
     has_names: bool,
     /// The first names, how many there are, and how many bytes of them are kept at most.
     names: Vec<Vec<u8>>,
     count: u64,
     left: usize,
-    asked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,15 +33,10 @@ enum Step {
 }
 
 impl Requests {
-    /// Of a protocol version, and whether names of files come with it (`--files-from=-`). So many names are kept, and bytes.
-    pub(super) fn new(long: bool, has_names: bool, most: usize) -> Self {
+    /// Whether names of files come (`--files-from=-`). So many bytes of them are kept.
+    pub(super) fn new(has_names: bool, most: usize) -> Self {
         let (step, buffer, names) = (Step::Length, Vec::new(), Vec::new());
-        Self { step, buffer, long, has_names, names, count: 0, left: most, asked: false }
-    }
-
-    /// Whether a file was asked for. One that only lists, or has all that there is, asks for none.
-    pub(super) const fn asked(&self) -> bool {
-        self.asked
+        Self { step, buffer, has_names, names, count: 0, left: most }
     }
 
     /// The names as they came: the first of them, and how many there were.
@@ -89,11 +81,7 @@ impl Requests {
                     self.name(*byte);
                     *bytes = rest;
                 }
-                Step::Requests if self.asked => break,
-                Step::Requests => {
-                    self.request(*byte);
-                    *bytes = rest;
-                }
+                Step::Requests => *bytes = &[],
             }
         }
         Ok(())
@@ -132,19 +120,6 @@ impl Requests {
             _ => {}
         }
     }
-
-    /// What is not the end of a phase asks for an entry of the list.
-    fn request(&mut self, byte: u8) {
-        if !self.long {
-            self.asked = byte != 0;
-            return;
-        }
-        self.buffer.push(byte);
-        if self.buffer.len() == 4 {
-            self.asked = self.buffer != [0xFF; 4];
-            self.buffer.clear();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -152,35 +127,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_requests_are_read_however_they_are_cut() {
+    fn names_are_read_however_they_are_cut() {
         let filters = b"\x03\0\0\0- x\0\0\0\0";
         let names = b"a\0dir/b c\0\0";
-        // The version, whether there are names, what follows, and whether a file is asked for.
-        let table: [(bool, bool, &[u8], bool); 7] = [
-            (false, false, b"", false),
-            (false, false, b"\0\0\0\0\0", false),
-            (false, true, b"\0\0\x02", true),
-            (false, false, b"\x01\0\x80", true),
-            (true, false, b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", false),
-            (true, true, b"\xFF\xFF\xFF\xFF", false),
-            // The first entry, wanted whole.
-            (true, false, &[0; 20], true),
-        ];
-        for (long, has_names, follows, asked) in table {
+        for (has_names, follows) in [(false, &b"\0\0\x02"[..]), (true, b""), (true, b"\xFF\xFF\xFF\xFF")] {
             let said = [&filters[..], if has_names { names } else { b"" }, follows].concat();
             for size in 1..=said.len() {
-                let mut requests = Requests::new(long, has_names, 10_000);
+                let mut requests = Requests::new(has_names, 10_000);
                 said.chunks(size).for_each(|mut chunk| requests.take(&mut chunk).unwrap());
                 let expected: &[&[u8]] = if has_names { &[b"a", b"dir/b c"] } else { &[] };
-                assert_eq!(requests.names().0, expected);
-                assert_eq!(requests.asked(), asked, "{follows:?} in chunks of {size}");
+                assert_eq!(requests.names().0, expected, "{follows:?} in chunks of {size}");
             }
         }
     }
 
     #[test]
     fn names_are_counted_when_they_are_kept_no_more() {
-        let mut requests = Requests::new(false, true, 1000);
+        let mut requests = Requests::new(true, 1000);
         requests
             .take(
                 &mut [&[0; 4][..], &b"name\0".repeat(1000), &[b'x'; 100_000], b"\0\0\x01"]
@@ -190,7 +153,7 @@ mod tests {
             .unwrap();
         let (kept, count) = requests.names();
         assert!((1..100).contains(&kept.len()), "{}", kept.len());
-        assert_eq!((count, requests.asked()), (1001, true));
-        assert!(Requests::new(false, false, 0).take(&mut &b"\xFF\xFF\xFF\xFF"[..]).is_err());
+        assert_eq!(count, 1001);
+        assert!(Requests::new(false, 0).take(&mut &b"\xFF\xFF\xFF\xFF"[..]).is_err());
     }
 }

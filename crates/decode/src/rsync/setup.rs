@@ -15,6 +15,8 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 27..=32;
 const FLAGS: u32 = 30;
 /// The flag of servers that agree on algorithms by name (`CF_VARINT_FLIST_FLAGS`).
 const BY_NAME: u32 = 1 << 7;
+/// What an end does that answers before it was asked.
+pub(super) const EARLY: &str = "an end does not wait for the other";
 /// Longest line of a dialogue with a daemon.
 const MAX_LINE: usize = 4 << 10;
 /// What remembering an argument costs of the budget for names, besides its bytes.
@@ -38,6 +40,9 @@ struct Half {
     step: Step,
     buffer: Vec<u8>,
     version: Option<u32>,
+    /// Names of the digests and compressions that this end has, those that it likes first.
+    checksums: Option<Vec<u8>>,
+    compressions: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +62,8 @@ enum Step {
 
 impl Setup {
     pub(super) fn new(asked: &Asked, most: usize) -> Self {
-        let half = |step| Half { step, buffer: Vec::new(), version: None };
+        let half =
+            |step| Half { step, buffer: Vec::new(), version: None, checksums: None, compressions: None };
         let (input, output) = match (asked.daemon, asked.secluded) {
             (true, _) => (Step::Lines, Step::Lines),
             (false, true) => (Step::Arguments, Step::Version),
@@ -80,6 +86,37 @@ impl Setup {
         Some(self.input.version?.min(self.output.version?))
     }
 
+    /// What both ends can do, from protocol 30 on.
+    pub(super) const fn flags(&self) -> u32 {
+        match self.flags {
+            Some(flags) => flags,
+            None => 0,
+        }
+    }
+
+    /// Whether both ends agree on algorithms by name, and write flags as one number.
+    pub(super) const fn by_name(&self) -> bool {
+        self.flags() & BY_NAME != 0
+    }
+
+    /// The digest that both ends agree on; none where they do not by name.
+    ///
+    /// # Errors
+    /// An end has not said yet what it has, or they have nothing in common.
+    pub(super) fn checksum(&self) -> Result<Option<&[u8]>, String> {
+        let asked = self.by_name() && self.checksum;
+        asked.then(|| common(&self.input.checksums, &self.output.checksums)).transpose()
+    }
+
+    /// The same for the compression.
+    ///
+    /// # Errors
+    /// As those of [`checksum`](Self::checksum).
+    pub(super) fn compression(&self) -> Result<Option<&[u8]>, String> {
+        let asked = self.by_name() && self.compression;
+        asked.then(|| common(&self.input.compressions, &self.output.compressions)).transpose()
+    }
+
     /// Whether a stream has come to its data; resolves what comes next from what both ends have said.
     pub(super) fn done(&mut self, stream: Stream) -> Result<bool, String> {
         let (version, flags) = (self.version(), self.flags);
@@ -89,7 +126,7 @@ impl Setup {
         if !half.buffer.is_empty() {
             return Ok(false);
         }
-        let early = || "an end does not wait for the other".to_owned();
+        let early = || EARLY.to_owned();
         // The server ends its setup with a seed, the client with nothing.
         let last = if stream == Stream::Output { Step::Seed } else { Step::Done };
         if stream == Stream::Input && half.step == Step::Lines && let_in {
@@ -151,9 +188,14 @@ impl Setup {
                 self.flags = Some(flags);
                 Step::Checksums
             }),
-            Step::Checksums => whole_names(&buffer).then_some(Step::Compressions),
-            Step::Compressions if stream == Stream::Input => whole_names(&buffer).then_some(Step::Done),
-            Step::Compressions => whole_names(&buffer).then_some(Step::Seed),
+            Step::Checksums => whole_names(&buffer).map(|names| {
+                self.half_mut(stream).checksums = Some(names.to_vec());
+                Step::Compressions
+            }),
+            Step::Compressions => whole_names(&buffer).map(|names| {
+                self.half_mut(stream).compressions = Some(names.to_vec());
+                if stream == Stream::Input { Step::Done } else { Step::Seed }
+            }),
             Step::Seed => (buffer.len() == 4).then_some(Step::Done),
             Step::Done => None,
         };
@@ -247,15 +289,23 @@ pub(super) fn varint(bytes: &[u8]) -> Option<u32> {
     Some((u32::from(first) & mask).checked_shl(8 * extra as u32).unwrap_or(0) | low)
 }
 
-/// Whether a list of names is whole: its length stands first, in one byte or two.
-fn whole_names(bytes: &[u8]) -> bool {
+/// A list of names, once it is whole: its length stands first, in one byte or two.
+fn whole_names(bytes: &[u8]) -> Option<&[u8]> {
     match bytes {
         [high, low, names @ ..] if *high >= 0x80 => {
-            names.len() >= usize::from(high & 0x7F) << 8 | usize::from(*low)
+            names.get(..usize::from(high & 0x7F) << 8 | usize::from(*low))
         }
-        [length, names @ ..] if *length < 0x80 => names.len() >= usize::from(*length),
-        _ => false,
+        [length, names @ ..] if *length < 0x80 => names.get(..usize::from(*length)),
+        _ => None,
     }
+}
+
+/// The first name of the client's that the server has, too.
+fn common<'h>(client: &'h Option<Vec<u8>>, server: &Option<Vec<u8>>) -> Result<&'h [u8], String> {
+    let (Some(client), Some(server)) = (client, server) else { return Err(EARLY.to_owned()) };
+    let names = |list: &'h [u8]| list.split(|byte| *byte == b' ').filter(|name| !name.is_empty());
+    let has = |name: &[u8]| server.split(|byte| *byte == b' ').any(|known| known.eq_ignore_ascii_case(name));
+    names(client).find(|name| has(name)).ok_or_else(|| "no algorithm in common".to_owned())
 }
 
 #[cfg(test)]

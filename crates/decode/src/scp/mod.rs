@@ -12,7 +12,7 @@
 //! command line, `name` the file's, and the confidence medium.
 
 mod arguments;
-mod path;
+pub(crate) mod path;
 
 use std::collections::VecDeque;
 

@@ -106,12 +106,12 @@ impl Paths {
 }
 
 /// What follows the last slash.
-fn last_of(path: &[u8]) -> &[u8] {
+pub(crate) fn last_of(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 /// Whether a shell makes other names of it.
-fn is_expanded(name: &[u8]) -> bool {
+pub(crate) fn is_expanded(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'{' | b'$' | b'`' | b'~'))
 }
 

@@ -5,6 +5,7 @@
 
 mod git;
 mod rsync;
+mod rsync_files;
 mod scp;
 mod sftp;
 mod tap;

@@ -13,9 +13,10 @@ fn rsync(tap: &Tap, arguments: &[&str]) -> Vec<Observed> {
     tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args(arguments)).ok().observed()
 }
 
+/// What is told last, after files and nothing else.
 #[track_caller]
 fn end(seen: &[Observed]) -> &RsyncEnd {
-    assert_eq!(kinds(seen), ["transfer", "rsync.end"], "{seen:#?}");
+    assert!(kinds(seen).len() == transfers(seen).len() + 1 && kinds(seen).len() > 1, "{seen:#?}");
     let Some(Body::RsyncEnd(end)) = seen.last().map(|observed| &observed.body) else {
         panic!("no rsync.end: {seen:?}")
     };
@@ -36,13 +37,13 @@ fn both_directions_are_read_to_their_end_in_each_version() {
         assert_eq!((end(&seen).direction, end(&seen).status.as_str()), (Some(Direction::Upload), "ok"));
         assert_eq!(end(&seen).paths, [far.as_str()]);
         assert_eq!(end(&seen).options.first().map(|option| &option[..2]), Some("-l"));
-        let file = transfers(&seen)[0];
-        assert!(file.bytes > 200_005, "{file:?}");
-        assert_eq!((file.path.as_str(), file.partial, file.sha256), (far.as_str(), false, None));
+        let files: Vec<_> = transfers(&seen).iter().map(|file| (file.path.clone(), file.bytes)).collect();
+        assert_eq!(files, [(format!("{far}big"), 200_000), (format!("{far}deep/small"), 5)]);
         let back = tap.text(&format!("back{version}/"));
         let seen = rsync(&tap, &["-az", &protocol, &format!("host:{far}"), &back]);
         assert_eq!((end(&seen).direction, end(&seen).version), (Some(Direction::Download), Some(version)));
-        assert!(transfers(&seen)[0].bytes > 200_005);
+        assert!(transfers(&seen)[0].bytes > 200_000, "noise is not compressed");
+        assert_eq!(transfers(&seen)[0].no_sha256.as_deref(), Some("compressed by rsync"));
     }
 }
 
@@ -67,7 +68,7 @@ fn values_of_options_are_no_paths_and_say_no_direction() {
     });
     let [temp, partial, backup] = folders.each_ref().map(String::as_str);
     let options =
-        ["-ab", "--temp-dir", temp, "--partial-dir", partial, "--backup-dir", backup, "--link-dest", &near];
+        ["-abI", "--temp-dir", temp, "--partial-dir", partial, "--backup-dir", backup, "--link-dest", &near];
     for more in [&[][..], &["-s"]] {
         let seen = rsync(&tap, &[&options[..], more, &[&near, &format!("host:{far}")]].concat());
         assert_eq!((end(&seen).direction, &end(&seen).paths), (Some(Direction::Upload), &vec![far.clone()]));
@@ -124,7 +125,7 @@ fn where_no_file_moves_no_transfer_is_told() {
         end_alone(&rsync(&tap, &["-an", &protocol, &near, "host:nowhere"]));
         // Another word of the same letter says nothing, and what is there already does not move.
         let seen = rsync(&tap, &["-a", "--exclude=n*", &protocol, &there, &back]);
-        assert!(transfers(&seen)[0].bytes > 10_000, "{seen:#?}");
+        assert_eq!(transfers(&seen)[0].bytes, 10_000, "{seen:#?}");
         end_alone(&rsync(&tap, &["-a", "--exclude=n*", &protocol, &there, &back]));
         // A file alone, of no folder.
         let seen = rsync(&tap, &["-tI", &protocol, &format!("{there}a"), &back]);
@@ -181,15 +182,23 @@ fn errors_are_counted_and_the_exit_status_told() {
         "host:/nosuch/folder/file/",
     ]));
     assert!(!passed.client.status.success());
+    // The list was sent, and nothing after it.
     let seen = passed.observed();
-    assert_eq!(end(&seen).status, "exit status 11");
-    assert_eq!(transfers(&seen)[0].status, "exit status 11");
+    let Some(Body::RsyncEnd(failed)) = seen.last().map(|observed| &observed.body) else {
+        panic!("no rsync.end: {seen:?}")
+    };
+    assert_eq!((kinds(&seen), failed.status.as_str()), (vec!["rsync.end"], "exit status 11"));
+    assert_eq!((failed.listed, failed.transferred), (Some(2), Some(0)));
 
     let missing = format!("host:{}", tap.text("nosuch"));
     // Unless asked to send errors to the client, a server writes them to its standard error.
     let arguments = ["-a", "--stderr=client", &missing, &tap.text("back")];
     let seen = tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args(arguments)).observed();
-    assert_eq!((end(&seen).status.as_str(), end(&seen).errors), ("exit status 23", 1));
+    let Some(Body::RsyncEnd(failed)) = seen.last().map(|observed| &observed.body) else {
+        panic!("no rsync.end: {seen:?}")
+    };
+    assert_eq!((kinds(&seen), failed.status.as_str()), (vec!["rsync.end"], "exit status 23"));
+    assert_eq!((failed.errors, failed.listed), (1, Some(0)));
 }
 
 #[test]
@@ -207,7 +216,7 @@ fn a_daemon_at_the_other_end_names_a_module() {
     assert_eq!(fs::read(tap.path("module/sub/a")).unwrap(), noise(40_000));
     assert_eq!(end(&seen).module.as_deref(), Some("files"), "{seen:#?}");
     assert_eq!(end(&seen).paths, ["files/sub/"]);
-    assert!(transfers(&seen)[0].bytes > 40_000);
+    assert_eq!((transfers(&seen)[0].path.as_str(), transfers(&seen)[0].bytes), ("files/sub/a", 40_000));
 
     // Refused before it was asked for anything.
     let refused = tap.run(Command::new("rsync").arg("-e").arg(tap.ssh()).args([
@@ -231,5 +240,5 @@ fn a_daemon_at_the_other_end_names_a_module() {
         (end(&seen).direction, &end(&seen).paths),
         (Some(Direction::Download), &vec!["files/sub/".to_owned()])
     );
-    assert!(transfers(&seen)[0].bytes > 40_000);
+    assert_eq!((transfers(&seen)[0].path.as_str(), transfers(&seen)[0].bytes), ("files/sub/a", 40_000));
 }

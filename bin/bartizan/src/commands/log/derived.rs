@@ -34,13 +34,12 @@ pub(super) fn particular(body: &Body) -> Option<String> {
         }
         Body::RsyncEnd(end) => {
             let (way, paths) = (end.direction.map_or("asked for nothing", way), end.paths.join(" "));
-            format!(
-                "{} {way} {paths}: {} in, {} out{}",
-                end.channel,
-                end.bytes_in,
-                end.bytes_out,
-                unless_ok(&end.status)
-            )
+            let moved = match (end.transferred, end.listed) {
+                (Some(moved), Some(listed)) => format!("{moved} files of {listed} entries, "),
+                _ => String::new(),
+            };
+            let (channel, status) = (end.channel, unless_ok(&end.status));
+            format!("{channel} {way} {paths}: {moved}{} in, {} out{status}", end.bytes_in, end.bytes_out)
         }
         Body::GitRef(git) => {
             let at = |id: &Option<String>| {
