@@ -15,7 +15,7 @@ use crate::observed::{Observed, Origin, Sink};
 use crate::text;
 
 /// What remembering a file costs besides the bytes of its name.
-const FILE: usize = 192;
+const FILE: usize = 128;
 /// What the status is of what the other end has not acknowledged.
 const UNANSWERED: &str = "not answered";
 

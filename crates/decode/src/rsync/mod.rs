@@ -82,8 +82,8 @@ impl Rsync {
             (false, false) => Confidence::Medium,
             (false, true) => Confidence::High,
         };
-        // A part of the names are those of files that wait for the end.
-        let waiting = options.names_bytes / 4;
+        // Half of the names are those of files that wait for the end.
+        let waiting = options.names_bytes / 2;
         let names = options.names_bytes - waiting;
         Some(Self {
             origin: Origin::new(channel, Decoder::Rsync, confidence),
