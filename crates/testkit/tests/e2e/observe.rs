@@ -142,14 +142,35 @@ fn sftp_says_each_file_and_each_change(way: Way) {
 fn rsync_says_path_and_totals(way: Way) {
     let scene = Scene::new(way);
     let (big, far) = (big(&scene), scene.folder().join("far"));
-    let there = format!("{}:{}/", scene.host(), far.display());
-    run(Command::new("rsync").args(["-a", "-e", &scene.client.ssh_line(), text(&big), &there])).ok();
-    let sent = &transfers(&scene, 1)[0];
-    assert_eq!((&sent["direction"], &sent["status"]), (&"upload".into(), &"ok".into()));
-    assert_eq!(sent["path"], format!("{}/", far.display()));
-    assert!(sent["bytes"].as_u64() > Some(5_000_001), "{sent}");
+    let near = scene.folder().join("near");
+    fs::create_dir_all(near.join("deep")).unwrap();
+    fs::rename(&big, near.join("big")).unwrap();
+    fs::write(near.join("deep/small"), b"small").unwrap();
+    let (near, there) = (format!("{}/", near.display()), format!("{}:{}/", scene.host(), far.display()));
+    let rsync = |arguments: &[&str]| {
+        run(Command::new("rsync").args(["-a", "-e", &scene.client.ssh_line()]).args(arguments)).ok();
+    };
+    rsync(&[&near, &there]);
+    // Each file by its own path, with the digest of what passed, once the target has all of it.
+    let sent = transfers(&scene, 2);
+    for (event, name) in sent.iter().zip(["big", "deep/small"]) {
+        assert_eq!((&event["direction"], &event["status"]), (&"upload".into(), &"ok".into()));
+        assert_eq!(event["path"], text(&far.join(name)));
+        assert_eq!(event["sha256"], sha256sum(&far.join(name)).as_str());
+    }
+    assert_eq!((&sent[0]["bytes"], &sent[0]["size"]), (&5_000_001.into(), &5_000_001.into()));
     let end = scene.event("rsync.end");
     assert!(end["version"].as_u64() >= Some(30) && end["bytes_in"].as_u64() > Some(5_000_001), "{end}");
+    // The folder itself, a file, a folder, and the file in it.
+    let totals = ["listed", "transferred", "total_size", "content_bytes"].map(|name| end[name].as_u64());
+    assert_eq!(totals, [Some(4), Some(2), Some(5_000_006), Some(5_000_006)]);
+
+    // What is there already does not move, the other way neither.
+    fs::write(far.join("deep/small"), b"another").unwrap();
+    rsync(&[&there, &near]);
+    let fetched = transfers(&scene, 3);
+    assert_eq!((&fetched[2]["direction"], &fetched[2]["status"]), (&"download".into(), &"ok".into()));
+    assert_eq!(fetched[2]["path"], text(&far.join("deep/small")));
 }
 
 fn git_says_the_refs_of_a_push(way: Way) {

@@ -204,11 +204,9 @@ pub(super) fn was_seen(scene: &Scene, action: Action, client: &str) {
 /// Whether the file is in the log: each transfer of it with its path and its digest.
 #[track_caller]
 fn was_moved(scene: &Scene, direction: &str, client: &str) -> bool {
-    // These send differences and packs, which are no files.
-    match client {
-        "rsync" | "dropbear" => return !scene.events("rsync.end").is_empty(),
-        "git" => return !scene.events("git.end").is_empty(),
-        _ => {}
+    // It sends packs, which are no files.
+    if client == "git" {
+        return !scene.events("git.end").is_empty();
     }
     let (sha256, far) = (sha256(&BYTES), scene.target.home().join("far"));
     let of_it = |event: &Value| match client {
