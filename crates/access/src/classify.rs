@@ -8,12 +8,22 @@
 //! The answer decides **only** which permission is needed. How a channel is recorded never depends on it.
 //!
 //! What this does not see: a program called `scp` that somebody installed on the target, and what a program does
-//! with its path. `scp -t /etc` overwrites what the login may overwrite. OpenSSH's `scp` from 9.0 on speaks
+//! with its path: `scp -t /etc` overwrites what the login may overwrite, unless the grant has rules for paths, which
+//! [`crate::FileAccess::judge_program`] holds. OpenSSH's `scp` from 9.0 on speaks
 //! SFTP and needs `sftp:read` to fetch and `sftp:write` to send; `scp -O` needs `scp`.
+
+mod hint;
+mod rsync;
+mod scp;
+mod words;
 
 use std::fmt;
 
 use bartizan_model::{Permission, PermissionSet};
+
+pub use self::hint::not_plain;
+use self::words::words;
+pub(crate) use self::words::{Quotes, Word};
 
 /// A request that starts a program on a session channel (RFC 4254 §6.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +75,8 @@ impl fmt::Display for Needs {
 pub fn classify(asked: Asked<'_>, pty: bool) -> Needs {
     match asked {
         Asked::Shell => Needs::one(Permission::Shell),
-        Asked::Exec(command) => Needs::narrow_or_exec(if pty { None } else { narrow(command) }),
+        Asked::Exec(_) if pty => Needs::one(Permission::Exec),
+        Asked::Exec(_) => Needs::narrow_or_exec(program(asked).map(|program| program.permission)),
         // Reading and writing share one channel: each request in it is judged by what it needs.
         Asked::Subsystem(b"sftp") => {
             Needs([Permission::SftpRead, Permission::SftpWrite].map(|p| PermissionSet::from_iter([p])).into())
@@ -74,160 +85,61 @@ pub fn classify(asked: Asked<'_>, pty: bool) -> Needs {
     }
 }
 
-/// The repository that a plain command line of Git is for, and the permission it needs. `None` of everything that is
-/// not so plain, which needs `exec`.
-pub fn repository(asked: Asked<'_>) -> Option<(Permission, &str)> {
-    let Asked::Exec(command) = asked else { return None };
-    let permission = narrow(command).filter(|p| matches!(p, Permission::GitRead | Permission::GitWrite))?;
-    match words(std::str::from_utf8(command).ok()?)?.pop()? {
-        Word::Quoted(path) => Some((permission, path)),
-        Word::Bare(_) => None,
+/// What a plain command line of a narrow permission has its program do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program<'a> {
+    permission: Permission,
+    paths: Vec<Word<'a>>,
+    beyond: Option<(&'a str, &'static str)>,
+}
+
+impl<'a> Program<'a> {
+    /// The permission that is enough for it.
+    pub const fn permission(&self) -> Permission {
+        self.permission
+    }
+
+    /// What it names: one path, or of what it is to send several.
+    pub(crate) fn paths(&self) -> &[Word<'a>] {
+        &self.paths
+    }
+
+    /// The option by which it reads or writes what it does not name, and why that is so.
+    pub(crate) const fn beyond(&self) -> Option<(&'a str, &'static str)> {
+        self.beyond
+    }
+
+    fn new(permission: Permission, paths: &[Word<'a>]) -> Self {
+        Self { permission, paths: paths.to_vec(), beyond: None }
     }
 }
 
-/// The narrow permission that would do for a command line, if it is plain enough for one.
-fn narrow(command: &[u8]) -> Option<Permission> {
-    let mut words = words(std::str::from_utf8(command).ok()?)?;
-    let path = words.pop()?;
-    let program = words.first()?.bare()?;
-    let options: Vec<&str> = words[1..].iter().map(Word::bare).collect::<Option<_>>()?;
-    match program {
-        "scp" => is_scp(&options, &path).then_some(Permission::Scp),
-        "rsync" => is_rsync(&options, &path).then_some(Permission::Rsync),
-        "git-upload-pack" | "git-upload-archive" => is_git(&options, &path).then_some(Permission::GitRead),
-        "git-receive-pack" => is_git(&options, &path).then_some(Permission::GitWrite),
+/// The program of a command line for which a narrow permission would do. `None` of everything that is not so plain,
+/// which needs `exec`.
+pub fn program(asked: Asked<'_>) -> Option<Program<'_>> {
+    let Asked::Exec(command) = asked else { return None };
+    let words = words(std::str::from_utf8(command).ok()?)?;
+    let (name, arguments) = words.split_first()?;
+    match name.bare()? {
+        "scp" => Some(Program::new(Permission::Scp, scp::paths(arguments)?)),
+        "rsync" => {
+            let rsync::Line { paths, beyond } = rsync::line(arguments)?;
+            Some(Program { beyond, ..Program::new(Permission::Rsync, paths) })
+        }
+        "git-upload-pack" | "git-upload-archive" => git(Permission::GitRead, arguments),
+        "git-receive-pack" => git(Permission::GitWrite, arguments),
         _ => None,
     }
 }
 
-/// `scp [-rpdvq] (-t|-f) [--] PATH`, options apart or together, as OpenSSH, PuTTY, Paramiko and Go send it.
-fn is_scp(options: &[&str], path: &Word<'_>) -> bool {
-    let (options, ended) = match options {
-        [options @ .., "--"] => (options, true),
-        _ => (options, false),
-    };
-    let mut directions = 0;
-    for option in options {
-        let Some(letters) = option.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
-            return false;
-        };
-        for letter in letters.chars() {
-            match letter {
-                't' | 'f' => directions += 1,
-                'r' | 'p' | 'd' | 'v' | 'q' => {}
-                _ => return false,
-            }
-        }
-    }
-    directions == 1 && (ended || !path.is_option())
-}
-
-/// `rsync --server [--sender] -FLAGS[e.CAPABILITIES] [--OPTION...] . PATH`, as rsync 3 sends it.
-fn is_rsync(options: &[&str], path: &Word<'_>) -> bool {
-    let ["--server", options @ .., "."] = options else { return false };
-    let options = options.strip_prefix(&["--sender"]).unwrap_or(options);
-    options.iter().all(|option| is_rsync_option(option)) && !path.is_option()
-}
-
-/// Options that neither name files of the server's, nor hide the path, nor take the next word.
-fn is_rsync_option(option: &str) -> bool {
-    const FLAGS: &str = "vlogDtprzcundRkLKOJWImibyxEUNSHAX";
-    const LONG: [&str; 20] = [
-        "append",
-        "checksum",
-        "delete",
-        "delete-after",
-        "delete-before",
-        "delete-delay",
-        "delete-during",
-        "delete-excluded",
-        "existing",
-        "force",
-        "ignore-existing",
-        "inplace",
-        "new-compress",
-        "no-implied-dirs",
-        "numeric-ids",
-        "partial",
-        "safe-links",
-        "size-only",
-        "sparse",
-        "stats",
-    ];
-    if let Some(name) = option.strip_prefix("--") {
-        return LONG.contains(&name);
-    }
-    let Some(bundle) = option.strip_prefix('-') else { return false };
-    // `e.iLsfxCIvu` ends the flags: what follows the dot names what the client can do.
-    let (flags, capabilities) = bundle.split_once("e.").unwrap_or((bundle, ""));
-    let letters_only = capabilities.chars().all(|c| c.is_ascii_alphabetic());
-    !bundle.is_empty() && flags.chars().all(|c| FLAGS.contains(c)) && letters_only
-}
-
 /// `git-upload-pack 'PATH'`, always quoted as git does. A path like an option would be one (CVE-2017-8386).
-fn is_git(options: &[&str], path: &Word<'_>) -> bool {
-    options.is_empty() && matches!(path, Word::Quoted(_)) && !path.is_option()
-}
-
-/// One word of a plain command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word<'a> {
-    Bare(&'a str),
-    /// In single quotes as a whole; holds what is between them.
-    Quoted(&'a str),
-}
-
-impl<'a> Word<'a> {
-    fn bare(&self) -> Option<&'a str> {
-        match self {
-            Self::Bare(word) => Some(word),
-            Self::Quoted(_) => None,
+fn git<'a>(permission: Permission, arguments: &[Word<'a>]) -> Option<Program<'a>> {
+    match arguments {
+        [path @ Word::Quoted(_, Quotes::Single)] if !path.is_option() => {
+            Some(Program::new(permission, arguments))
         }
+        _ => None,
     }
-
-    fn is_option(&self) -> bool {
-        let (Self::Bare(word) | Self::Quoted(word)) = self;
-        word.starts_with('-')
-    }
-}
-
-/// Splits a command line into words at single spaces. `None` when any of it could mean more to some shell:
-/// no expansion, substitution, redirection, escape, control character or separator is plain.
-fn words(line: &str) -> Option<Vec<Word<'_>>> {
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        let word = match rest.strip_prefix('\'') {
-            Some(quoted) => {
-                let end = quoted.find('\'')?;
-                let inner = &quoted[..end];
-                rest = &quoted[end + 1..];
-                (!inner.is_empty() && inner.chars().all(is_plain_when_quoted))
-                    .then_some(Word::Quoted(inner))?
-            }
-            None => {
-                let end = rest.find(' ').unwrap_or(rest.len());
-                let word = &rest[..end];
-                rest = &rest[end..];
-                (!word.is_empty() && word.chars().all(is_plain)).then_some(Word::Bare(word))?
-            }
-        };
-        words.push(word);
-        if rest.is_empty() {
-            return Some(words);
-        }
-        rest = rest.strip_prefix(' ')?;
-    }
-}
-
-/// Characters that mean only themselves to every shell, wherever in a word. `~` names a home directory at most.
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_./+:@~,".contains(c)
-}
-
-/// Between single quotes a POSIX shell takes everything as it is, but `cmd.exe` does not know them as quotes.
-fn is_plain_when_quoted(c: char) -> bool {
-    is_plain(c) || " =#[]{}".contains(c) || c.is_alphabetic() && !c.is_ascii()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Which files SFTP may touch, and which repositories Git: the file rules of several grants together.
+//! Which files SFTP may touch, and which `scp`, `rsync` and Git: the file rules of several grants together.
 //!
 //! A request is permitted when one grant permits it; rules of different grants are never cut with each other. Paths are
 //! judged as they are written: of a path with `..` nobody can say without asking the target where it leads, so it is
 //! permitted only where every path is.
 
 mod path;
+mod programs;
 
 use bartizan_model::{FileRules, Grant, GrantId, Permission, Reach, escape};
 
@@ -13,12 +14,14 @@ pub use self::path::FilePath;
 /// Longest path that a reason shows, in bytes before escaping.
 const SHOWN: usize = 200;
 
-/// What the grants of a session permit SFTP and Git to do, and with which files and repositories. Part of a
+/// What the grants of a session permit SFTP, `scp`, `rsync` and Git to do, and with which files and repositories. Part of a
 /// [`Permit`](crate::Permit).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileAccess {
     read: Extent,
     write: Extent,
+    scp: Extent,
+    rsync: Extent,
     git_read: Extent,
     git_write: Extent,
 }
@@ -122,6 +125,8 @@ impl FileAccess {
         Self {
             read: extent(Permission::SftpRead),
             write: extent(Permission::SftpWrite),
+            scp: extent(Permission::Scp),
+            rsync: extent(Permission::Rsync),
             git_read: extent(Permission::GitRead),
             git_write: extent(Permission::GitWrite),
         }
@@ -198,51 +203,6 @@ impl FileAccess {
         Err(denied("one of the two names, or what is below it, is under other rules than the other one"))
     }
 
-    /// Judges Git's use of the repository that a command names; every other permission permits nothing here.
-    ///
-    /// Git completes names: where there is no `/srv/app` it opens `/srv/app.git`, and where that is not there either, what
-    /// lies below or has `.git` once more. So of a name without `.git` both must be permitted, and of nothing that may be
-    /// opened instead may a grant say that it is not.
-    ///
-    /// # Errors
-    /// Why no grant permits it.
-    pub fn judge_repository(&self, permission: Permission, written: &str) -> Result<(), FileDenial> {
-        let extent = match permission {
-            Permission::GitRead => &self.git_read,
-            Permission::GitWrite => &self.git_write,
-            _ => &Extent::default(),
-        };
-        let name = written.trim_end_matches('/');
-        let completed = format!("{name}.git");
-        let names = if name.ends_with(".git") { &[written][..] } else { &[written, &completed] };
-        let covered = |rules: &FileRules| {
-            let path = |name: &&str| covers(rules, FileUse::Write, &FilePath::new(name.as_bytes(), None));
-            names.iter().all(path)
-        };
-        let rules = match extent {
-            Extent::Everything => return Ok(()),
-            Extent::Grants(grants) => grants,
-        };
-        if rules.iter().any(|(_, rules)| covered(rules) && !excepts_completion(rules, name)) {
-            return Ok(());
-        }
-        let (what, shown) = (permission.as_str(), shown(name.as_bytes()));
-        let reason = match FilePath::new(written.as_bytes(), None) {
-            _ if rules.is_empty() => format!("no grant permits {what}"),
-            FilePath::Unclear(why) => format!("no grant permits {what} for {shown}: {why}"),
-            FilePath::Plain(_) if rules.iter().any(|(_, rules)| covered(rules)) => {
-                format!(
-                    "no grant permits {what} for {shown}: git may open a repository instead that is excepted"
-                )
-            }
-            FilePath::Plain(_) if names.len() > 1 => {
-                format!("no grant permits {what} for {shown} and {shown}.git, which git may open instead")
-            }
-            FilePath::Plain(_) => format!("no grant permits {what} for {shown}"),
-        };
-        Err(FileDenial { reason, rules: extent.ids() })
-    }
-
     fn denied(&self, extents: &[&Extent], what: FileUse, path: &FilePath<'_>) -> FileDenial {
         let permission = match what {
             FileUse::Look => "sftp:read or sftp:write",
@@ -286,16 +246,6 @@ fn covers(rules: &FileRules, what: FileUse, path: &FilePath<'_>) -> bool {
         FilePath::Plain(path) if what == FileUse::Look => rules.reach(path) != Reach::Nothing,
         FilePath::Plain(path) => rules.cover(path),
     }
-}
-
-/// Whether rules except what git opens where there is no repository of this name (`enter_repo` in git's `path.c`).
-fn excepts_completion(rules: &FileRules, name: &str) -> bool {
-    ["/.git", ".git", ".git/.git"].iter().any(|end| {
-        match FilePath::new(format!("{name}{end}").as_bytes(), None) {
-            FilePath::Plain(path) => rules.not_paths.iter().any(|glob| glob.matches(&path)),
-            FilePath::Unclear(_) => false,
-        }
-    })
 }
 
 fn reach(rules: &FileRules, path: &FilePath<'_>) -> Reach {

@@ -25,7 +25,7 @@ mod forwards;
 mod judge;
 mod policy;
 
-pub use classify::{Asked, Needs, classify, repository};
+pub use classify::{Asked, Needs, Program, classify, not_plain, program};
 pub use directory::{BuildError, Directory, GrantedLogins};
 pub use evidence::{Attempt, Authenticated, CertificateEvidence, Evidence, Rejected};
 pub use files::{FileAccess, FileDenial, FilePath, FileSize, FileUse};

@@ -49,8 +49,8 @@ fn answer(
         Decision::Permit(permit) if let Some((path, Use::Sftp(what))) = file => {
             for_file(person, &permit, path, what)
         }
-        Decision::Permit(permit) if let Some((path, Use::Git(permission))) = file => {
-            for_repository(person, &permit, path, permission)
+        Decision::Permit(permit) if let Some((path, Use::Program(permission))) = file => {
+            for_program(person, &permit, path, permission)
         }
         Decision::Permit(permit) if !is_in_force(action) => {
             let reason = format!(
@@ -97,16 +97,21 @@ fn for_file(person: &PersonName, permit: &Permit, path: &str, what: FileUse) -> 
     }
 }
 
-/// What Git would be answered for one repository.
-fn for_repository(person: &PersonName, permit: &Permit, path: &str, permission: Permission) -> AccessAnswer {
+/// What `scp`, `rsync` or Git would be answered with one path.
+fn for_program(person: &PersonName, permit: &Permit, path: &str, permission: Permission) -> AccessAnswer {
+    let (git, files) = (matches!(permission, Permission::GitRead | Permission::GitWrite), permit.files());
     let judged = match permit.allow().contains(Permission::Exec) {
         true => Ok(()),
-        false => permit.files().judge_repository(permission, path),
+        false if git => files.judge_repository(permission, path),
+        false => files.judge_transfer(permission, path),
     };
     match judged {
         Ok(()) => {
-            let doing = if permission == Permission::GitWrite { "push to" } else { "fetch from" };
-            let reason = format!("{person} may {doing} this repository");
+            let reason = match permission {
+                Permission::GitWrite => format!("{person} may push to this repository"),
+                Permission::GitRead => format!("{person} may fetch from this repository"),
+                _ => format!("{person} may read and write this path and everything below it by {permission}"),
+            };
             AccessAnswer { permitted: true, rules: permit.rules().to_vec(), reason }
         }
         Err(denial) => denied(&denial.reason, denial.rules),
@@ -132,8 +137,8 @@ fn forward_end(text: &str, action: Action) -> Result<ForwardEnd> {
 #[derive(Clone, Copy)]
 enum Use {
     Sftp(FileUse),
-    /// By this permission.
-    Git(Permission),
+    /// By the programs of this permission.
+    Program(Permission),
 }
 
 impl Use {
@@ -141,9 +146,12 @@ impl Use {
         match action {
             Action::Permission(Permission::SftpRead) => Ok(Self::Sftp(FileUse::Read)),
             Action::Permission(Permission::SftpWrite) => Ok(Self::Sftp(FileUse::Write)),
-            Action::Permission(git @ (Permission::GitRead | Permission::GitWrite)) => Ok(Self::Git(git)),
-            _ => Err(ApiError::invalid("rules for files hold for SFTP and Git only").hint(
-                "ask for sftp:read, sftp:write, git:read or git:write of a path; the other permissions know no files",
+            Action::Permission(
+                program @ (Permission::Scp | Permission::Rsync | Permission::GitRead | Permission::GitWrite),
+            ) => Ok(Self::Program(program)),
+            _ => Err(ApiError::invalid("rules for files hold for SFTP, scp, rsync and Git only").hint(
+                "ask for sftp:read, sftp:write, scp, rsync, git:read or git:write of a path; the other permissions know no \
+                 files",
             )),
         }
     }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InvalidRecord, Permission, PermissionSet, Recording};
 
-/// Which files a grant's `sftp:read` and `sftp:write` are for, and which repositories its `git:read` and `git:write`. Without
-/// any rule: all of them.
+/// Which files a grant's `sftp:read` and `sftp:write` are for, which folders its `scp` and `rsync`, and which repositories its
+/// `git:read` and `git:write`. Without any rule: all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRules {
     /// Paths that are permitted; empty is every path.
@@ -71,7 +71,7 @@ impl FileRules {
     ///
     /// # Errors
     /// When there are rules, and permissions that no rule can hold to files: `exec` with a path would permit `cat` of
-    /// any other, and no size holds for a pack.
+    /// any other, and no size holds but by SFTP.
     pub fn check(&self, allow: &PermissionSet) -> Result<(), InvalidRecord> {
         let refuse = |value: String, why| Err(InvalidRecord { field: "file rules with", value, why });
         if self.is_empty() {
@@ -84,23 +84,28 @@ impl FileRules {
             );
         }
         let sftp = |permission| matches!(permission, Permission::SftpRead | Permission::SftpWrite);
-        let git = |permission| matches!(permission, Permission::GitRead | Permission::GitWrite);
-        let held = |permission| sftp(permission) || git(permission);
-        let others: PermissionSet = allow.iter().filter(|&permission| !held(permission)).collect();
+        let program = |permission| {
+            matches!(
+                permission,
+                Permission::Scp | Permission::Rsync | Permission::GitRead | Permission::GitWrite
+            )
+        };
+        let those = |held: &dyn Fn(Permission) -> bool| allow.iter().filter(|&p| held(p)).collect();
+        let others: PermissionSet = those(&|permission| !sftp(permission) && !program(permission));
         if !others.is_empty() {
-            let why = "would promise what nobody can keep: paths hold for sftp:read, sftp:write, git:read and git:write \
-                       only; give the other permissions by another grant";
+            let why = "would promise what nobody can keep: paths hold for sftp:read, sftp:write, scp, rsync, git:read and \
+                       git:write only; give the other permissions by another grant";
             return refuse(others.to_string(), why);
         }
         if allow.is_empty() {
-            return refuse(
-                allow.to_string(),
-                "rule nothing: allow sftp:read, sftp:write, git:read or git:write",
-            );
-        }
-        if self.max_file_bytes.is_some() && allow.iter().any(git) {
-            let why = "would promise what nobody can keep: Git sends packs, and a size holds for files by SFTP only";
+            let why = "rule nothing: allow sftp:read, sftp:write, scp, rsync, git:read or git:write";
             return refuse(allow.to_string(), why);
+        }
+        let unsized_ones: PermissionSet = those(&program);
+        if self.max_file_bytes.is_some() && !unsized_ones.is_empty() {
+            let why = "would promise what nobody can keep: a size holds for files by SFTP only; allow sftp:read or sftp:write \
+                       with it, which scp of OpenSSH 9 and newer uses by itself";
+            return refuse(unsized_ones.to_string(), why);
         }
         Ok(())
     }
@@ -387,18 +392,27 @@ mod tests {
             ("sftp:read,sftp:write", true),
             ("git:read", true),
             ("git:read,git:write,sftp:read", true),
-            ("sftp:read,scp", false),
+            ("scp", true),
+            ("scp,rsync,sftp:read,git:write", true),
+            ("scp,shell", false),
             ("exec", false),
             ("", false),
         ] {
             assert_eq!(ruled.check(&allow.parse().unwrap()).is_ok(), fits, "{allow}");
             assert!(FileRules::default().check(&allow.parse().unwrap()).is_ok());
         }
-        let error = ruled.check(&"sftp:read,exec,rsync".parse().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("exec,rsync") && error.contains("another grant"), "{error}");
+        let error = ruled.check(&"sftp:read,exec,rsync,agent".parse().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("\"exec,agent\"") && error.contains("another grant"), "{error}");
         let sized = FileRules { max_file_bytes: Some(1), ..FileRules::default() };
         assert!(sized.check(&"sftp:read".parse().unwrap()).is_ok());
-        assert!(sized.check(&"sftp:read,git:read".parse().unwrap()).is_err());
+        for unsized_one in ["git:read", "scp", "rsync"] {
+            let error =
+                sized.check(&format!("sftp:read,{unsized_one}").parse().unwrap()).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("\"{unsized_one}\"")) && error.contains("by SFTP only"),
+                "{error}"
+            );
+        }
         ruled.paths = vec!["/a".parse().unwrap(); 65];
         assert!(ruled.check(&"sftp:read".parse().unwrap()).is_err());
     }

@@ -309,19 +309,19 @@ pub(crate) struct GrantAdd {
     pub(crate) break_glass: bool,
 }
 
-/// Which files `sftp:read` and `sftp:write` of a grant are for, and which repositories `git:read` and `git:write`. No other
-/// permission goes with these.
+/// Which files `sftp:read` and `sftp:write` of a grant are for, which folders `scp` and `rsync`, and which repositories
+/// `git:read` and `git:write`. No other permission goes with these.
 #[derive(Debug, Args)]
 pub(crate) struct FileLimits {
-    /// SFTP only for these paths: * is any run of signs within a part, a part ** any number of parts, so
+    /// Only for these paths: * is any run of signs within a part, a part ** any number of parts, so
     /// '/srv/app/**' is that folder and all below it. Repeat for more. A grant with rules for files allows nothing
-    /// but sftp:read, sftp:write, git:read and git:write.
+    /// but sftp:read, sftp:write, scp, rsync, git:read and git:write.
     #[arg(long = "path", value_name = "GLOB")]
     paths: Vec<PathGlob>,
     /// But not for these paths.
     #[arg(long = "not-path", value_name = "GLOB")]
     not_paths: Vec<PathGlob>,
-    /// Only for files up to this size: bytes, or 64K, 16M, 1G.
+    /// Only for files up to this size: bytes, or 64K, 16M, 1G. With sftp:read and sftp:write only.
     #[arg(long, value_name = "SIZE", value_parser = file_size)]
     max_file_size: Option<u64>,
 }
@@ -420,7 +420,8 @@ pub(crate) enum Access {
         /// Coming from this address.
         #[arg(long, value_name = "ADDRESS")]
         source: Option<IpAddr>,
-        /// With sftp:read or sftp:write: this file. With git:read or git:write: this repository.
+        /// With sftp:read or sftp:write: this file. With scp or rsync: this path and all below it. With git:read or
+        /// git:write: this repository.
         #[arg(long, value_name = "PATH")]
         file: Option<String>,
         /// With forward:local: to this destination, HOST:PORT or a socket's path. With forward:remote: listening on this

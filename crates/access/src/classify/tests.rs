@@ -5,20 +5,95 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn a_repository_is_what_the_target_is_told() {
+fn a_program_names_what_the_target_is_told() {
     for (command, wanted) in [
-        ("git-upload-pack '/srv/git/a b.git'", Some((Permission::GitRead, "/srv/git/a b.git"))),
-        ("git-upload-archive 'x'", Some((Permission::GitRead, "x"))),
-        ("git-receive-pack '/srv/x.git'", Some((Permission::GitWrite, "/srv/x.git"))),
+        ("git-upload-pack '/srv/git/a b.git'", Some((Permission::GitRead, &["/srv/git/a b.git"][..]))),
+        ("git-upload-archive 'x'", Some((Permission::GitRead, &["x"]))),
+        ("git-receive-pack '/srv/x.git'", Some((Permission::GitWrite, &["/srv/x.git"]))),
         ("git-receive-pack /srv/x.git", None),
+        ("git-receive-pack \"/srv/x.git\"", None),
         ("git-upload-pack '/srv/x.git' '/y'", None),
         ("git-upload-pack '/srv/x.git';id", None),
-        ("scp -t '/srv/x.git'", None),
+        ("scp -t '/srv/x.git'", Some((Permission::Scp, &["/srv/x.git"]))),
+        ("scp -rf -- -a '/b c' \"/d e\"", Some((Permission::Scp, &["-a", "/b c", "/d e"]))),
+        ("scp -f -r /a", Some((Permission::Scp, &["/a"]))),
+        ("rsync --server --sender -re.L . /a /b/", Some((Permission::Rsync, &["/a", "/b/"]))),
+        ("rsync --server -re.L . /a .", None),
+        ("rsync --server -re.L . .", Some((Permission::Rsync, &["."]))),
     ] {
-        assert_eq!(repository(Asked::Exec(command.as_bytes())), wanted, "{command}");
+        let program = program(Asked::Exec(command.as_bytes()));
+        let named = program.as_ref().map(|program| {
+            (program.permission(), program.paths().iter().map(Word::text).collect::<Vec<_>>())
+        });
+        assert_eq!(named, wanted.map(|(permission, paths)| (permission, paths.to_vec())), "{command}");
     }
-    assert_eq!(repository(Asked::Subsystem(b"git-upload-pack '/x'")), None);
-    assert_eq!(repository(Asked::Shell), None);
+    assert_eq!(program(Asked::Subsystem(b"git-upload-pack '/x'")), None);
+    assert_eq!(program(Asked::Shell), None);
+}
+
+/// What rsync 3.5 and openrsync send for what is often asked for, and what of it leaves the paths.
+#[test]
+fn options_of_rsync_lead_elsewhere_or_not() {
+    for (command, beyond) in [
+        ("rsync --server -tpre.iLsfxCIvu . /a/", None),
+        ("rsync --server -vogtpre.iLsfxCIvu --delete --partial --log-format=X . /a/", None),
+        ("rsync --server -rRe.iLsfxCIvu --timeout=30 --max-size=1048576 . /a/", None),
+        ("rsync --server -tre.iLsfxCIvu --inplace --numeric-ids --checksum-seed=3 . /a/", None),
+        ("rsync --server -vvHogtpAXrze.iLsfxCIvu --delete-excluded --force . /a/", None),
+        ("rsync --server -g -n -o -p -r -t -v --relative --dirs . /a/", None),
+        ("rsync --server -logDtpre.iLsfxCIvu . /a/", Some("-logDtpre.iLsfxCIvu")),
+        ("rsync --server -l -r . /a/", Some("-l")),
+        ("rsync --server -Dre.L . /a/", Some("-Dre.L")),
+        ("rsync --server -re.L --specials . /a/", Some("--specials")),
+        ("rsync --server -Kre.L . /a/", Some("-Kre.L")),
+        ("rsync --server -Lre.L . /a/", Some("-Lre.L")),
+        ("rsync --server -kre.L . /a/", Some("-kre.L")),
+        ("rsync --server -re.L --no-implied-dirs . /a/", Some("--no-implied-dirs")),
+        ("rsync --server -re.L --copy-unsafe-links . /a/", Some("--copy-unsafe-links")),
+        ("rsync --server -bre.L . /a/", Some("-bre.L")),
+        ("rsync --server -ze.L --compress-choice=zstd . /a/", Some("--compress-choice=zstd")),
+        ("rsync --server --sender -re.L --checksum-choice=auto . /a/", Some("--checksum-choice=auto")),
+        ("rsync --server --sender -ze.L --compress-level=0 . /a/", Some("--compress-level=0")),
+        ("rsync --server --sender -ze.L --new-compress . /a/", Some("--new-compress")),
+        ("rsync --server --sender -zrze.L . /a/", Some("-zrze.L")),
+        ("rsync --server --sender -z -z . /a/", Some("-z")),
+        ("rsync --server --sender -re.iLV . /a/", Some("-re.iLV")),
+        ("rsync --server -yre.L . /a/", Some("-yre.L")),
+        ("rsync --server -re.L --files-from=- --from0 . /a/", Some("--files-from=-")),
+        ("rsync --server --sender -logDtpre.iLsfxCIvu . /a/", None),
+        ("rsync --server --sender -Lkre.iLsfxCIvu --copy-unsafe-links --no-implied-dirs . /a/", None),
+        ("rsync --server --sender -rRe.iLsfxCIvu --files-from=- --from0 . /a/", None),
+        ("rsync --server --sender -re.iLsfxCIvu --remove-source-files . /a/ /b", None),
+        ("rsync --server --sender -Kre.L . /a/", Some("-Kre.L")),
+        ("rsync --server --sender -bre.L . /a/", Some("-bre.L")),
+    ] {
+        let program = program(Asked::Exec(command.as_bytes())).unwrap_or_else(|| panic!("{command}"));
+        assert_eq!(program.beyond().map(|(option, _)| option), beyond, "{command}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_said() {
+    let why = |command: &str, pty| not_plain(Asked::Exec(command.as_bytes()), pty);
+    for (command, pty, said) in [
+        ("scp -t '/srv/app/$(id)'", false, "in single quotes"),
+        ("scp -f /srv/app/*", false, "in single quotes"),
+        ("scp -t /srv/app/x; id", false, "in single quotes"),
+        ("scp -t /a /b", false, "one path to write to"),
+        ("scp -S sh -t /a", false, "lines that its client sends"),
+        ("scp -t /a", true, "with a terminal"),
+        ("rsync --server -slogDtpre.iLsfxCIvu", false, "leave out -s and --secluded-args"),
+        ("rsync --server --log-file=/etc/x -re.L . /a", false, "not for --log-file=/etc/x"),
+        ("rsync --server -re.L --temp-dir /etc . /a", false, "not for --temp-dir"),
+        ("rsync --server --daemon .", false, "not for --daemon"),
+    ] {
+        let (_, said_so) = why(command, pty).unwrap_or_else(|| panic!("{command}"));
+        assert!(said_so.contains(said), "{command}: {said_so}");
+    }
+    for other in ["uptime", "scp -t /a", "sudo scp -t /a", "", "git-upload-pack /x"] {
+        assert_eq!(why(other, false), None, "{other}");
+    }
+    assert_eq!(not_plain(Asked::Shell, true), None);
 }
 
 fn exec(command: &str) -> String {
@@ -49,6 +124,8 @@ fn lines_as_clients_send_them_are_recognized() {
         ("scp -v -r -p -d -t .", "scp"),           // OpenSSH with -rpv
         ("scp -qrt /srv/www", "scp"),              // Go libraries
         ("scp -f '/tmp/with space/größe'", "scp"), // quoted by the user
+        ("scp -qt \"/srv/with space\"", "scp"),    // Go libraries
+        ("scp -f /srv/a /srv/b", "scp"),           // `scp -O 'host:/srv/a /srv/b' .`
         ("rsync --server -vlogDtpre.iLsfxCIvu . /tmp/x", "rsync"),
         ("rsync --server --sender -vlogDtpre.iLsfxCIvu . /tmp/x/", "rsync"),
         ("rsync --server -logDtprze.iLsfxCIvu --delete --partial . dir", "rsync"),
@@ -110,7 +187,15 @@ fn anything_that_a_shell_could_read_otherwise_needs_exec() {
         "scp -t 'x''y'",
         "scp -t 'x'\\''y'",
         "scp -t ''",
-        "scp -t \"x\"",
+        "scp -t \"x",
+        "scp -t \"x\"y",
+        "scp -t \"x'",
+        "scp -t \"$(bash)\"",
+        "scp -t \"`bash`\"",
+        "scp -t \"%COMSPEC%\"",
+        "scp -t \"x\\\"",
+        "scp -t \"x!y\"",
+        "scp -t \"\"",
         "scp -t 'x;bash'",
         "scp -t 'x\nbash'",
         "scp -t '$(bash)'",
@@ -146,6 +231,8 @@ fn anything_that_a_shell_could_read_otherwise_needs_exec() {
         "scp -t -x",
         "scp -r x",
         "scp --t x",
+        "scp -f x -r",
+        "scp -f x -oProxyCommand=x",
         "scp\t-t\tx",
         "scp  -t x",
         "scp -- -t x",
@@ -164,6 +251,15 @@ fn anything_that_a_shell_could_read_otherwise_needs_exec() {
         "rsync --server . -x",
         "rsync --sender --server -re.L . x",
         "rsync --server -re.L --temp-dir=/x . y",
+        "rsync --server -re.L --temp-dir /x . y",
+        "rsync --server --sender -re.L . x --log-file=/x",
+        "rsync --server --sender -re.L --files-from=/etc/shadow . x",
+        "rsync --server --sender -re.L --timeout=/x . x",
+        "rsync --server --sender -re.L --log-format=%o . x",
+        "rsync --server -re.L --copy-dest=/x . x",
+        "rsync --server -re.L --write-devices . x",
+        "rsync --server --sender -re.L --copy-devices . x",
+        "rsync --server -re.L '.' x",
         "rsync --server - . x",
         "rsync --server -Me.L . x",
         "rsync --server -re.L;id . x",
@@ -235,9 +331,9 @@ proptest! {
     #[test]
     fn what_is_narrow_has_the_plain_words_that_a_posix_shell_reads(tail in "[ -~]{0,24}") {
         let line = format!("scp -t {tail}");
-        if narrow(line.as_bytes()).is_some() {
+        if program(Asked::Exec(line.as_bytes())).is_some() {
             let bare = tail.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+:@~, ".contains(c));
-            let quoted = tail.split('\'').count() == 3 && tail.ends_with('\'');
+            let quoted = ['\'', '"'].iter().any(|quote| tail.split(*quote).count() == 3 && tail.ends_with(*quote));
             prop_assert!(bare || quoted, "{:?}", tail);
         }
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan_access::{
-    Action, Asked, Decision, DenyReason, Directory, FileDenial, Needs, Permit, Request, classify, repository,
+    Action, Asked, Decision, DenyReason, Directory, FileDenial, Needs, Permit, Request, classify, not_plain,
+    program,
 };
 use bartizan_model::event::Body;
 use bartizan_model::{ForwardEnd, GrantId, Permission, PermissionSet, Timestamp};
@@ -96,9 +97,14 @@ impl Judge {
         let needs = classify(asked, pty);
         let permit = self.ask(Action::Continue)?;
         if needs.met_by(permit.allow()) {
-            return self.repository(asked, &permit);
+            return Self::paths(asked, &permit);
         }
-        Err(self.without(&needs))
+        let mut denied = self.without(&needs);
+        // Who may run this program, and not with this line, is told what is wrong with the line.
+        if let Some((_, why)) = not_plain(asked, pty).filter(|(narrow, _)| permit.allow().contains(*narrow)) {
+            denied.reason = format!("{}; {why}", denied.reason);
+        }
+        Err(denied)
     }
 
     /// Why nothing that would do is permitted. What policy says of one of them (a rule forbids it, a certificate holds it
@@ -123,15 +129,14 @@ impl Judge {
         Denied { action: needs.to_string(), reason, rules }
     }
 
-    /// Whether Git may use the repository that it asks for, where only Git is permitted: `exec` permits every command.
-    fn repository(&self, asked: Asked<'_>, permit: &Permit) -> Result<(), Denied> {
-        let Some((permission, path)) = repository(asked) else { return Ok(()) };
+    /// Whether a program may have the paths that it names, where it alone is permitted: `exec` permits every command.
+    fn paths(asked: Asked<'_>, permit: &Permit) -> Result<(), Denied> {
+        let Some(program) = program(asked) else { return Ok(()) };
         if permit.allow().contains(Permission::Exec) {
             return Ok(());
         }
-        let judged = permit.files().judge_repository(permission, path);
-        judged.map_err(|FileDenial { reason, rules }| Denied {
-            action: permission.as_str().to_owned(),
+        permit.files().judge_program(&program).map_err(|FileDenial { reason, rules }| Denied {
+            action: program.permission().as_str().to_owned(),
             reason,
             rules,
         })
