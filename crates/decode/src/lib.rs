@@ -27,7 +27,7 @@ mod git;
 mod greeting;
 mod head;
 mod observed;
-mod rsync;
+pub mod rsync;
 mod scp;
 pub mod sftp;
 mod sniff;

@@ -39,6 +39,7 @@ mod refuse;
 mod relay;
 #[cfg(test)]
 mod rig;
+mod rsync;
 mod session;
 pub mod sftp;
 mod trail;

@@ -1,27 +1,28 @@
-//! The gates of a session's SFTP channels, and policy as they ask it.
+//! The gates of a session's channels of SFTP and rsync, and policy as they ask it.
 
 use std::sync::Arc;
 
-use bartizan_access::{Action, Asked, Directory, FileAccess};
-use bartizan_decode::Protocol;
-use bartizan_model::Timestamp;
+use bartizan_access::{Action, Asked, Directory, FileAccess, program};
+use bartizan_decode::{Protocol, Stream};
 use bartizan_model::event::{Body, Outcome, Severity};
+use bartizan_model::{GrantId, Permission, Timestamp};
 use bartizan_ssh::connection::relay::{ChannelKey, DataEdit, DataKind, DataVerdict, Side};
 
 use super::describe;
 use super::host::{Host, ordinal};
 use super::judge::Judge;
 use super::observe;
+use crate::rsync::{self, FilterGate};
 use crate::sftp::{Gate, Gated, Lower, Refused};
 
-/// The SFTP channels of a session, by [`ChannelKey::slot`].
+/// The channels of a session that have a gate, by [`ChannelKey::slot`].
 #[derive(Default)]
 pub(super) struct Gates {
     slots: Vec<Option<(ChannelKey, Kept)>>,
     known: Option<Known>,
 }
 
-/// How SFTP in a channel is held to the files that are permitted.
+/// How a channel is held to the files that are permitted.
 enum Kept {
     /// Request by request.
     Judged(Box<Gate>),
@@ -29,6 +30,8 @@ enum Kept {
     Free(Lower),
     /// Began so, and not every file is permitted any more. Where its next packet begins nobody knows, so it ends.
     Over,
+    /// rsync, up to the end of its filters, and the grants that hold it to paths.
+    Filters(Box<FilterGate>, Vec<GrantId>),
 }
 
 /// What policy says of files, for as long as it cannot have changed.
@@ -40,6 +43,15 @@ struct Known {
 }
 
 impl Judge {
+    /// The grants whose rules hold this program to paths, if it is rsync; `None` of everything that is not held.
+    fn holding_rsync(&self, asked: Asked<'_>) -> Option<Vec<GrantId>> {
+        program(asked).filter(|program| program.permission() == Permission::Rsync)?;
+        // Who is denied the session is about to lose it.
+        let Ok(permit) = self.ask(Action::Continue) else { return Some(Vec::new()) };
+        let rules = permit.files().holding(Permission::Rsync);
+        (!permit.allow().contains(Permission::Exec) && !rules.is_empty()).then_some(rules)
+    }
+
     /// What SFTP may do with which files, asked of policy again when it may have changed. True when it was.
     fn files(&self, known: &mut Option<Known>) -> bool {
         let (directory, emergency) = (self.directory(), self.is_emergency());
@@ -61,7 +73,7 @@ impl Judge {
 }
 
 impl Gates {
-    /// A program is about to start: SFTP gets a gate where not every file is permitted.
+    /// A program is about to start: SFTP and rsync get a gate where not every file is permitted.
     ///
     /// # Errors
     /// Why it must not start: what it says could not be judged.
@@ -75,13 +87,20 @@ impl Gates {
         if pty && observe::protocol(asked) == Some(Protocol::Sftp) {
             return Err("SFTP runs without a terminal, through which its files could not be seen (ssh -T)");
         }
-        if asked != Asked::Subsystem(b"sftp") {
+        let kept = if asked == Asked::Subsystem(b"sftp") {
+            self.judge_again(judge);
+            match self.permit_everything() {
+                true => Kept::Free(Lower::default()),
+                false => Kept::Judged(Box::default()),
+            }
+        } else if let (Asked::Exec(command), Some(rules)) = (asked, judge.holding_rsync(asked)) {
+            let gate = FilterGate::for_exec(command);
+            Kept::Filters(
+                Box::new(gate.ok_or("rsync is held to paths, and this command cannot be followed")?),
+                rules,
+            )
+        } else {
             return Ok(());
-        }
-        self.judge_again(judge);
-        let kept = match self.permit_everything() {
-            true => Kept::Free(Lower::default()),
-            false => Kept::Judged(Box::default()),
         };
         if self.slots.len() <= key.slot() {
             self.slots.resize_with(key.slot() + 1, || None);
@@ -154,6 +173,7 @@ impl Host {
             }
             None | Some(Kept::Free(_)) => return DataVerdict::Pass,
             Some(Kept::Over) => return self.over(),
+            Some(Kept::Filters(..)) => return self.filtered(key, from, kind, bytes),
             Some(Kept::Judged(_)) => {}
         }
         if kind != DataKind::Data {
@@ -181,6 +201,31 @@ impl Host {
                 let body = Body::Anomaly { what, detail: format!("{from}: {broken}") };
                 self.tell(Outcome::Denied, Severity::Warning, body);
                 DataVerdict::End { text: format!("bartizan: this SFTP channel cannot be judged: {broken}") }
+            }
+        }
+    }
+
+    /// Judges the filters of an rsync that is held to paths.
+    fn filtered(&mut self, key: ChannelKey, from: Side, kind: DataKind, bytes: &[u8]) -> DataVerdict {
+        let stream = match (from, kind) {
+            (Side::Client, DataKind::Data) => Stream::Input,
+            (Side::Target, DataKind::Data) => Stream::Output,
+            // Nobody's client has a standard error, and what a server makes of one is not known.
+            (Side::Client, _) => return DataVerdict::Replace,
+            (Side::Target, _) => return DataVerdict::Pass,
+        };
+        let Some(Kept::Filters(gate, rules)) = self.gates.kept(key) else { return DataVerdict::Pass };
+        match gate.feed(stream, bytes) {
+            Ok(()) if gate.is_over() => {
+                self.gates.ends(key);
+                DataVerdict::Pass
+            }
+            Ok(()) => DataVerdict::Pass,
+            Err(rsync::Refused { filter, reason }) => {
+                let (action, rules) = (Permission::Rsync.as_str().to_owned(), rules.clone());
+                let detail = (!filter.is_empty()).then(|| describe::cut(&filter));
+                self.denied(Body::AccessDeny { action, detail, reason: reason.clone(), rules });
+                DataVerdict::End { text: format!("bartizan: {reason}") }
             }
         }
     }

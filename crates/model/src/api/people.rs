@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TargetName, 
+use crate::{
     AuthorizedKey, FileRules, ForwardRules, Grant, Grantee, LoginName, PermissionSet, Person, PersonName,
-    Recording, Role, RoleName, SourceNetwork, TargetSelector, Timestamp,
+    Recording, Role, RoleName, SourceNetwork, TargetName, TargetSelector, Timestamp,
 };
 
 /// `POST /v1/people`: adds a person.

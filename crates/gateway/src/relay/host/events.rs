@@ -115,7 +115,7 @@ impl Host {
         }
     }
 
-    pub(super) fn denied(&mut self, body: Body) {
+    pub(in crate::relay) fn denied(&mut self, body: Body) {
         self.tell(Outcome::Denied, Severity::Notice, body);
     }
 
