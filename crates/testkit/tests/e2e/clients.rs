@@ -12,7 +12,7 @@ mod openssh;
 mod openssh_newer;
 mod page;
 mod paramiko;
-mod putty;
+pub(crate) mod putty;
 mod rclone;
 mod rsync;
 mod ssh2;

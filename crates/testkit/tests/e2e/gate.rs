@@ -223,7 +223,7 @@ fn scp_is_held_to_the_rules(way: Way) {
         .fails()
         .says(&["permission denied"]);
     scp(&["-s"], &at(trees.outside.join("small")), text(&trees.near.join("x"))).fails();
-    // By its old protocol it is a command, which no rule of paths is for.
+    // By its old protocol it is a command, which needs another permission.
     scp(&["-O"], text(&trees.near.join("small")), &at(trees.inside.join("x"))).fails();
     scene.exec("true").fails();
     let denied: Vec<_> =
@@ -246,10 +246,18 @@ fn a_grant_promises_only_what_is_kept(way: Way) {
     let (scene, trees) = scene(way);
     let b = scene.bartizan();
     let login = scene.target.login();
-    for allow in ["sftp:read,exec", "scp", "shell", "rsync", "git:read,exec", "sftp:read,subsystem"] {
+    for allow in
+        ["sftp:read,exec", "scp,exec", "shell", "rsync,shell", "git:read,exec", "sftp:read,subsystem"]
+    {
         let add =
             ["grant", "add", "--person", "alice", "--target", "web-1", "--login", login, "--allow", allow];
         b.cli(&[&add[..], &["--path", "/srv/**"]].concat()).fails().says(&["another grant"]);
+    }
+    for allow in ["scp", "sftp:read,rsync", "git:read"] {
+        let add =
+            ["grant", "add", "--person", "alice", "--target", "web-1", "--login", login, "--allow", allow];
+        let sized = b.cli(&[&add[..], &["--max-file-size", "1M"]].concat()).fails();
+        sized.says(&["by SFTP only", "sftp:read or sftp:write"]);
     }
     // What one grant permits is permitted: a second one without rules makes those of the first moot.
     grant(&scene, "sftp:read", &["--path", &below(&trees.inside)]);

@@ -31,6 +31,7 @@ mod limits;
 mod names;
 mod observe;
 mod operate;
+mod paths;
 mod pty;
 mod record;
 mod refuse;

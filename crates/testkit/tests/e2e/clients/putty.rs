@@ -79,6 +79,12 @@ fn copy(putty: &Putty<'_>, from: &str, to: &str, batch: &str) {
     run(putty.command("psftp").args(["-b", text(&file), putty.host])).ok();
 }
 
+/// `pscp` by its old protocol, of `near` to a path on the target.
+pub(crate) fn old_scp(scene: &Scene, near: &str, far: &str) -> Finished {
+    let putty = Putty::new(scene);
+    run(putty.command("pscp").args(["-q", "-scp", near, &format!("{}:{far}", putty.host)]))
+}
+
 pub(super) fn upload(scene: &Scene) {
     let putty = Putty::new(scene);
     tools::upload(scene, |near, far| {
