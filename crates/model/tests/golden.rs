@@ -745,3 +745,17 @@ fn every_event_type_has_a_golden_file_and_none_is_left_over() {
         assert_eq!(golden(&name).kind(), name);
     }
 }
+
+/// When a key, a CA or a credential was added had another name once: what was written so is read.
+#[test]
+fn records_of_older_versions_are_read() {
+    let written = |name: &str| {
+        let key = "ssh-ed25519 AAAA";
+        let fingerprint = Fingerprint::from_sha256([1; 32]);
+        serde_json::json!({ "person": "alice", "key": key, "fingerprint": fingerprint, "comment": "", name: "2026-11-28T08:30:00Z" })
+    };
+    let read = |name: &str| serde_json::from_value::<bartizan_model::AuthorizedKey>(written(name)).unwrap();
+    assert_eq!(read("added"), read("created"));
+    let ca = |name: &str| serde_json::from_value::<bartizan_model::TrustedCa>(written(name)).unwrap();
+    assert_eq!(ca("added"), ca("created"));
+}

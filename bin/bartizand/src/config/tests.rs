@@ -86,6 +86,7 @@ fn every_key_has_a_value_that_is_shown_and_a_reload_takes_what_it_says() {
         half_open = 10
         half_open_per_source = 5
         half_open_per_second = 7
+        idle = "15m"
         [ssh]
         key_exchange = ["mlkem768x25519-sha256"]
         macs = ["hmac-sha2-256"]

@@ -240,6 +240,13 @@ fn a_persons_certificate_opens_no_target() {
     // Through Bartizan, and the target believes its user CA.
     scene.exec("exit 7").exits(7);
     run(scene.client.ssh().args(["straight", "exit 7"])).exits(255).says(&["permission denied"]);
+    // What the user CA signed would have opened it: that is why people have another.
+    let stolen = KeyPair::generate(scene.folder(), "id_stolen", KeyType::Ed25519);
+    let user_ca = scene.bartizan().data().join("keys/user_ca");
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    keygen.args(["-q", "-I", "stolen", "-n", &login, "-V", "-1d:+1d", "-s"]).arg(user_ca);
+    run(keygen.arg(stolen.public())).ok();
+    run(scene.client.with_key(&stolen).ssh().args(["straight", "exit 7"])).exits(7);
     let shown = |which| scene.bartizan().say(&["ca", "show", which]);
     assert_ne!(shown("people"), shown("user"));
     // And neither CA of ours can be made one of people by hand.
