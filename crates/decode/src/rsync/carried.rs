@@ -27,6 +27,8 @@ pub(super) struct Carried {
     /// Numbers count entries as they came, and not in their order (`--iconv`).
     pub(super) unsorted: bool,
     pub(super) append: bool,
+    /// The sender removes what was received, and is told so.
+    pub(super) removes: bool,
     deletes: bool,
     deletes_excluded: bool,
     prunes: bool,
@@ -112,6 +114,7 @@ impl Carried {
             b"delete" | b"del" | b"delete-before" | b"delete-during" | b"delete-delay" | b"delete-after" => {
                 &mut self.deletes
             }
+            b"remove-source-files" | b"remove-sent-files" => &mut self.removes,
             b"delete-excluded" => &mut self.deletes_excluded,
             b"prune-empty-dirs" | b"m" => &mut self.prunes,
             b"only-write-batch" => &mut self.batch_only,

@@ -134,7 +134,7 @@ impl Rsync {
             self.input.data += requests.take_names(bytes);
             return Ok(());
         }
-        let (plain, whole) = (stream == Stream::Input && self.setup.input_is_plain(), *bytes);
+        let (plain, whole) = (stream == Stream::Input && self.input_is_plain(), *bytes);
         let mux = self.mux(stream);
         let mut data = if plain { mux.plain(bytes) } else { mux.take(bytes)? };
         let done = self.data(stream, &mut data, sink);
@@ -186,6 +186,13 @@ impl Rsync {
             self.files.add(moved, &teller, sink);
         }
         Ok(())
+    }
+
+    /// Whether what the client sends is not cut into messages.
+    fn input_is_plain(&self) -> bool {
+        // One that fetches says in messages what was received, where the sender is to remove it.
+        let tells = self.asked.direction == Direction::Download && self.asked.carried.removes;
+        self.setup.input_is_plain() && !tells
     }
 
     /// Whether what comes are names outside of all messages, as in protocol 30 alone.

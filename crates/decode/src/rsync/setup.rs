@@ -155,7 +155,7 @@ impl Setup {
         !self.daemons
     }
 
-    /// Whether what the client sends is not cut into messages.
+    /// Whether the protocol cuts what the client sends into no messages.
     pub(super) fn input_is_plain(&self) -> bool {
         self.version().is_none_or(|version| version < FLAGS)
     }

@@ -284,6 +284,23 @@ ways! {
     nothing_is_told_of_a_trial: 27, ["-a", "-n"];
 }
 
+#[test]
+fn files_that_their_sender_removes_are_told() {
+    for version in VERSIONS {
+        let protocol = format!("--protocol={version}");
+        for upload in [true, false] {
+            let trees = Trees::new();
+            let near = format!("{}/", trees.tap.text("near"));
+            let there = trees.destination("far");
+            let (from, to, prefix) = match upload {
+                true => (near, format!("host:{there}"), there),
+                false => (format!("host:{near}"), there, near),
+            };
+            compared(&trees.tap, &["-a", "--remove-source-files", &protocol, &from, &to], &prefix);
+        }
+    }
+}
+
 /// Stands before the server and takes from the client's letters what rsync 3.0 and 3.1 did not know.
 const OLDER: &str = r#"#!/bin/sh
 for word; do
