@@ -369,6 +369,9 @@ impl Sent {
         let entry = match self.lists.find(number) {
             Found::Nothing => return Err(format!("entry {number}, which no list has")),
             Found::Folder if moves => return Err(format!("contents of entry {number}, a folder")),
+            Found::Entry(entry) if moves && matches!(kind(entry.mode), FOLDER | LINK) => {
+                return Err(format!("contents of entry {number}, which is no file"));
+            }
             Found::Folder | Found::Forgotten => None,
             Found::Entry(entry) => Some(entry),
         };

@@ -157,6 +157,21 @@ fn names_that_lead_elsewhere_are_not_believed() {
     }
 }
 
+#[test]
+fn what_is_no_file_has_no_contents() {
+    let folder =
+        [&[0x18, 1, b'd', 5, 0, 0, 0, 1, 0, 0, 0][..], &0o040_755_u32.to_le_bytes(), &[0; 5]].concat();
+    for (number, reason) in [
+        (0_u8, "contents of entry 0, which is no file"),
+        (1, "contents of entry 1, a folder"),
+        (2, "entry 2, which no list has"),
+    ] {
+        let moves = vec![number, 0, 0, 0, 0, 0x80];
+        let seen = upload(b"rsync --server -re.LsfxCIvu . /x", 29, 0, &[folder.clone(), moves], usize::MAX);
+        assert_eq!(stops(&seen)[0].reason, reason);
+    }
+}
+
 /// Pieces of lists and contents, as often as not where they belong.
 fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let words: Vec<&'static [u8]> = vec![
