@@ -127,6 +127,9 @@ impl Rsync {
             }
             return done;
         }
+        if stream == Stream::Output && !self.setup.arguments_known() {
+            return Err(EARLY.to_owned());
+        }
         if stream == Stream::Input
             && self.names_are_apart()
             && let Some(requests) = &mut self.requests
@@ -163,7 +166,6 @@ impl Rsync {
                 let new = || Requests::new(self.asked.names_files, NAMES_BYTES);
                 self.requests.get_or_insert_with(new).take(data)
             }
-            (Stream::Output, Direction::Upload) if !self.setup.arguments_known() => Err(EARLY.to_owned()),
             (Stream::Output, Direction::Upload) => Ok(()),
         }
     }

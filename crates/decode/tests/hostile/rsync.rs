@@ -218,3 +218,14 @@ proptest! {
         prop_assert!(stops(&whole).len() <= 1);
     }
 }
+
+#[test]
+fn a_daemon_that_does_not_wait_for_its_arguments_is_not_read_on_however_it_is_cut() {
+    let greeting = b"@RSYNCD: 31.0\n";
+    // Flags, a seed, and a message that a file was deleted, before anybody asked for anything.
+    let answer = [&greeting[..], b"@RSYNCD: OK\n\0seed\x01\0\0\x6C\0"].concat();
+    let said = [(true, greeting.to_vec()), (false, answer)];
+    let whole = crate::given(b"rsync --server --daemon .", &said, usize::MAX);
+    assert_eq!(whole, crate::given(b"rsync --server --daemon .", &said, 1));
+    assert_eq!((stops(&whole.seen)[0].bytes_out, end(&whole.seen).deleted), (31, None));
+}
