@@ -51,7 +51,8 @@ fn files_go_by_what_is_granted_and_one_that_stays_is_named() {
     let mut told: Vec<_> =
         told.map(|path| path.as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect();
     let mut left = left(&scene);
-    (told.sort(), left.sort());
+    told.sort();
+    left.sort();
     assert_eq!(left.len(), 2, "the old protocol of scp, by both ways: {done}");
     assert_eq!(told, left, "{done}");
 }
