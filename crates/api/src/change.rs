@@ -133,16 +133,24 @@ async fn apply<C: Change>(store: &Store, change: Logged<C>) -> Stored<C::Done> {
     let change = change.into_inner();
     loop {
         match change.clone().apply(store).await {
-            // Each time less is left, so this ends.
-            Err(StoreError::Full(full)) if change.takes_away() => match store.give_room().await {
-                Ok(true) => {}
-                Ok(false) => return Err(StoreError::Full(full)),
-                Err(error) => {
-                    tracing::error!(%error, "the room that is kept for a full disk cannot be given up");
-                    return Err(StoreError::Full(full));
-                }
-            },
+            Err(full @ StoreError::Full(_)) if change.takes_away() => more_room(store, full).await?,
             done => return done,
+        }
+    }
+}
+
+/// Gives up some of the room that the store keeps for what takes access away, so that it can be tried again. Each time less
+/// is left, so that ends.
+///
+/// # Errors
+/// `full`, when nothing is left.
+pub(crate) async fn more_room(store: &Store, full: StoreError) -> Stored<()> {
+    match store.give_room().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(full),
+        Err(error) => {
+            tracing::error!(%error, "the room that is kept for a full disk cannot be given up");
+            Err(full)
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) async fn revoke(
     let holder = known.map(|issued| issued.person.clone());
     let store = state.parts.store.clone();
     change::record(&state, peer, Revoke { store, revocation: revocation.clone(), holder }).await?;
+    state.in_force().await?;
     Ok(Json(CertificatesRevoked { revocation, registered_to }))
 }
 
@@ -144,9 +145,14 @@ impl Recorded for Revoke {
     fn story(&self) -> Revoking {
         Revoking { what: self.revocation.what.clone(), holder: self.holder.clone() }
     }
-    async fn apply(change: Logged<Self>) -> std::result::Result<(), StoreError> {
-        let Self { store, revocation, .. } = change.into_inner();
-        store.revoke(&revocation).await
+    async fn apply(logged: Logged<Self>) -> std::result::Result<(), StoreError> {
+        let Self { store, revocation, .. } = logged.into_inner();
+        loop {
+            match store.revoke(&revocation).await {
+                Err(full @ StoreError::Full(_)) => change::more_room(&store, full).await?,
+                done => return done,
+            }
+        }
     }
 }
 
