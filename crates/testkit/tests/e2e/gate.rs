@@ -23,22 +23,30 @@ ways! {
         git_is_held_to_its_repositories,
 }
 
-/// Two folders on the target: `in`, which the grant covers, and `out`, which it does not.
-struct Trees {
-    inside: PathBuf,
-    outside: PathBuf,
-    near: PathBuf,
+/// Folders: `in`, which a grant covers, and `out`, which it does not, on the target; `near` is the client's.
+pub(crate) struct Trees {
+    pub(crate) inside: PathBuf,
+    pub(crate) outside: PathBuf,
+    pub(crate) near: PathBuf,
+}
+
+impl Trees {
+    /// Makes them in the scene's folder, each with a small file and a larger one below.
+    pub(crate) fn make(scene: &Scene) -> Self {
+        let at = |name: &str| scene.folder().join(name);
+        let trees = Self { inside: at("in"), outside: at("out"), near: at("near") };
+        for folder in [&trees.inside, &trees.outside, &trees.near] {
+            fs::create_dir_all(folder.join("deep")).unwrap();
+            fs::write(folder.join("small"), Pattern::bytes(1, 33)).unwrap();
+            fs::write(folder.join("deep/large"), Pattern::bytes(2, 300_001)).unwrap();
+        }
+        trees
+    }
 }
 
 fn scene(way: Way) -> (Scene, Trees) {
     let scene = Scene::with(way, &Options { allow: None, ..Options::default() });
-    let at = |name: &str| scene.folder().join(name);
-    let trees = Trees { inside: at("in"), outside: at("out"), near: at("near") };
-    for folder in [&trees.inside, &trees.outside, &trees.near] {
-        fs::create_dir_all(folder.join("deep")).unwrap();
-        fs::write(folder.join("small"), Pattern::bytes(1, 33)).unwrap();
-        fs::write(folder.join("deep/large"), Pattern::bytes(2, 300_001)).unwrap();
-    }
+    let trees = Trees::make(&scene);
     (scene, trees)
 }
 

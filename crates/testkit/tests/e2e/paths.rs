@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bartizan_testkit::{Finished, Pattern, run};
+use bartizan_testkit::{Finished, run};
 
 use crate::clients::putty;
+use crate::gate::Trees;
 use crate::scene::{Options, Scene, Way, list, text, ways};
 
 ways! {
@@ -22,29 +23,14 @@ ways! {
         without_rules_nothing_is_held,
 }
 
-/// Two folders on the target: `in`, which the grant covers, and `out`, which it does not; `near` is the client's.
-struct Trees {
-    inside: PathBuf,
-    outside: PathBuf,
-    near: PathBuf,
-}
-
-impl Trees {
-    /// What would be there had something led out.
-    fn marks(&self) -> [PathBuf; 3] {
-        [self.outside.join("mark"), self.inside.join("mark"), self.near.join("stolen")]
-    }
+/// What would be there had something led out.
+fn marks(trees: &Trees) -> [PathBuf; 3] {
+    [trees.outside.join("mark"), trees.inside.join("mark"), trees.near.join("stolen")]
 }
 
 fn scene(way: Way, allow: &str, ruled: bool) -> (Scene, Trees) {
     let scene = Scene::with(way, &Options { allow: None, ..Options::default() });
-    let at = |name: &str| scene.folder().join(name);
-    let trees = Trees { inside: at("in"), outside: at("out"), near: at("near") };
-    for folder in [&trees.inside, &trees.outside, &trees.near] {
-        fs::create_dir_all(folder.join("deep")).unwrap();
-        fs::write(folder.join("small"), Pattern::bytes(1, 33)).unwrap();
-        fs::write(folder.join("deep/large"), Pattern::bytes(2, 300_001)).unwrap();
-    }
+    let trees = Trees::make(&scene);
     let (login, inside) = (scene.target.login(), format!("{}/**", trees.inside.display()));
     let add = ["grant", "add", "--person", "alice", "--target", "web-1", "--login", login, "--allow", allow];
     let rules = ["--path", &inside];
@@ -111,7 +97,7 @@ fn scp_stays_in_its_tree(way: Way) {
         old_scp(&scene, &["-r"], &from, &to).fails().says(&["bartizan: no grant permits scp for "]);
     }
     assert_eq!(refusals(&scene, "scp"), 6);
-    assert!(trees.marks().iter().all(|mark| !mark.exists()));
+    assert!(marks(&trees).iter().all(|mark| !mark.exists()));
     assert!(!near("two/mark").exists());
 
     let place = format!("{}@web-1", scene.target.login());
@@ -207,7 +193,7 @@ fn commands_made_to_lead_out_are_refused(way: Way) {
         let command = command.replace("IN", text(&trees.inside)).replace("OUT", text(&trees.outside));
         let done = scene.exec(&command).fails();
         assert!(done.errors().contains("bartizan: no grant permits"), "{command}: {done}");
-        assert!(trees.marks().iter().all(|mark| !mark.exists()), "it led out: {command}");
+        assert!(marks(&trees).iter().all(|mark| !mark.exists()), "it led out: {command}");
     }
     assert_eq!(scene.denied().len(), commands.len(), "each of them is on record");
     // A terminal makes a command of it, of which more can be had than a copy.
@@ -255,7 +241,7 @@ fn rsync_stays_in_its_tree(way: Way) {
         rsync(&scene, &arguments).fails().says(&["bartizan: no grant permits rsync for "]);
     }
     assert_eq!(refusals(&scene, "rsync"), 4);
-    assert!(trees.marks().iter().all(|mark| !mark.exists()));
+    assert!(marks(&trees).iter().all(|mark| !mark.exists()));
     let place = format!("{}@web-1", scene.target.login());
     let file = text(&trees.inside.join("x")).to_owned();
     let checked = scene.bartizan().cli(&["access", "check", "alice", &place, "rsync", "--file", &file]);
